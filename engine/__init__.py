@@ -1,0 +1,1 @@
+"""The engine of detui: recipes, runs, evaluation and records. It knows no user interface."""

@@ -1,0 +1,32 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real test data beside the checkout; a test that needs it skips where it is absent."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real test data at {folder}, which is absent")
+    return folder
+
+
+@pytest.fixture(params=["plain", "with space 'quote\" 数据"], ids=["plain", "hostile"])
+def hostile_path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder whose name breaks shell strings and naive formats; each test runs in both."""
+    folder = tmp_path / request.param
+    folder.mkdir()
+    return folder

@@ -1,0 +1,1 @@
+"""The terminal of detui: commands, screens and widgets."""
