@@ -1,0 +1,166 @@
+"""Where things are on this host: the workspace, data, weights and environments.
+
+Read from ``~/.config/detui/config.yaml`` (another file: ``DETUI_CONFIG``) and
+the environment. Each value remembers where it came from, and looking
+something up answers with every place that was tried.
+
+    workspace: /data/me/detui-logs
+    data:
+      bccd: /datasets/BCCD_Dataset
+    data_roots: [/datasets]
+    weights:
+      yolo12n.pt: /weights/yolo12n.pt
+    weight_roots: [/weights]
+    environments:
+      mmdet: /opt/conda/envs/mmdet/bin/python
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detui.engine.errors import UsageError
+
+DEFAULT_WORKSPACE = "logs"
+_MAPPINGS = ("data", "weights", "environments")
+_ROOTS = {"data_roots": "DETUI_DATA", "weight_roots": "DETUI_WEIGHTS"}
+KEYS = ("workspace", *_MAPPINGS, *_ROOTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One configured value and the place that gave it."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The configuration of this host, resolved."""
+
+    file: Path
+    """The file that was looked for; it need not exist."""
+    settings: Mapping[str, Setting]
+    """By name: `workspace`, `data.bccd`, `data_roots`, …"""
+
+    @classmethod
+    def load(cls, *, workspace: str | None = None, environ: Mapping[str, str] | None = None) -> Configuration:
+        """Read the file and the environment. `workspace` is the command line's.
+
+        Raises UsageError naming file, line and key for an unknown key or a value of the wrong type.
+        """
+        environ = os.environ if environ is None else environ
+        file = _file(environ)
+        settings = _defaults()
+        if file.is_file():
+            settings.update(_from_file(file))
+        settings.update(_from_environment(environ, settings))
+        if workspace is not None:
+            settings["workspace"] = Setting(str(Path(workspace).expanduser()), "--workspace")
+        return cls(file, settings)
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that experiments land in (absolute)."""
+        return Path(self.settings["workspace"].value).expanduser().absolute()
+
+    def data_places(self, name: str) -> list[Path]:
+        """Where data of that logical name may be, most specific first."""
+        return self._places("data", "data_roots", name)
+
+    def weights_places(self, name: str) -> list[Path]:
+        """Where a weight file of that name may be, most specific first. A path that exists is its own place."""
+        given = Path(name).expanduser()
+        own = [given.absolute()] if len(given.parts) > 1 else []
+        return own + self._places("weights", "weight_roots", name)
+
+    def environment(self, name: str) -> Path | None:
+        """The interpreter configured for a named environment."""
+        setting = self.settings.get(f"environments.{name}")
+        return Path(setting.value).expanduser() if setting else None
+
+    def _places(self, mapping: str, roots: str, name: str) -> list[Path]:
+        named = self.settings.get(f"{mapping}.{name}")
+        places = [Path(named.value).expanduser().absolute()] if named else []
+        return places + [Path(root).expanduser().absolute() / name for root in self.settings[roots].value]
+
+
+def _file(environ: Mapping[str, str]) -> Path:
+    if given := environ.get("DETUI_CONFIG"):
+        return Path(given).expanduser()
+    base = environ.get("XDG_CONFIG_HOME")
+    home = Path(base) if base else Path(environ.get("HOME", "~")).expanduser() / ".config"
+    return home / "detui" / "config.yaml"
+
+
+def _defaults() -> dict[str, Setting]:
+    return {
+        "workspace": Setting(DEFAULT_WORKSPACE, "default"),
+        "data_roots": Setting([], "default"),
+        "weight_roots": Setting([], "default"),
+    }
+
+
+def _from_environment(environ: Mapping[str, str], current: Mapping[str, Setting]) -> dict[str, Setting]:
+    found = {}
+    if workspace := environ.get("DETUI_WORKSPACE"):
+        found["workspace"] = Setting(workspace, "DETUI_WORKSPACE")
+    for key, variable in _ROOTS.items():
+        if given := environ.get(variable):
+            # The environment's roots come after the file's: the file is this host's, and more specific.
+            earlier = current[key]
+            source = variable if earlier.source == "default" else f"{earlier.source}, {variable}"
+            found[key] = Setting([*earlier.value, *given.split(os.pathsep)], source)
+    return found
+
+
+def _from_file(file: Path) -> dict[str, Setting]:
+    from detui.engine.yaml import load_yaml
+
+    document = load_yaml(file)
+    value = document.value or {}
+    if not isinstance(value, dict):
+        raise UsageError("The configuration must be a mapping of keys.", where=document.where(()))
+    settings: dict[str, Setting] = {}
+    for key, inner in value.items():
+        where = document.where((key,))
+        if key not in KEYS:
+            close = difflib.get_close_matches(str(key), KEYS, 1)
+            hint = f"{close[0]}" if close else f"one of {', '.join(KEYS)}"
+            raise UsageError(f"There is no setting {key!r}.", where=where, hint=hint)
+        if key in _MAPPINGS:
+            settings.update(_mapping(str(key), inner, where, document.where))
+        elif key in _ROOTS:
+            settings[str(key)] = Setting(_list(str(key), inner, where), where)
+        else:
+            settings[str(key)] = Setting(_text(str(key), inner, where), where)
+    return settings
+
+
+def _mapping(key: str, value: Any, where: str, place: Any) -> dict[str, Setting]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{key} must be a mapping from a name to a path.", where=where)
+    found = {}
+    for name, path in value.items():
+        inner = place((key, name))
+        found[f"{key}.{name}"] = Setting(_text(f"{key}.{name}", path, inner), inner)
+    return found
+
+
+def _list(key: str, value: Any, where: str) -> list[str]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise UsageError(f"{key} must be a path or a list of paths.", where=where)
+    return items
+
+
+def _text(key: str, value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{key} must be a path.", where=where)
+    return value
