@@ -1,0 +1,163 @@
+"""What one run is asked to do: written once into spec.json, read by supervisor and worker."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from detui.engine.errors import FormatError
+from detui.engine.run.files import check_schema
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageSpec:
+    """A phase of the run that continues from the previous one's weights."""
+
+    name: str
+    """"main" where the recipe names no stages."""
+    epochs: int
+    """Length of this stage alone."""
+    config: dict[str, Any]
+    """The arm's whole configuration in this stage, not only what differs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceRequest:
+    """Which devices the run may have, and how many of them it needs."""
+
+    kind: str
+    """"cpu" or "cuda"."""
+    count: int
+    """How many the run takes at once."""
+    candidates: tuple[str, ...]
+    """Resource names to choose from: "cpu:0", "cpu:1"… or GPU UUIDs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSpec:
+    """One arm with one seed, fully resolved."""
+
+    schema: int = 1
+    """Version of the file format."""
+    experiment: str
+    """Id of the experiment, which is the name of its directory."""
+    recipe: str
+    """"family/name"."""
+    arm: str
+    """Name of the arm within the recipe."""
+    seed: int
+    """Seed of everything random in this run."""
+    profile: str
+    """"full", "quick", "smoke" or another profile of the recipe."""
+    backend: str
+    """Name of the framework's adapter."""
+    trainer: str
+    """"module:Class" of the backend's training half, imported by the worker."""
+    python: str
+    """The interpreter that the worker runs in."""
+    pythonpath: tuple[str, ...] = ()
+    """Directories put in front of the worker's PYTHONPATH."""
+    environ: dict[str, str] = field(default_factory=dict)
+    """Environment variables of the worker, over those inherited."""
+    device: DeviceRequest
+    """What the run trains on."""
+    threads: int
+    """OMP_NUM_THREADS of the worker."""
+    config: dict[str, Any]
+    """The arm's configuration; a stage may carry its own."""
+    stages: tuple[StageSpec, ...]
+    """At least one, in order."""
+    data: dict[str, Any] | None
+    """The `data` object of experiment.json; None for programs that bring their own."""
+    milestones: tuple[int, ...]
+    """Epochs, counted over the whole run, after which predictions are dumped."""
+    checkpoint_rule: dict[str, Any]
+    """{"rule": "best", "metric": "val/AP"} or {"rule": "last"}."""
+    grace: float = 30.0
+    """Seconds between a stop request and the kill of a worker that did not heed it."""
+    after: tuple[str, ...] = ()
+    """Command that evaluates and records; the run directory is appended. Empty: none."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run and of its directory."""
+        return f"{self.arm}-s{self.seed}"
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that spec.json holds."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, obj: dict[str, Any], where: object = "spec.json") -> RunSpec:
+        """Read the object of a spec.json. Ignores unknown keys; raises FormatError naming file and field."""
+        check_schema(obj, where)
+        read = _Fields(obj, where)
+        return cls(
+            **{name: read.one(name, str) for name in _TEXTS},
+            seed=read.one("seed", int),
+            threads=read.one("threads", int),
+            pythonpath=read.many("pythonpath", str, ()),
+            environ=read.one("environ", dict, {}),
+            device=_device(_Fields(read.one("device", dict), where, "device.")),
+            config=read.one("config", dict),
+            stages=tuple(
+                _stage(_Fields(stage, where, f"stages[{index}]."))
+                for index, stage in enumerate(read.many("stages", dict))
+            ),
+            data=read.one("data", (dict, type(None)), None),
+            milestones=read.many("milestones", int, ()),
+            checkpoint_rule=read.one("checkpoint_rule", dict),
+            grace=float(read.one("grace", (int, float), 30.0)),
+            after=read.many("after", str, ()),
+        )
+
+
+_TEXTS = ("experiment", "recipe", "arm", "profile", "backend", "trainer", "python")
+_REQUIRED: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Typed reading of a JSON object, with the field's name in every complaint."""
+
+    obj: dict[str, Any]
+    where: object
+    prefix: str = ""
+
+    def one(self, name: str, kind: Any, default: Any = _REQUIRED) -> Any:
+        value = self.obj.get(name, default)
+        if value is _REQUIRED:
+            raise FormatError(f"`{self.prefix}{name}` is missing.", where=str(self.where))
+        if value is default:
+            return value
+        return self._checked(value, kind, name)
+
+    def many(self, name: str, kind: type[T], default: Any = _REQUIRED) -> tuple[T, ...]:
+        values = self.one(name, (list, tuple), default)
+        return tuple(self._checked(value, kind, f"{name}[{index}]") for index, value in enumerate(values))
+
+    def _checked(self, value: Any, kind: Any, name: str) -> Any:
+        if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
+            return value
+        expected = "/".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        message = f"`{self.prefix}{name}` is {value!r}; expected {expected}."
+        raise FormatError(message, where=str(self.where))
+
+
+def _device(read: _Fields) -> DeviceRequest:
+    return DeviceRequest(
+        kind=read.one("kind", str), count=read.one("count", int), candidates=read.many("candidates", str)
+    )
+
+
+def _stage(read: _Fields) -> StageSpec:
+    return StageSpec(
+        name=read.one("name", str), epochs=read.one("epochs", int), config=read.one("config", dict)
+    )

@@ -1,0 +1,101 @@
+"""The `step` lines of a run as columns: a hundred thousand of them in a few megabytes."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import Any, overload
+
+from detui.engine.run.files import number
+
+
+class StepTable:
+    """A sequence of step lines, `{"kind", "step", "epoch", "stage", "t", "values"}`, ordered by step."""
+
+    def __init__(self) -> None:
+        self._step = array("q")
+        self._epoch = array("q")
+        self._t = array("d")
+        self._stage: list[str | None] = []
+        self._columns: dict[str, tuple[array[int], array[float]]] = {}
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Add a line. One whose step is not beyond the last replaces what it repeats."""
+        step = line.get("step")
+        if not isinstance(step, int):
+            return
+        if self._step and step <= self._step[-1]:
+            self.cut(step - 1)
+        row = len(self._step)
+        self._step.append(step)
+        self._epoch.append(line["epoch"] if isinstance(line.get("epoch"), int) else 0)
+        self._t.append(number(line.get("t")) or 0.0)
+        self._stage.append(line.get("stage"))
+        values = line.get("values")
+        for name, value in values.items() if isinstance(values, dict) else ():
+            self._put(name, row, number(value))
+
+    def _put(self, name: str, row: int, value: float | None) -> None:
+        if value is None:
+            return
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = (array("q"), array("d"))
+        column[0].append(row)
+        column[1].append(value)
+
+    def cut(self, step: int) -> None:
+        """Drop every line beyond `step`."""
+        rows = bisect_right(self._step, step)
+        if rows == len(self._step):
+            return
+        del self._step[rows:], self._epoch[rows:], self._t[rows:], self._stage[rows:]
+        for where, values in self._columns.values():
+            kept = bisect_left(where, rows)
+            del where[kept:], values[kept:]
+
+    @property
+    def last_step(self) -> int:
+        """Return the last step, 0 where there is none."""
+        return self._step[-1] if self._step else 0
+
+    def names(self) -> list[str]:
+        """Return the names of what was measured, in the order of their first appearance."""
+        return [name for name, (where, _) in self._columns.items() if where]
+
+    def series(self, name: str) -> tuple[list[int], list[float]]:
+        """Return the steps at which `name` was measured, and its values."""
+        where, values = self._columns.get(name, (array("q"), array("d")))
+        steps = self._step
+        return [steps[row] for row in where], values.tolist()
+
+    def __len__(self) -> int:
+        return len(self._step)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self._row(row) for row in range(len(self._step)))
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(index, slice):
+            return [self._row(row) for row in range(*index.indices(len(self._step)))]
+        row = index + len(self._step) if index < 0 else index
+        if not 0 <= row < len(self._step):
+            raise IndexError(index)
+        return self._row(row)
+
+    def _row(self, row: int) -> dict[str, Any]:
+        line: dict[str, Any] = {"kind": "step", "t": self._t[row], "step": self._step[row]}
+        return {**line, "epoch": self._epoch[row], "stage": self._stage[row], "values": self._values(row)}
+
+    def _values(self, row: int) -> dict[str, float]:
+        found = {}
+        for name, (where, values) in self._columns.items():
+            at = bisect_left(where, row)
+            if at < len(where) and where[at] == row:
+                found[name] = values[at]
+        return found
