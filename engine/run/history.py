@@ -18,7 +18,7 @@ from detui.engine.run.steps import StepTable
 Line = dict[str, Any]
 
 _TELEMETRY_KEPT = 4096
-_POLL_BYTES = 8 << 20
+_POLL_BYTES = 1 << 20
 
 
 @dataclass(slots=True)

@@ -158,6 +158,4 @@ def _device(read: _Fields) -> DeviceRequest:
 
 
 def _stage(read: _Fields) -> StageSpec:
-    return StageSpec(
-        name=read.one("name", str), epochs=read.one("epochs", int), config=read.one("config", dict)
-    )
+    return StageSpec(name=read.one("name", str), epochs=read.one("epochs", int), config=read.one("config", dict))

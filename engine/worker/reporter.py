@@ -1,0 +1,134 @@
+"""What a training half tells: each call appends one line to metrics.jsonl, at a few microseconds.
+
+Waiting for the disk happens on another thread, and a full disk never ends a
+training: lines wait in memory and are written when there is space again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from detui.engine.run.directory import AttemptDir
+from detui.engine.run.files import number
+from detui.engine.worker.journal import Journal
+from detui.engine.worker.stop import StopFlag
+
+Values = dict[str, Any]
+
+
+class Reporter:
+    """Writes the measurements of one attempt. Safe to call from several threads; silent in forked children."""
+
+    def __init__(
+        self,
+        attempt: AttemptDir,
+        *,
+        resume: dict[str, Any] | None = None,
+        stop: StopFlag | None = None,
+        zero: float | None = None,
+    ) -> None:
+        """`zero`: the CLOCK_MONOTONIC second that `t` counts from; now, where it is not given."""
+        self.attempt = attempt
+        self.resume = resume
+        """{"attempt", "checkpoint", "step", "epoch", "stage"} to go on from, or None."""
+        self.last_step = int(resume["step"]) if resume else 0
+        self.last_epoch = int(resume["epoch"]) if resume else 0
+        self._stop = stop or StopFlag()
+        self._zero = time.monotonic() if zero is None else zero
+        self._journal = Journal(attempt.metrics_path)
+        self._alarmed: set[str] = set()
+        self._lock = Lock()
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether to save and raise StopRequested at the next good moment."""
+        return self._stop.requested
+
+    def begin(self, **fields: Any) -> None:
+        """Say what is about to be trained: total_epochs, steps_per_epoch, model, asked, used, packages, device."""
+        start = {"attempt": self.attempt.number, "resumed_from_step": self.last_step}
+        self._write({"kind": "begin", **start, **fields}, urgent=True)
+
+    def stage(self, stage: str, index: int, epochs: int, step: int = 0, epoch: int = 0) -> None:
+        """Say that stage number `index` (from 0), of `epochs` epochs, begins after this step and epoch."""
+        line = {"kind": "stage", "stage": stage, "index": index, "epochs": epochs}
+        self._write({**line, "step": step, "epoch": epoch}, urgent=True)
+
+    def step(self, step: int, epoch: int, values: Values, stage: str = "main") -> None:
+        """Give the measurements of one optimiser step; counts run from 1 over the whole run."""
+        self.last_step = step
+        self._write({"kind": "step", "step": step, "epoch": epoch, "stage": stage, "values": self._sane(values)})
+
+    def epoch(self, epoch: int, step: int, values: Values, stage: str = "main", seconds: float | None = None) -> None:
+        """Give means over a completed epoch, and the framework's own validation numbers."""
+        self.last_epoch, self.last_step = epoch, max(step, self.last_step)
+        line = {"kind": "epoch", "step": step, "epoch": epoch, "stage": stage, "values": self._sane(values)}
+        self._write({**line, "seconds": seconds}, urgent=True)
+
+    def evaluation(
+        self, epoch: int, step: int, split: str, path: str | Path, checkpoint: str | Path | None = None
+    ) -> None:
+        """Say that predictions for `split` were dumped at `path`: the evaluator's turn."""
+        line = {"kind": "evaluation", "step": step, "epoch": epoch, "split": split, "path": self._inside(path)}
+        named = None if checkpoint is None else self._inside(checkpoint)
+        self._write({**line, "checkpoint": named}, urgent=True)
+
+    def checkpoint(self, path: str | Path, step: int, epoch: int, resumable: bool = True, stage: int = 0) -> None:
+        """Say that a checkpoint lies complete at `path`; `stage` is the index of the stage it was saved in."""
+        line = {"kind": "checkpoint", "step": step, "epoch": epoch, "stage": stage, "path": self._inside(path)}
+        self._write({**line, "resumable": resumable}, urgent=True)
+
+    def statistic(self, step: int, values: Values) -> None:
+        """Give named numbers that belong to no loss: router weights, gradient norms."""
+        self._write({"kind": "statistic", "step": step, "values": self._sane(values)})
+
+    def figure(self, path: str | Path, step: int | None = None) -> None:
+        """Say that a picture lies at `path`."""
+        self._write({"kind": "figure", "step": step, "path": self._inside(path)})
+
+    def alarm(self, name: str, text: str) -> None:
+        """Raise an alarm; each name sounds once in an attempt."""
+        with self._lock:
+            if name in self._alarmed:
+                return
+            self._alarmed.add(name)
+        self._write({"kind": "alarm", "name": name, "text": text, "step": self.last_step}, urgent=True)
+
+    def end(self, outcome: str) -> None:
+        """Close the file with how it ended. The worker's entry point calls it, a training half does not."""
+        self._write({"kind": "end", "step": self.last_step, "epoch": self.last_epoch, "outcome": outcome})
+        self._journal.close()
+
+    def _write(self, line: dict[str, Any], *, urgent: bool = False) -> None:
+        timed = {"kind": line.pop("kind"), "t": round(time.monotonic() - self._zero, 4), **line}
+        trouble = self._journal.write(timed, urgent=urgent)
+        if trouble:
+            self.alarm("disk", trouble)
+
+    def _sane(self, values: Values) -> Values:
+        """Return `values` as numbers, and raise the alarm `nan` at the first that is not finite."""
+        plain = {}
+        for name, value in values.items():
+            if type(value) is not float and type(value) is not int:
+                value = _scalar(value)
+            if value is not None and not math.isfinite(value):
+                self.alarm("nan", f"{name} is {value} after step {self.last_step}.")
+            plain[name] = value
+        return plain
+
+    def _inside(self, path: str | Path) -> str:
+        """Return a path relative to the attempt where it lies inside, absolute otherwise."""
+        absolute = os.path.normpath(self.attempt.path / path)
+        root = os.path.normpath(self.attempt.path) + os.sep
+        return absolute[len(root) :] if absolute.startswith(root) else absolute
+
+
+def _scalar(value: Any) -> float | None:
+    """Return a number from what has `item()` (numpy, tensors), or from the strings for non-finite ones."""
+    item = getattr(value, "item", None)
+    return number(item() if callable(item) else value)
