@@ -1,0 +1,156 @@
+"""COCO box metrics: AP and AR overall, by size, per class and per class × size, and PR curves.
+
+Computed by hotcoco (held to pycocotools by the tests). AP is the mean over IoU
+0.50:0.05:0.95, AR100 the recall at 100 detections an image and class; sizes are
+COCO's (small < 32², medium < 96², large above, in square pixels of the original
+image; both bounds belong to both neighbours). A number for which no ground
+truth exists is None: never 0, never COCO's -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from detui.engine.evaluate.checks import check_detections, check_truth
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+SIZES = ("small", "medium", "large")
+MAX_DETECTIONS = 100
+ALL_CLASSES = "all classes"
+IOU_50, IOU_75 = 0, 5  # places of 0.50 and 0.75 in the ten IoU thresholds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoxResult:
+    """What one set of detections scores against one ground truth."""
+
+    values: dict[str, float | None]
+    """`AP`, `AP50`, `AP_small`, `AP/<class>`, `AP_small/<class>` …: 0–1, or None without ground truth."""
+    curves: dict[str, Any]
+    """PR points at IoU 0.5: `recall` [101] and `precision` {size: {class: [101] or None}}."""
+    images: int
+    boxes: int
+    """Ground truth boxes that count (crowd regions do not)."""
+    detections: int
+    evaluator: str
+    """Library and version, for the record."""
+    max_dets: int = MAX_DETECTIONS
+
+
+def evaluate_boxes(
+    truth: Mapping[str, Any],
+    detections: Sequence[Mapping[str, Any]],
+    *,
+    truth_name: str = "ground truth",
+    detections_name: str = "predictions",
+) -> BoxResult:
+    """Score COCO results against COCO ground truth, both in original pixels.
+
+    The names are what an error calls the two. Raises DataError for anything in
+    either that the metric would misread.
+    """
+    check_truth(truth, truth_name)
+    check_detections(truth, detections, detections_name)
+    import hotcoco
+
+    classes = _classes(truth)
+    precision, recall = _accumulate(truth, detections)
+    values = _overall(precision, recall) | _per_class(precision, list(classes.values()))
+    return BoxResult(
+        values=values,
+        curves=_curves(precision, list(classes.values())),
+        images=len(truth["images"]),
+        boxes=sum(not entry.get("iscrowd") for entry in truth["annotations"]),
+        detections=len(detections),
+        evaluator=f"hotcoco {hotcoco.__version__}",
+    )
+
+
+def _classes(truth: Mapping[str, Any]) -> dict[int, str]:
+    """Category id → name, in the order of the evaluator's class axis (by id)."""
+    return {entry["id"]: entry["name"] for entry in sorted(truth["categories"], key=lambda entry: entry["id"])}
+
+
+def _accumulate(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> tuple[Array, Array]:
+    """Precision [T=10, R=101, K, A=4, M=3] and recall [T, K, A, M]; -1 where there is no ground truth."""
+    import numpy as np
+    from hotcoco import COCO, COCOeval
+
+    known = COCO(dict(truth))
+    evaluation = COCOeval(known, known.load_res(_rows(detections)), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    arrays: Any = evaluation.eval
+    return np.asarray(arrays["precision"]), np.asarray(arrays["recall"])
+
+
+def _rows(detections: Sequence[Mapping[str, Any]]) -> Array:
+    """[N, 7] as the COCO tools order it. Rows carry no `area` or `segmentation` that could be believed."""
+    import numpy as np
+
+    rows = np.empty((len(detections), 7), dtype=np.float64)
+    for row, entry in zip(rows, detections, strict=True):
+        row[:] = (entry["image_id"], *entry["bbox"], entry["score"], entry["category_id"])
+    return rows
+
+
+def _mean(numbers: Array) -> float | None:
+    """The mean of what was measured; None when nothing was."""
+    measured = numbers[numbers > -1]
+    return float(measured.mean()) if measured.size else None
+
+
+def _overall(precision: Array, recall: Array) -> dict[str, float | None]:
+    ap = precision[:, :, :, :, -1]
+    values = {
+        "AP": _mean(ap[:, :, :, 0]),
+        "AP50": _mean(ap[IOU_50, :, :, 0]),
+        "AP75": _mean(ap[IOU_75, :, :, 0]),
+    }
+    for place, size in enumerate(SIZES, start=1):
+        values[f"AP_{size}"] = _mean(ap[:, :, :, place])
+    for place, number in enumerate((1, 10, MAX_DETECTIONS)):
+        values[f"AR{number}"] = _mean(recall[:, :, 0, place])
+    for place, size in enumerate(SIZES, start=1):
+        values[f"AR_{size}"] = _mean(recall[:, :, place, -1])
+    return values
+
+
+def _per_class(precision: Array, classes: Sequence[str]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for k, name in enumerate(classes):
+        values[f"AP/{name}"] = _mean(precision[:, :, k, 0, -1])
+        values[f"AP50/{name}"] = _mean(precision[IOU_50, :, k, 0, -1])
+        for place, size in enumerate(SIZES, start=1):
+            values[f"AP_{size}/{name}"] = _mean(precision[:, :, k, place, -1])
+    return values
+
+
+def _curves(precision: Array, classes: Sequence[str]) -> dict[str, Any]:
+    """Precision at the 101 recall points for IoU 0.5: the mean over classes, and each class."""
+    sizes = {"all": 0, "small": 1}
+    return {
+        "iou": 0.5,
+        "recall": [point / 100 for point in range(101)],
+        "precision": {name: _curves_of(precision[IOU_50, :, :, a, -1], classes) for name, a in sizes.items()},
+    }
+
+
+def _curves_of(curves: Array, classes: Sequence[str]) -> dict[str, list[float] | None]:
+    """`curves` [R, K] → name: [R], None for a class without ground truth."""
+    import numpy as np
+
+    known = np.all(curves > -1, axis=0)
+    points: dict[str, list[float] | None] = {
+        ALL_CLASSES: curves[:, known].mean(axis=1).tolist() if known.any() else None
+    }
+    for k, name in enumerate(classes):
+        points[name] = curves[:, k].tolist() if known[k] else None
+    return points

@@ -1,0 +1,117 @@
+"""Evaluate what a run has dumped and nobody has evaluated yet.
+
+The worker writes predictions at the recipe's milestones and says so in
+metrics.jsonl; each such line becomes one line in evaluations.jsonl, here, in
+detui's own environment, whatever framework trained.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detui.engine.errors import DataError, DetuiError, MissingError
+from detui.engine.evaluate.coco import BoxResult, evaluate_boxes
+from detui.engine.evaluate.lock import node_lock
+from detui.engine.run.directory import AttemptDir, RunDir, now
+from detui.engine.run.files import write_json
+from detui.engine.run.lines import LineWriter, read_lines
+
+SCHEMA = 1
+HINT_WRITE_AGAIN = "detui resume, or train again: this file is not whole"
+
+log = logging.getLogger(__name__)
+
+
+def pending(attempt: AttemptDir) -> list[dict[str, Any]]:
+    """The `evaluation` lines of an attempt's metrics whose predictions have no evaluation, oldest first."""
+    done = {line.get("predictions") for line in read_lines(attempt.evaluations_path)}
+    waiting: dict[str, dict[str, Any]] = {}
+    for line in read_lines(attempt.metrics_path):
+        if line.get("kind") == "evaluation" and line.get("path") not in done:
+            waiting[str(line.get("path"))] = line
+    return list(waiting.values())
+
+
+def evaluate_run(run: RunDir, problems: list[DetuiError] | None = None) -> int:
+    """Evaluate every dumped prediction of `run` that has no evaluation line; return how many were written.
+
+    What cannot be evaluated is logged, added to `problems`, and tried again by
+    the next call; the others go on. Waits for another evaluator of this run.
+    """
+    written = 0
+    for attempt in run.attempts():
+        if not pending(attempt):
+            continue
+        with node_lock("evaluate", attempt.path):
+            for line in pending(attempt):
+                try:
+                    _evaluate(run, attempt, line)
+                    written += 1
+                except DetuiError as error:
+                    log.error("%s: %s", run.name, error)
+                    if problems is not None:
+                        problems.append(error)
+    return written
+
+
+def evaluate_file(truth: Path, predictions: Path) -> BoxResult:
+    """Score a COCO results file against a COCO ground truth file. Raises MissingError, DataError."""
+    return evaluate_boxes(
+        _load(truth), _load(predictions), truth_name=str(truth), detections_name=str(predictions)
+    )
+
+
+def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None:
+    split = str(line.get("split", "val"))
+    predictions = attempt.path / str(line["path"])
+    result = evaluate_file(_truth(run, split), predictions)
+    curves = predictions.with_suffix(".pr.json")
+    write_json(curves, {"schema": SCHEMA, **result.curves})
+    writer = LineWriter(attempt.evaluations_path)
+    try:
+        writer.write(_line(line, split, result, str(curves.relative_to(attempt.path))))
+        writer.sync()
+    finally:
+        writer.close()
+
+
+def _truth(run: RunDir, split: str) -> Path:
+    data = run.spec().data
+    if not data or not data.get("prepared"):
+        raise DataError("This run names no prepared data, so nothing says what is right.", where=str(run.path))
+    return Path(data["prepared"]) / f"{split}.json"
+
+
+def _line(line: Mapping[str, Any], split: str, result: BoxResult, curves: str) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "kind": "evaluation",
+        "at": now(),
+        "epoch": line.get("epoch"),
+        "step": line.get("step"),
+        "split": split,
+        "predictions": line["path"],
+        "checkpoint": line.get("checkpoint"),
+        "evaluator": result.evaluator,
+        "max_dets": result.max_dets,
+        "images": result.images,
+        "boxes": result.boxes,
+        "detections": result.detections,
+        "values": {f"{split}/{name}": value for name, value in result.values.items()},
+        "curves": curves,
+    }
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise MissingError("This file is absent.", where=str(path), hint=HINT_WRITE_AGAIN) from None
+    except OSError as error:
+        raise MissingError(f"This file cannot be read: {error.strerror}.", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"This is no whole JSON: {error}.", where=str(path), hint=HINT_WRITE_AGAIN) from None
