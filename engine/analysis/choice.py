@@ -1,0 +1,46 @@
+"""Which checkpoint of a run counts, by the recipe's rule, which is the same for all arms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class _History(Protocol):
+    """What is read of engine.run.history.History."""
+
+    evaluations: list[dict[str, Any]]
+
+
+def standing(history: _History) -> list[dict[str, Any]]:
+    """The evaluations that count, one an epoch, by epoch; a later attempt's word counts over an earlier's.
+
+    The history already leaves out what an attempt measured beyond the step that a later one resumed from.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for line in sorted(history.evaluations, key=lambda line: int(line.get("attempt") or 1)):
+        if isinstance(line.get("epoch"), int) and line.get("values"):
+            found[line["epoch"]] = line
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def chosen(history: _History, rule: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The evaluation line of the checkpoint that `rule` chooses, or None while there is none.
+
+    "best": the highest value of the rule's metric, the earlier epoch on a tie.
+    "last": the last evaluated epoch.
+    """
+    lines = standing(history)
+    if rule.get("rule") == "last":
+        return lines[-1] if lines else None
+    metric = str(rule.get("metric", "val/AP"))
+    scored = [(value, line) for line in lines if (value := number(line["values"].get(metric))) is not None]
+    return max(scored, key=lambda pair: (pair[0], -int(pair[1]["epoch"])))[1] if scored else None
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None for anything else that a line can hold (null, "NaN")."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -1,0 +1,83 @@
+"""Whether the recipe's goals were reached, with the numbers that say so.
+
+Three kinds: a metric of an arm at least, or at most, some value; and a metric
+of an arm above a reference arm's by at least some value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from detui.engine.analysis.seeds import FEWEST_SEEDS, Interval, compare, summarise
+
+Points = Mapping[str, Mapping[str, Mapping[int, float]]]
+"""Arm → metric → seed → value."""
+
+NOT_MEASURED = "not measured"
+WORST_FIRST = (NOT_MEASURED, "not met", "inconclusive", "met")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """One goal, judged."""
+
+    word: str
+    """"met", "not met", "inconclusive" or "not measured"."""
+    measured: float | None = None
+    """The mean over seeds, or the delta of means, that was compared with the goal."""
+    interval: Interval | None = None
+    """95 % interval of `measured`, where enough seeds ran."""
+    n: tuple[int, ...] = ()
+    """Seeds: of the arm, or of the reference and the arm."""
+    reason: str = ""
+    """"too few seeds" or "interval holds the goal" for an inconclusive verdict."""
+
+
+def judge_goal(goal: Mapping[str, Any], results: Points) -> Verdict:
+    """Judge one goal on the chosen checkpoints' values.
+
+    An absolute goal is judged on the mean, with n shown. A delta is a claim
+    about two noisy means: it is met when Welch's whole interval reaches the
+    goal, not met when none of it does, else inconclusive; always inconclusive
+    below three seeds a side. A goal without an arm must hold for every arm.
+    """
+    if "delta_at_least" in goal:
+        return _judge_delta(goal, results)
+    arms = [goal["arm"]] if goal.get("arm") else list(results)
+    verdicts = [_judge_absolute(goal, results.get(arm, {})) for arm in arms]
+    return min(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.word), default=Verdict(word=NOT_MEASURED))
+
+
+def _judge_absolute(goal: Mapping[str, Any], metrics: Mapping[str, Mapping[int, float]]) -> Verdict:
+    points = metrics.get(goal["metric"])
+    if not points:
+        return Verdict(word=NOT_MEASURED)
+    summary = summarise(list(points.values()))
+    reached = (goal.get("at_least") is None or summary.mean >= goal["at_least"]) and (
+        goal.get("at_most") is None or summary.mean <= goal["at_most"]
+    )
+    return Verdict(
+        word="met" if reached else "not met", measured=summary.mean, interval=summary.interval, n=(summary.n,)
+    )
+
+
+def _judge_delta(goal: Mapping[str, Any], results: Points) -> Verdict:
+    reference = results.get(goal["against"], {}).get(goal["metric"])
+    arm = results.get(goal["arm"], {}).get(goal["metric"])
+    if not reference or not arm:
+        return Verdict(word=NOT_MEASURED)
+    comparison = compare(reference, arm)
+    word, reason = _place(comparison.interval, min(comparison.n), goal["delta_at_least"])
+    return Verdict(
+        word=word, measured=comparison.delta, interval=comparison.interval, n=comparison.n, reason=reason
+    )
+
+
+def _place(interval: Interval | None, seeds: int, goal: float) -> tuple[str, str]:
+    if seeds < FEWEST_SEEDS or interval is None:
+        return "inconclusive", "too few seeds"
+    if interval[0] >= goal:
+        return "met", ""
+    return ("not met", "") if interval[1] < goal else ("inconclusive", "interval holds the goal")

@@ -1,0 +1,59 @@
+"""Goals and their verdicts."""
+
+from __future__ import annotations
+
+import pytest
+
+from detui.engine.analysis import judge_goal
+
+RESULTS = {
+    "baseline": {"val/AP50": {0: 0.40, 1: 0.42, 2: 0.41}, "val/AP": {0: 0.2}},
+    "weighted": {"val/AP50": {0: 0.50, 1: 0.52, 2: 0.51}, "val/AP": {0: 0.9}},
+}
+AGAINST = {"metric": "val/AP50", "arm": "weighted", "against": "baseline"}
+
+
+@pytest.mark.parametrize(
+    ("goal", "word", "measured"),
+    [
+        ({"metric": "val/AP50", "arm": "baseline", "at_least": 0.41}, "met", 0.41),
+        ({"metric": "val/AP50", "arm": "baseline", "at_least": 0.42}, "not met", 0.41),
+        ({"metric": "val/AP50", "arm": "baseline", "at_most": 0.42}, "met", 0.41),
+        ({"metric": "val/AP50", "arm": "baseline", "at_most": 0.40}, "not met", 0.41),
+        ({**AGAINST, "delta_at_least": 0.05}, "met", 0.10),
+        ({**AGAINST, "delta_at_least": 0.20}, "not met", 0.10),
+        ({**AGAINST, "delta_at_least": 0.10}, "inconclusive", 0.10),
+        ({"metric": "val/AP50", "arm": None, "at_least": 0.45}, "not met", 0.41),
+        ({"metric": "val/AP50", "at_least": 0.40}, "met", 0.41),
+    ],
+)
+def test_verdicts(goal, word, measured):
+    verdict = judge_goal(goal, RESULTS)
+    assert verdict.word == word and verdict.measured == pytest.approx(measured)
+
+
+def test_a_delta_of_single_seeds_is_inconclusive_however_large():
+    verdict = judge_goal({**AGAINST, "metric": "val/AP", "delta_at_least": 0.1}, RESULTS)
+    assert (verdict.word, verdict.reason, verdict.n) == ("inconclusive", "too few seeds", (1, 1))
+    assert verdict.measured == pytest.approx(0.7)
+
+
+def test_the_number_of_seeds_stands_beside_an_absolute_verdict():
+    assert judge_goal({"metric": "val/AP", "arm": "weighted", "at_least": 0.5}, RESULTS).n == (1,)
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        {"metric": "val/AP_small", "arm": "baseline", "at_least": 0.1},
+        {"metric": "val/AP", "arm": "absent", "at_least": 0.1},
+        {"metric": "val/AP_small", "arm": "weighted", "against": "baseline", "delta_at_least": 0.1},
+    ],
+)
+def test_what_nobody_measured_is_not_judged(goal):
+    assert judge_goal(goal, RESULTS).word == "not measured"
+
+
+def test_a_goal_for_every_arm_waits_for_every_arm():
+    results = {"baseline": RESULTS["baseline"], "weighted": {}}
+    assert judge_goal({"metric": "val/AP50", "at_least": 0.1}, results).word == "not measured"
