@@ -1,0 +1,1 @@
+"""The commands of detui, one module each; a module's `command` is what runs."""

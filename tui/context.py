@@ -1,0 +1,75 @@
+"""What all commands share: the global options, and the workspace opened when first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from detui.engine.run.directory import RunDir
+    from detui.engine.workspace import Experiment, Workspace
+
+
+class Session:
+    """The global options of one call of `detui`."""
+
+    def __init__(self, workspace: str | None = None, debug: bool = False) -> None:
+        self.given = workspace
+        """The value of --workspace."""
+        self.debug = debug
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace that the options, the environment and the configuration name."""
+        from detui.engine.workspace import Workspace
+
+        return Workspace.open(self.given)
+
+    def runs_of(self, ref: str) -> tuple[Experiment | None, list[RunDir]]:
+        """Return the run that `ref` names, or the experiment and all its runs. Raises UsageError for neither."""
+        return find(self.workspace, ref)
+
+
+def find(workspace: Workspace, ref: str) -> tuple[Experiment | None, list[RunDir]]:
+    """Return what `ref` names: an experiment with its runs, or one run. Raises UsageError naming what is near."""
+    from detui.engine.errors import UsageError
+
+    try:
+        experiment = workspace.experiment(ref)
+    except UsageError:
+        # Not an experiment: then a run, whose error message also speaks for the experiment.
+        return None, [workspace.run(ref)]
+    return experiment, experiment.runs()
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def complete_recipes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Complete the name of a recipe."""
+    from detui.engine.recipe.library import recipe_files
+
+    return [ref for ref, _ in recipe_files() if ref.startswith(incomplete)]
+
+
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Complete the id of an experiment, then `/` and one of its runs."""
+    session = ctx.find_root().obj
+    workspace = (session if isinstance(session, Session) else _session(ctx)).workspace
+    if "/" in incomplete:
+        known = [f"{e.id}/{run.name}" for e in workspace.experiments() for run in e.runs()]
+    else:
+        known = ["last", *(experiment.id for experiment in workspace.experiments())]
+    return [ref for ref in known if ref.startswith(incomplete)]
+
+
+def complete_experiments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Complete the id of an experiment."""
+    return [ref for ref in complete_runs(ctx, param, incomplete.split("/")[0]) if ref.startswith(incomplete)]
+
+
+def _session(ctx: click.Context) -> Session:
+    # While a shell completes, the group's callback has not run; its options are in the context all the same.
+    return Session(ctx.find_root().params.get("workspace"))

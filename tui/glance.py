@@ -1,0 +1,209 @@
+"""A run at a glance: state, epoch, loss and metric, read from the ends of its files.
+
+A list of a hundred runs must not read a hundred histories: a line file is
+read from its last kilobytes, and nothing outside the standard library is
+imported. The whole history is `detui.engine.run.history`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detui.engine.errors import DetuiError
+from detui.engine.run.directory import AttemptDir, RunDir
+from detui.engine.run.files import number
+from detui.engine.run.state import State, read_state
+
+_TAIL = 16 * 1024
+_LONGEST = 1 << 20
+METRIC = "val/AP"
+"""The metric that lists show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a list shows of one run."""
+
+    experiment: str
+    """Id of the experiment."""
+    name: str
+    """Name of the run: arm and seed."""
+    path: Path
+    recipe: str
+    profile: str
+    state: State | None
+    """None where the run cannot be read; `problem` says why."""
+    notes: tuple[str, ...] = ()
+    """What is to be known beside the state: "evaluating", "stalled: …"."""
+    attempt: int | None = None
+    epoch: int = 0
+    """Epochs completed."""
+    epochs: int | None = None
+    """Epochs planned."""
+    loss: float | None = None
+    """The latest training loss, its terms added."""
+    metric: float | None = None
+    """The latest val/AP of detui's evaluator, 0-1."""
+    problem: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """What commands call the run."""
+        return f"{self.experiment}/{self.name}"
+
+    @property
+    def word(self) -> str:
+        """The word of the state."""
+        return self.state.word if self.state else "broken"
+
+    @property
+    def letter(self) -> str:
+        """The letter of the state."""
+        return self.state.letter if self.state else "!"
+
+    @property
+    def since(self) -> str:
+        """Wall time since which the run is in its state, "" where unknown."""
+        return self.state.at if self.state else ""
+
+    @property
+    def live(self) -> bool:
+        """Whether the run may still change by itself."""
+        return self.state is not None and not self.state.terminal
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the glance as `detui ls --json` prints it."""
+        return {
+            "run": self.ref,
+            "state": self.word,
+            "since": self.since,
+            "notes": list(self.notes),
+            "attempt": self.attempt,
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+            "loss": self.loss,
+            METRIC: self.metric,
+            "problem": self.problem,
+            "path": str(self.path),
+        }
+
+
+def glance(run: RunDir, facts: Mapping[str, Any]) -> Glance:
+    """Read a run at a glance. `facts`: its experiment's experiment.json. Never raises for a broken run."""
+    known: dict[str, Any] = {
+        "experiment": run.experiment_dir.name,
+        "name": run.name,
+        "path": run.path,
+        "recipe": str(facts.get("recipe", "")),
+        "profile": str(facts.get("profile", "")),
+    }
+    try:
+        return Glance(**known, **_read(run, facts))
+    except (DetuiError, OSError) as error:
+        message = error.message if isinstance(error, DetuiError) else str(error)
+        return Glance(**known, state=None, problem=message)
+
+
+def _read(run: RunDir, facts: Mapping[str, Any]) -> dict[str, Any]:
+    state, notes = read_status(run)
+    attempts = run.attempts()
+    measured = _measured(attempts)
+    epochs = facts.get("epochs")
+    return {
+        "state": state,
+        "notes": notes,
+        "attempt": attempts[-1].number if attempts else None,
+        "epochs": epochs if isinstance(epochs, int) else None,
+        "metric": _metric(attempts),
+        **measured,
+    }
+
+
+def read_status(run: RunDir) -> tuple[State, tuple[str, ...]]:
+    """Return a run's state and notes; looks at processes only where the state can still change."""
+    state = read_state(run)
+    attempt = run.latest()
+    if state.terminal and not (attempt and attempt.evaluating_path.exists()):
+        return state, ()
+    from detui.engine.process import status
+
+    found = status(run)
+    return found.state, found.notes
+
+
+def _measured(attempts: list[AttemptDir]) -> dict[str, Any]:
+    """Return epoch and loss from the latest attempt that measured anything."""
+    for attempt in reversed(attempts):
+        epoch: int | None = None
+        loss: float | None = None
+        for line in lines_from_end(attempt.metrics_path):
+            kind = line.get("kind")
+            if epoch is None and kind in ("step", "epoch", "checkpoint", "end", "begin"):
+                epoch = _epochs_done(line)
+            if loss is None and kind in ("step", "epoch"):
+                loss = total_loss(line.get("values"))
+            if epoch is not None and loss is not None:
+                break
+        if epoch is not None:
+            return {"epoch": epoch, "loss": loss}
+    return {}
+
+
+def _epochs_done(line: Mapping[str, Any]) -> int | None:
+    """Return the epochs completed at a line: a step belongs to the epoch in progress."""
+    epoch = line.get("epoch")
+    if not isinstance(epoch, int):
+        return None
+    return max(0, epoch - 1) if line.get("kind") == "step" else epoch
+
+
+def total_loss(values: Any) -> float | None:
+    """Return `train/loss`, or the sum of the terms `train/loss_*`; None where there is none."""
+    if not isinstance(values, Mapping):
+        return None
+    if (whole := number(values.get("train/loss"))) is not None:
+        return whole
+    terms = [number(value) for name, value in values.items() if name.startswith("train/loss_")]
+    present = [term for term in terms if term is not None]
+    return sum(present) if present else None
+
+
+def _metric(attempts: list[AttemptDir]) -> float | None:
+    for attempt in reversed(attempts):
+        for line in lines_from_end(attempt.evaluations_path):
+            if (value := number(line.get("values", {}).get(METRIC))) is not None:
+                return value
+    return None
+
+
+def lines_from_end(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines of a line file's last kilobytes, the last first. A partial last line is "not yet"."""
+    try:
+        with path.open("rb") as file:
+            content = _tail(file.fileno())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    whole = content[: content.rfind(b"\n") + 1]
+    for line in reversed(whole.splitlines()):
+        try:
+            obj = json.loads(line)
+        except ValueError:  # the first of the tail is cut off in its middle
+            continue
+        if isinstance(obj, dict):
+            yield obj
+
+
+def _tail(descriptor: int) -> bytes:
+    """Return the end of a file: 16 KiB, more where a single line is longer than that."""
+    length = os.fstat(descriptor).st_size
+    taken = _TAIL
+    while True:
+        content = os.pread(descriptor, taken, max(0, length - taken))
+        if content.count(b"\n") > 1 or taken >= min(length, _LONGEST):
+            return content
+        taken *= 8

@@ -1,0 +1,123 @@
+"""Plain output of commands: data on stdout, narration on stderr, tables without a library."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import unicodedata
+from calendar import timegm
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+DASH = "–"
+"""Stands where there is no value."""
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON, at once: somebody may be following."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Print narration on stderr."""
+    click.echo(text, err=True)
+
+
+def width(text: str) -> int:
+    """Return the columns that `text` takes on a terminal: two for a Chinese character."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def pad(text: str, columns: int, *, right: bool = False) -> str:
+    """Return `text` filled up with spaces to a width on the terminal."""
+    space = " " * (columns - width(text))
+    return space + text if right else text + space
+
+
+def cut(text: str, columns: int) -> str:
+    """Return `text` in at most `columns` columns, with an ellipsis where it was longer."""
+    if width(text) <= columns:
+        return text
+    kept = ""
+    used = 1
+    for character in text:
+        used += _columns(character)
+        if used > columns:
+            break
+        kept += character
+    return kept + "…"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
+    """Return rows as lines with aligned columns; the columns numbered in `right` align right."""
+    if not rows:
+        return []
+    widths = [max(width(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [pad(cell, widths[i], right=i in right) for i, cell in enumerate(row)]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def seconds_since(at: str, clock: Callable[[], float] = time.time) -> float | None:
+    """Return the seconds since a wall time as detui's files write it, None where it is none."""
+    try:
+        moment = timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        return None
+    return max(0.0, clock() - moment)
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in two units at most: "42s", "3m10s", "2h05m", "4d03h"."""
+    if seconds is None:
+        return DASH
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def number(value: float | None) -> str:
+    """Return a number in four significant digits at most."""
+    if value is None:
+        return DASH
+    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3g}"
+
+
+def percent(value: float | None) -> str:
+    """Return a metric of 0–1 as a percentage with one decimal: metrics are stored as fractions."""
+    return DASH if value is None else f"{100 * value:.1f}"
+
+
+def size(count: float | None) -> str:
+    """Return a number of bytes as "3.2 GiB"."""
+    if count is None:
+        return DASH
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
