@@ -1,0 +1,81 @@
+"""What a backend's plan half offers. Its training half is in detui.engine.worker's words: `train(spec, report)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that a check found before anything started."""
+
+    level: Literal["error", "warning"]
+    """An error stops the start; a warning is shown and goes into the record."""
+    text: str
+    where: str | None = None
+    """The field, or the file."""
+    hint: str | None = None
+    """The next command or step to try."""
+    missing: bool = False
+    """Whether something is absent rather than wrong (exit code 3 rather than 2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckContext:
+    """What a backend may look at while it checks one arm."""
+
+    arm: str
+    config: Mapping[str, Any]
+    """The arm's whole configuration in one stage."""
+    device: str
+    """`cpu` or `cuda`."""
+    train_images: int | None
+    """Images that an epoch goes through, where it is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightFile:
+    """A weight file that a configuration names."""
+
+    keys: tuple[str, ...]
+    """Where the name stands in the configuration; the worker finds the file's path there."""
+    name: str
+    """A logical name, or a path."""
+    sha256: str | None
+    """What the file must be, where the recipe knows it."""
+
+
+class Backend(Protocol):
+    """The plan half of a backend."""
+
+    name: str
+    trainer: str
+    """`module:Class` of the training half."""
+    config: type[BaseModel]
+    """The closed schema of the sections that a recipe's base and arms may hold."""
+    needs_data: bool
+    """Whether a recipe for it must name data."""
+    yolo_layout: bool
+    """Whether prepared data needs the YOLO layout beside the internal form."""
+    resume_grain: str
+    """What a stop loses, in words: `the epoch in progress is repeated`."""
+
+    def epochs_key(self) -> tuple[str, ...]:
+        """Where the number of epochs stands in the configuration."""
+        ...
+
+    def weights(self, config: Mapping[str, Any]) -> list[WeightFile]:
+        """The weight files that a configuration names."""
+        ...
+
+    def check(self, context: CheckContext) -> list[Problem]:
+        """What is wrong with one arm before anything starts: options that contradict, packages that are absent."""
+        ...
+
+    def environ(self) -> dict[str, str]:
+        """Environment variables of the worker."""
+        ...

@@ -1,0 +1,1 @@
+"""What every backend on PyTorch needs in its training half."""

@@ -1,0 +1,49 @@
+"""The validator's detections as COCO results in original pixels.
+
+Images of a prepared data set are called by their id (`000000000012.png`), and
+class index c is category c + 1: the file needs no look-up table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+class Collector:
+    """Listens to a validator and keeps each detection of its last pass."""
+
+    def __init__(self, validator: Any) -> None:
+        """Wraps `update_metrics`, the one method that sees detections and their image together."""
+        self.validator = validator
+        self.results: list[dict[str, Any]] = []
+        self.active = False
+        self._update = validator.update_metrics
+        validator.update_metrics = self._collect
+
+    def begin(self, active: bool) -> None:
+        """Forget the last pass; collect the next one if `active`."""
+        self.results, self.active = [], active
+
+    def _collect(self, predictions: list[dict[str, Any]], batch: dict[str, Any]) -> None:
+        self._update(predictions, batch)
+        if not self.active:
+            return
+        for index, prediction in enumerate(predictions):
+            about = self.validator._prepare_batch(index, batch)
+            scaled = self.validator.scale_preds(self.validator._prepare_pred(prediction), about)
+            self.results += _results(int(Path(about["im_file"]).stem), scaled)
+
+
+def _results(image_id: int, prediction: dict[str, Any]) -> list[dict[str, Any]]:
+    """COCO results of one image. `bboxes`: (N, 4) xyxy in original pixels; `conf`, `cls`: (N,)."""
+    rows = zip(prediction["bboxes"].tolist(), prediction["conf"].tolist(), prediction["cls"].tolist(), strict=True)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": int(cls) + 1,
+            "bbox": [round(x1, 3), round(y1, 3), round(x2 - x1, 3), round(y2 - y1, 3)],
+            "score": round(score, 5),
+        }
+        for (x1, y1, x2, y2), score, cls in rows
+    ]

@@ -1,0 +1,116 @@
+"""What was asked, what Ultralytics was told, and what it then really used.
+
+Ultralytics overrides silently: `optimizer=auto` replaces lr0, a CPU switches
+AMP and loader processes off, an out-of-memory halves the batch, a size is
+rounded to the stride. Each field is therefore read back from the trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detui.engine.errors import RunError
+
+NOT_ARGUMENTS = frozenset({"accept", "val"})
+"""Fields of ours that Ultralytics does not read. `val` is switched per epoch."""
+
+
+def arguments(config: Mapping[str, Any], *, seed: int, data: Path, folder: Path, device: str) -> dict[str, Any]:
+    """The keyword arguments of an Ultralytics trainer for one stage: every field explicitly."""
+    train = {key: value for key, value in config["train"].items() if key not in NOT_ARGUMENTS}
+    return {
+        **train,
+        **config["augment"],
+        **config["loss"],
+        "patience": train["patience"] or 1_000_000,  # 0 would mean "stop at the first epoch without improvement"
+        "amp": train["amp"] or False,
+        "freeze": train["freeze"] or None,
+        "model": config["model"]["name"],
+        "data": str(data),
+        "seed": seed,
+        "device": device,
+        "save_dir": str(folder),
+        "exist_ok": True,
+        "plots": False,
+        "save": True,
+        "save_period": -1,
+        "val": True,
+        "verbose": True,
+        "pretrained": False,
+    }
+
+
+def asked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's fields as `train.lr0` → value, with the weight decay that its own rule makes effective."""
+    flat = {
+        f"{section}.{key}": value for section in ("train", "augment", "loss") for key, value in config[section].items()
+    }
+    flat.pop("train.accept")
+    train = config["train"]
+    accumulate = max(round(train["nbs"] / train["batch"]), 1)
+    flat["train.accumulate"] = accumulate
+    flat["train.weight_decay_effective"] = train["weight_decay"] * train["batch"] * accumulate / train["nbs"]
+    return flat
+
+
+def used(trainer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fields, read back from a trainer whose training is about to start."""
+    args = trainer.args
+    flat = {f"{section}.{key}": getattr(args, key) for section in ("augment", "loss") for key in config[section]}
+    flat |= {f"train.{key}": getattr(args, key) for key in config["train"] if key not in NOT_ARGUMENTS}
+    weights = _group(trainer.optimizer, "weight")
+    import torch
+
+    flat |= {
+        "train.val": config["train"]["val"],
+        "train.optimizer": type(trainer.optimizer).__name__,
+        "train.lr0": weights.get("initial_lr", weights["lr"]),
+        "train.momentum": weights["betas"][0] if "betas" in weights else weights.get("momentum"),
+        "train.weight_decay_effective": weights["weight_decay"],
+        "train.accumulate": trainer.accumulate,
+        "train.epochs": trainer.epochs,
+        "train.batch": trainer.batch_size,
+        "train.patience": config["train"]["patience"] if args.patience == 1_000_000 else args.patience,
+        "train.amp": (args.amp if args.amp == "bf16" else "fp16") if trainer.amp else False,
+        "train.deterministic": torch.are_deterministic_algorithms_enabled(),
+        "train.workers": trainer.train_loader.num_workers,
+        "train.freeze": args.freeze or 0,
+    }
+    return flat
+
+
+def check(wanted: Mapping[str, Any], got: Mapping[str, Any], accept: list[str]) -> None:
+    """Raise RunError when a used value differs from the asked one and the recipe does not accept that by name."""
+    differing = [name for name, value in wanted.items() if not same(value, got.get(name))]
+    refused = [name for name in differing if name.split(".", 1)[1] not in accept]
+    if not refused:
+        return
+    lines = [f"{name}: asked {wanted[name]!r}, Ultralytics would use {got.get(name)!r}" for name in refused]
+    field = refused[0].split(".", 1)[1]
+    raise RunError(
+        "Ultralytics would not train with what was asked:\n  " + "\n  ".join(lines),
+        hint=f"set {refused[0]} to the value it uses, or accept it by name: --set train.accept=[workers,{field}]",
+    )
+
+
+def same(first: Any, second: Any) -> bool:
+    """Equal, with a relative tolerance of 1e-9 for numbers."""
+    if isinstance(first, bool) or isinstance(second, bool) or first is None or second is None:
+        return first == second or (not first and not second)
+    if isinstance(first, (int, float)) and isinstance(second, (int, float)):
+        return abs(first - second) <= 1e-9 * max(abs(first), abs(second), 1e-12)
+    return bool(first == second)
+
+
+def learning_rates(optimizer: Any) -> dict[str, float]:
+    """The rate of each parameter group: `lr/all`, `lr/all.bias`, `lr/all.norm`."""
+    names = {"weight": "lr/all", "muon": "lr/all", "bias": "lr/all.bias", "bn": "lr/all.norm"}
+    return {
+        names.get(group.get("param_group"), "lr/all"): float(group["lr"]) for group in reversed(optimizer.param_groups)
+    }
+
+
+def _group(optimizer: Any, name: str) -> Any:
+    return next((g for g in optimizer.param_groups if g.get("param_group") == name), optimizer.param_groups[0])

@@ -1,0 +1,100 @@
+"""The base of every model that people write values for: no unknown key, no silent conversion, and an error with a place.
+
+Messages say which field, what was found, what is expected and the nearest
+valid name, in the words of the recipe rather than of the validator.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from detui.engine.errors import RecipeError
+
+Keys = tuple["str | int", ...]
+_BRANCHES = frozenset({"str", "int", "float", "bool", "dict"})
+Where = Callable[[Keys], str]
+
+
+class Closed(BaseModel):
+    """Unknown keys are refused; ``"8"`` is not 8 and ``true`` is not 1.0; frozen once read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], value: Any, where: Where) -> Model:
+    """`value` as `model`. `where` gives the place of a path of keys.
+
+    Raises RecipeError with every problem found, the first one's place in `where`.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = [_describe(model, problem, where) for problem in error.errors(include_url=False)]
+        place, message, hint = problems[0]
+        rest = "".join(f"\n{other[0]}: {other[1]}" for other in problems[1:6])
+        raise RecipeError(message + rest, where=place, hint=hint) from None
+
+
+def _describe(model: type[BaseModel], problem: Any, where: Where) -> tuple[str, str, str | None]:
+    """Place, message and next step of one pydantic error."""
+    keys = tuple(part for part in problem["loc"] if not _is_tag(part))
+    name = ".".join(map(str, keys)) or "the file"
+    place = where(keys)
+    if problem["type"] == "extra_forbidden":
+        names = field_names(model, keys[:-1])
+        return place, f"{name}: there is no such field here.", _nearest(str(keys[-1]), names)
+    if problem["type"] == "missing":
+        return place, f"{name}: this field is missing.", None
+    found = problem["input"]
+    text = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if problem["type"] == "value_error":
+        return place, f"{name}: {text}", None
+    return place, f"{name}: found {found!r}, expected {text}.", None
+
+
+def _is_tag(part: str | int) -> bool:
+    """Whether a part of a location names a branch of a union rather than a key that somebody wrote."""
+    return isinstance(part, str) and (part in _BRANCHES or part[:1].isupper() or "[" in part)
+
+
+def _nearest(name: str, names: list[str]) -> str | None:
+    close = difflib.get_close_matches(name, names, 1, 0.5)
+    if close:
+        return f"{close[0]}"
+    return f"one of {', '.join(names)}" if names else None
+
+
+def field_names(model: type[BaseModel], keys: Keys) -> list[str]:
+    """The names that may stand below `keys` in `model`; empty where anything may."""
+    inner = submodel(model, keys)
+    return [field.alias or name for name, field in inner.model_fields.items()] if inner else []
+
+
+def submodel(model: type[BaseModel], keys: Keys) -> type[BaseModel] | None:
+    """The model of the value at `keys`, or None where the schema ends before."""
+    current: type[BaseModel] | None = model
+    for key in keys:
+        if isinstance(key, int) or current is None:
+            continue
+        field = next((f for n, f in current.model_fields.items() if key in (n, f.alias)), None)
+        current = _model_in(field.annotation) if field else None
+    return current
+
+
+def has_field(model: type[BaseModel], keys: Keys) -> bool:
+    """Whether the schema knows a field at `keys`."""
+    parent = submodel(model, keys[:-1])
+    return parent is not None and str(keys[-1]) in field_names(parent, ())
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

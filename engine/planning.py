@@ -1,0 +1,228 @@
+"""A plan: what a launch would run, on what, with which values from where, and what is wrong with it.
+
+Nothing here imports a framework. Facts that only the built model knows
+(parameters, FLOPs) are not in a plan.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detui.engine.analysis.fairness import Finding, audit
+from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.configuration import Configuration
+from detui.engine.errors import DetuiError, MissingError, RecipeError
+from detui.engine.placement import Placement
+from detui.engine.recipe.load import FULL, Recipe
+from detui.engine.recipe.resolve import Resolved, ResolvedArm
+from detui.engine.run.spec import RunSpec, StageSpec
+
+
+@dataclass(frozen=True, slots=True)
+class DataState:
+    """Whether the data of a plan is here."""
+
+    name: str
+    title: str
+    generated: bool
+    place: Path | None
+    """None where it is generated, or absent."""
+    problem: str | None
+    """Why it cannot be used, with every place that was tried."""
+
+    @property
+    def text(self) -> str:
+        """One line for a person."""
+        if self.problem:
+            return f"{self.name}: absent"
+        return f"{self.name}: generated, nothing to download" if self.generated else f"{self.name}: {self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a launch decides, before anything is written."""
+
+    resolved: Resolved
+    placement: Placement
+    data: DataState | None
+    problems: tuple[Problem, ...]
+    fairness: tuple[Finding, ...]
+    weights: Mapping[tuple[str, tuple[str, ...]], Path]
+    """(arm, keys in its configuration) → the file that was found."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.resolved.recipe
+
+    @property
+    def profile(self) -> str:
+        """The profile's name."""
+        return self.resolved.profile
+
+    @property
+    def arms(self) -> tuple[ResolvedArm, ...]:
+        """The arms that would run."""
+        return self.resolved.arms
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of each arm."""
+        return self.resolved.seeds
+
+    @property
+    def runs(self) -> list[str]:
+        """The names of the runs, in the order in which they queue: arms alternate within a seed."""
+        return [f"{arm.name}-s{seed}" for seed in self.seeds for arm in self.arms]
+
+    @property
+    def errors(self) -> list[Problem]:
+        """What stops the launch."""
+        return [problem for problem in self.problems if problem.level == "error"]
+
+    def raise_errors(self) -> None:
+        """Raise the first error, the others in its text: MissingError (exit 3) or RecipeError (exit 2)."""
+        errors = self.errors
+        if not errors:
+            return
+        first, rest = errors[0], errors[1:]
+        text = first.text + "".join(f"\n{e.where + ': ' if e.where else ''}{e.text}" for e in rest)
+        kind: type[DetuiError] = MissingError if first.missing else RecipeError
+        raise kind(text, where=first.where, hint=first.hint)
+
+    def differs(self) -> dict[str, dict[str, Any]]:
+        """The fields in which the arms differ, with each arm's value."""
+        flats = {arm.name: arm.flat() for arm in self.arms}
+        fields = sorted({field for flat in flats.values() for field in flat})
+        values = {field: {name: flat.get(field) for name, flat in flats.items()} for field in fields}
+        return {field: v for field, v in values.items() if len({repr(x) for x in v.values()}) > 1}
+
+    def command(self, *, name: str | None = None, tags: Sequence[str] = (), note: str | None = None) -> str:
+        """The command line that does the same."""
+        words = ["detui", "run", self.recipe.ref]
+        if self.profile != FULL:
+            words += ["--profile", self.profile]
+        if len(self.arms) < len(self.recipe.arms):
+            words += [word for arm in self.arms for word in ("--arm", arm.name)]
+        if list(self.seeds) != (self.recipe.profile(self.profile).seeds or self.recipe.file.seeds):
+            words += ["--seeds", ",".join(map(str, self.seeds))]
+        words += [word for override in self.resolved.overrides for word in ("--set", override)]
+        words += ["--device", self.placement.asked] if self.placement.asked != "auto" else []
+        words += ["--name", name] if name else []
+        words += [word for tag in tags for word in ("--tag", tag)]
+        words += ["--note", note] if note else []
+        return shlex.join(words)
+
+    def spec(self, arm: ResolvedArm, seed: int, **more: Any) -> RunSpec:
+        """The run spec of one arm and seed. `more`: what the workspace adds (experiment, data, python, after)."""
+        backend = self.recipe.backend
+        return RunSpec(
+            recipe=self.recipe.ref,
+            arm=arm.name,
+            seed=seed,
+            profile=self.profile,
+            backend=backend.name,
+            trainer=backend.trainer,
+            environ=backend.environ(),
+            device=self.placement.request(),
+            threads=self.placement.threads,
+            config=self._placed(arm, arm.config),
+            stages=tuple(
+                StageSpec(name=s.name, epochs=s.epochs, config=self._placed(arm, s.config)) for s in arm.stages
+            ),
+            milestones=tuple(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs),
+            checkpoint_rule=self.resolved.checkpoint_rule,
+            **more,
+        )
+
+    def _placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration with the names of weight files replaced by where they are."""
+        placed = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+        for (name, keys), path in self.weights.items():
+            if name == arm.name:
+                inner: Any = placed
+                for key in keys[:-1]:
+                    inner = inner[key]
+                inner[keys[-1]] = str(path)
+        return placed
+
+
+def make_plan(resolved: Resolved, placement: Placement, configuration: Configuration) -> Plan:
+    """Look at what the launch needs: data, weights, each backend's own checks, fairness between arms."""
+    data, problems = _data(resolved, configuration)
+    weights, absent = _weights(resolved, configuration)
+    findings = audit({arm.name: arm.config for arm in resolved.arms}, resolved.recipe.file.varies)
+    if len(resolved.arms) < 2:
+        findings = []
+    return Plan(
+        resolved=resolved,
+        placement=placement,
+        data=data,
+        problems=(*problems, *absent, *_checks(resolved, placement), *map(_confounder, _only_confounders(findings))),
+        fairness=tuple(findings),
+        weights=weights,
+    )
+
+
+def _data(resolved: Resolved, configuration: Configuration) -> tuple[DataState | None, list[Problem]]:
+    if resolved.data is None:
+        return None, []
+    from detui.engine.data import find_root, load_definition
+
+    name = resolved.data.name
+    try:
+        definition = load_definition(name)
+        place = find_root(definition, configuration)
+    except MissingError as error:
+        problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
+        return DataState(name, name, False, None, error.message), [problem]
+    return DataState(name, definition.title, place is None, place, None), []
+
+
+def _weights(
+    resolved: Resolved, configuration: Configuration
+) -> tuple[dict[tuple[str, tuple[str, ...]], Path], list[Problem]]:
+    found: dict[tuple[str, tuple[str, ...]], Path] = {}
+    problems: list[Problem] = []
+    for arm in resolved.arms:
+        for weight in resolved.recipe.backend.weights(arm.config):
+            places = configuration.weights_places(weight.name)
+            here = next((place for place in places if place.is_file()), None)
+            if here is None:
+                problems.append(_absent(weight, places, configuration))
+            else:
+                found[(arm.name, weight.keys)] = here
+    return found, list({problem.text: problem for problem in problems}.values())
+
+
+def _absent(weight: WeightFile, places: Sequence[Path], configuration: Configuration) -> Problem:
+    tried = "\n  ".join(map(str, places)) or "(no place is configured)"
+    hint = f"put the file there, set DETUI_WEIGHTS, or add `weights: {{{weight.name}: /path}}` to {configuration.file}"
+    text = f"There is no weight file {weight.name}. Tried:\n  {tried}"
+    return Problem(level="error", text=text, where=".".join(weight.keys), hint=hint, missing=True)
+
+
+def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
+    """Each backend's own checks for every arm and stage; the same problem in several arms is said once."""
+    images = resolved.data.train.images if resolved.data else None
+    found: dict[tuple[str, str | None], Problem] = {}
+    for arm in resolved.arms:
+        for stage in arm.stages:
+            context = CheckContext(arm=arm.name, config=stage.config, device=placement.kind, train_images=images)
+            for problem in resolved.recipe.backend.check(context):
+                found.setdefault((problem.text, problem.where), problem)
+    return list(found.values())
+
+
+def _only_confounders(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.level == "confounder"]
+
+
+def _confounder(finding: Finding) -> Problem:
+    """Arms that differ in a field that `varies` does not name: the run starts, and the record says it loudly."""
+    hint = f"give all arms the same {finding.field}, or add it to `varies`"
+    return Problem(level="warning", text=finding.text, where=finding.field, hint=hint)

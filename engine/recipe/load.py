@@ -1,0 +1,218 @@
+"""A recipe file as a checked value: schema, names that arms and goals refer to, and every section's fields.
+
+All errors are RecipeErrors with file, line and column.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from detui.engine.backends import Backend, backend
+from detui.engine.closed import Keys, has_field, validate
+from detui.engine.errors import RecipeError, UsageError
+from detui.engine.recipe.library import find_recipe
+from detui.engine.recipe.schema import SCHEMA, Profile, RecipeFile, Words, words
+from detui.engine.yaml import Document, load_yaml, walk
+
+FULL = "full"
+"""The profile that lays nothing over the base."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm as it is written: a title and the sections it overrides."""
+
+    name: str
+    title: Words
+    overrides: Mapping[str, Any]
+    keys: Keys
+    """Where the arm stands in the file."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that was read and checked."""
+
+    ref: str
+    """`family/name`."""
+    file: RecipeFile
+    document: Document
+
+    @property
+    def family(self) -> str:
+        """The family, by which recipes are grouped."""
+        return self.file.family or self.ref.split("/")[0]
+
+    @property
+    def title(self) -> Words:
+        """The title."""
+        return words(self.file.title)
+
+    @property
+    def question(self) -> Words:
+        """The question that the arms answer."""
+        return words(self.file.question)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The plan half of the recipe's backend."""
+        return backend(self.file.backend, where=self.document.where(("backend",)))
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """All arms: those written out, and one for each entry of `each_of`."""
+        written = [_arm(name, values, ("arms", name)) for name, values in self.file.arms.items()]
+        single = [_single(name, value) for name, value in self.file.each_of.items()]
+        return (*written, *single)
+
+    def profile(self, name: str) -> Profile:
+        """A profile by name. Raises RecipeError with the names there are."""
+        if name in self.file.profiles:
+            return self.file.profiles[name]
+        if name == FULL:
+            return Profile()
+        names = sorted({FULL, *self.file.profiles})
+        raise RecipeError(f"{self.ref} has no profile {name!r}.", hint=f"--profile {' or '.join(names)}")
+
+
+def load_recipe(ref: str) -> Recipe:
+    """Read and check a recipe given as `family/name`, `name` or a path. Raises RecipeError."""
+    name, path = find_recipe(ref)
+    return read_recipe(name, path)
+
+
+def read_recipe(name: str, path: Path) -> Recipe:
+    """Read and check one recipe file. Raises RecipeError with file, line and column."""
+    try:
+        document = load_yaml(path)
+    except UsageError as error:
+        raise RecipeError(error.message, where=error.where, hint=error.hint) from None
+    value = document.value
+    if not isinstance(value, dict):
+        raise RecipeError("A recipe is a mapping of keys.", where=document.where(()), hint="detui show --schema")
+    newer = value.get("schema")
+    if isinstance(newer, int) and newer > SCHEMA:
+        message = f"This recipe has schema {newer}, and this detui knows {SCHEMA}."
+        raise RecipeError(message, where=document.where(("schema",)), hint="a newer detui")
+    recipe = Recipe(name, validate(RecipeFile, value, document.where), document)
+    _check_names(recipe)
+    _check_sections(recipe)
+    return recipe
+
+
+def _arm(name: str, values: Mapping[str, Any], keys: Keys) -> Arm:
+    title = values.get("title", name)
+    overrides = {key: value for key, value in values.items() if key != "title"}
+    return Arm(name, Words(**title) if isinstance(title, dict) else Words(en=str(title)), overrides, keys)
+
+
+def _single(dotted: str, value: Any) -> Arm:
+    """The arm of one `each_of` entry: it changes that field and nothing else."""
+    overrides: Any = value
+    for part in reversed(dotted.split(".")):
+        overrides = {part: overrides}
+    name = f"{dotted.replace('_', '-').replace('.', '-')}-{value}".lower()
+    return Arm(name, Words(en=f"{dotted} = {value}"), overrides, ("each_of", dotted))
+
+
+def _check_names(recipe: Recipe) -> None:
+    """Every arm that a goal, a claim or a profile names exists, and so does every field that `varies` names."""
+    arms = [arm.name for arm in recipe.arms]
+    where = recipe.document.where
+    named: list[tuple[Keys, str | None]] = []
+    for index, goal in enumerate(recipe.file.goals):
+        named += [(("goals", index, "arm"), goal.arm), (("goals", index, "against"), goal.against)]
+    named += [(("claims", index, "arm"), claim.arm) for index, claim in enumerate(recipe.file.claims)]
+    for name, profile in recipe.file.profiles.items():
+        named += [(("profiles", name, "arms", i), arm) for i, arm in enumerate(profile.arms or [])]
+    for keys, arm in named:
+        if arm is not None and arm not in arms:
+            raise RecipeError(f"There is no arm {arm!r}.", where=where(keys), hint=nearest(arm, arms))
+    for index, dotted in enumerate(recipe.file.varies):
+        _check_field(recipe, tuple(dotted.split(".")), ("varies", index))
+    for dotted in recipe.file.each_of:
+        _check_field(recipe, tuple(dotted.split(".")), ("each_of", dotted))
+
+
+def _check_field(recipe: Recipe, field: Keys, keys: Keys) -> None:
+    if not has_field(recipe.backend.config, field):
+        name = ".".join(map(str, field))
+        hint = nearest(name, dotted_fields(recipe.backend))
+        message = f"{name}: the {recipe.backend.name} backend has no such field."
+        raise RecipeError(message, where=recipe.document.where(keys), hint=hint)
+
+
+def _check_sections(recipe: Recipe) -> None:
+    """Every field of every layer is one of the backend's, also where another layer hides it."""
+    stacks: list[tuple[Keys, Mapping[str, Any]]] = [(("base",), recipe.file.base)]
+    stacks += [(arm.keys, arm.overrides) for arm in recipe.arms if arm.keys[0] == "arms"]
+    for name, profile in recipe.file.profiles.items():
+        stacks.append((("profiles", name, "base"), profile.base))
+        stacks += [(("profiles", name, "stages", i, "set"), s.set) for i, s in enumerate(profile.stages or [])]
+    stacks += [(("stages", i, "set"), stage.set) for i, stage in enumerate(recipe.file.stages)]
+    for at, values in stacks:
+        check_fields(recipe.backend, values, lambda keys, at=at: recipe.document.where((*at, *keys)))
+
+
+def check_fields(of: Backend, values: Mapping[str, Any], where: Any) -> None:
+    """Raise RecipeError for the first key in `values` that the backend's schema does not know."""
+    for leaf, _ in walk(dict(values)):
+        for end in range(1, len(leaf) + 1):
+            if has_field(of.config, leaf[:end]):
+                continue
+            if end > 1 and _free(of, leaf[: end - 1]):
+                break
+            name = ".".join(map(str, leaf[:end]))
+            hint = nearest(name, dotted_fields(of))
+            raise RecipeError(f"{name}: the {of.name} backend has no such field.", where=where(leaf[:end]), hint=hint)
+
+
+def _free(of: Backend, keys: Keys) -> bool:
+    """Whether the value at `keys` is a mapping without a schema (the command backend's `train`)."""
+    from detui.engine.closed import submodel
+
+    return has_field(of.config, keys) and submodel(of.config, keys) is None
+
+
+def dotted_fields(of: Backend) -> list[str]:
+    """Every field of a backend's schema as `train.lr0`."""
+    from detui.engine.closed import submodel
+
+    found = []
+    for section in of.config.model_fields:
+        found.append(section)
+        inner = submodel(of.config, (section,))
+        found += [f"{section}.{name}" for name in inner.model_fields] if inner else []
+    return found
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The name that was probably meant, or the list of those there are."""
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    if not close:
+        tails = {full.rsplit(".", 1)[-1]: full for full in known}
+        close = [tails[tail] for tail in difflib.get_close_matches(name.rsplit(".", 1)[-1], tails, 1, 0.6)]
+    return close[0] if close else f"one of {', '.join(known[:12])}"
+
+
+def recipe_json_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe file, with the sections of every backend, for editors."""
+    from detui.engine.backends import BACKENDS
+
+    schema = RecipeFile.model_json_schema(by_alias=True)
+    definitions = schema.setdefault("$defs", {})
+    for name in BACKENDS:
+        sections = backend(name).config.model_json_schema()
+        definitions.update(sections.pop("$defs", {}))
+        sections.pop("required", None)  # a layer may give any part
+        definitions[f"{name}_sections"] = sections
+    anything = {"anyOf": [{"$ref": f"#/$defs/{name}_sections"} for name in BACKENDS]}
+    schema["properties"]["base"] = anything
+    definitions["Profile"]["properties"]["base"] = anything
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema

@@ -1,0 +1,198 @@
+"""The closed schema of a recipe file. What a backend's sections hold is the backend's own schema.
+
+schema: 1
+title: {en: Mosaic from scratch, zh: 从零训练与马赛克增强}
+question: {en: Does mosaic help a nano detector?, zh: …}
+backend: ultralytics
+data: {name: scenes, train: {split: train}, val: {split: val}}
+base: {model: {name: yolo12n}, train: {epochs: 100, lr0: 0.01}}
+arms:
+  baseline: {}
+  no-mosaic: {augment: {mosaic: 0.0}}
+varies: [augment.mosaic]
+seeds: [0, 1, 2]
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from detui.engine.closed import Closed
+
+SCHEMA = 1
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
+RESERVED = frozenset({"data", "seeds", "milestones", "checkpoint_rule", "stages", "title", "arms"})
+"""Names that an arm or a configuration section may not have: they mean something beside sections."""
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a name: small letters, digits, '-', '_' and '.', at most 40, "
+            "because it becomes the name of a folder."
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class Words(Closed):
+    """A text in the languages of the record."""
+
+    en: str
+    zh: str | None = None
+    """Falls back to English."""
+
+    def in_language(self, language: str) -> str:
+        """The text in `language` (en or zh)."""
+        return self.zh if language == "zh" and self.zh else self.en
+
+
+Text = str | Words
+
+
+def words(text: Text) -> Words:
+    """A text given as one string serves every language."""
+    return text if isinstance(text, Words) else Words(en=text)
+
+
+class SplitSelection(Closed):
+    """Which images of a data set take a role."""
+
+    split: str
+    """The split's name in the data set's definition."""
+    images: Annotated[int, Field(ge=1)] | None = None
+    """Only the first N images of the split, in its own order; all by default."""
+
+
+class DataSelection(Closed):
+    """The data of a recipe, by logical name."""
+
+    name: str
+    """A definition in recipes/datasets/, or a path to a definition file."""
+    train: SplitSelection = SplitSelection(split="train")
+    val: SplitSelection = SplitSelection(split="val")
+    options: dict[str, Any] = {}
+    """Options of the data set's own format (the generated scenes have them)."""
+
+
+class Metric(Closed):
+    """A metric of our own evaluator, by which a checkpoint is chosen."""
+
+    rule: Literal["best", "last"]
+    metric: str = "val/AP"
+
+
+class Stage(Closed):
+    """A phase of an arm; it continues from the weights of the phase before."""
+
+    name: Name
+    epochs: Annotated[int, Field(ge=1)]
+    set: dict[str, Any] = {}
+    """Sections that this stage overrides: `{augment: {mosaic: 0.0}}`."""
+
+
+class Goal(Closed):
+    """A number to be reached by one arm, or a difference between two arms."""
+
+    metric: str
+    arm: str | None = None
+    """The arm that must reach it; every arm when absent."""
+    against: str | None = None
+    """The reference arm of a difference."""
+    at_least: float | None = None
+    at_most: float | None = None
+    delta_at_least: float | None = None
+    title: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Goal:
+        given = [x for x in (self.at_least, self.at_most, self.delta_at_least) if x is not None]
+        if len(given) != 1:
+            raise ValueError("a goal has exactly one of at_least, at_most and delta_at_least.")
+        if (self.delta_at_least is None) == (self.against is not None):
+            raise ValueError("delta_at_least and against belong together.")
+        if self.against is not None and self.arm is None:
+            raise ValueError("a difference needs both arm and against.")
+        return self
+
+
+class Claim(Closed):
+    """A number that some document states. Never mixed with what was measured."""
+
+    metric: str
+    value: float
+    source: str
+    """The document, so that a reader can look it up."""
+    arm: str | None = None
+    note: str | None = None
+
+
+class RecordOptions(Closed):
+    """How the record is rendered."""
+
+    template: str = "default"
+    languages: list[Literal["en", "zh"]] = ["en", "zh"]
+
+
+class Profile(Closed):
+    """Values laid over the base: `quick` runs on two CPU cores in a minute or two."""
+
+    data: dict[str, Any] = {}
+    base: dict[str, Any] = {}
+    arms: list[str] | None = None
+    """Only these arms."""
+    seeds: list[int] | None = None
+    stages: list[Stage] | None = None
+    milestones: list[int] | None = None
+    checkpoint_rule: Metric | Literal["best", "last"] | None = None
+
+
+class RecipeFile(Closed):
+    """A recipe as it is written."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    title: Text
+    question: Text
+    family: Name | None = None
+    """The folder's name by default."""
+    backend: str = "ultralytics"
+    environment: str = "detui"
+    """The interpreter that trains: detui's own, or one named in the configuration."""
+    data: DataSelection | None = None
+    base: dict[str, Any]
+    """The sections that all arms share; their fields are the backend's."""
+    arms: dict[Name, dict[str, Any]] = {}
+    """By name: an optional title, and the sections that the arm overrides."""
+    each_of: dict[str, Any] = {}
+    """`{train.lr0: 0.0005}`: one more arm for each entry, which changes that field alone."""
+    varies: list[str] = []
+    """The fields in which arms may differ; a prefix covers what is below it."""
+    stages: list[Stage] = []
+    seeds: list[int] = [0, 1, 2]
+    checkpoint_rule: Metric | Literal["best", "last"] = "best"
+    milestones: list[Annotated[int, Field(ge=1)]] = []
+    """Epochs, over the whole run, after which predictions are kept and evaluated; the last always is."""
+    goals: list[Goal] = []
+    profiles: dict[Name, Profile] = {}
+    claims: list[Claim] = []
+    record: RecordOptions = RecordOptions()
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, seeds: list[int]) -> list[int]:
+        if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError(f"seeds must be different numbers from 0 on, at least one, and these are {seeds}.")
+        return seeds
+
+    @model_validator(mode="after")
+    def _arms(self) -> RecipeFile:
+        if not self.arms:
+            raise ValueError("a recipe needs at least one arm.")
+        if clash := sorted(RESERVED & set(self.arms)):
+            raise ValueError(f"an arm cannot be called {clash[0]!r}: --set reads that word otherwise.")
+        return self

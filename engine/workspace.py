@@ -1,0 +1,252 @@
+"""The façade: recipes, plans, experiments and runs. What the terminal, a notebook or a script calls.
+
+workspace = Workspace.open()
+plan = workspace.plan("starter/mosaic", profile="quick")
+experiment = workspace.start(plan)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detui.engine.configuration import Configuration
+from detui.engine.errors import DetuiError, MissingError, RunError, UsageError
+from detui.engine.run.directory import RunDir, find_run
+
+if TYPE_CHECKING:
+    from detui.engine.experiment import Experiment
+    from detui.engine.planning import Plan
+    from detui.engine.recipe.load import Recipe
+
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it is done, how much there is."""
+AFTER = ("-m", "detui.engine.record")
+"""What a supervisor starts when predictions wait: it evaluates them and fills the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSummary:
+    """One line of the list of recipes."""
+
+    ref: str
+    family: str
+    title: str
+    question: str
+    path: Path
+    problem: str | None
+    """Why the recipe cannot be read, if it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder of experiments, and the configuration of this host."""
+
+    path: Path
+    configuration: Configuration
+
+    @classmethod
+    def open(cls, path: str | None = None) -> Workspace:
+        """The workspace given, or the configured one. It is made when the first experiment starts.
+
+        Raises UsageError when the configuration is broken, or the path is a file.
+        """
+        configuration = Configuration.load(workspace=path)
+        folder = configuration.workspace
+        if folder.exists() and not folder.is_dir():
+            source = configuration.settings["workspace"].source
+            raise UsageError(f"The workspace {folder} is not a directory.", where=source, hint="--workspace DIR")
+        return cls(folder, configuration)
+
+    def recipes(self) -> list[RecipeSummary]:
+        """Every recipe that ships with detui; a broken one is listed with its problem."""
+        from detui.engine.recipe.library import recipe_files
+
+        return [_summary(ref, path) for ref, path in recipe_files()]
+
+    def recipe(self, ref: str) -> Recipe:
+        """A recipe by `family/name`, `name` or path. Raises RecipeError."""
+        from detui.engine.recipe.load import load_recipe
+
+        return load_recipe(ref)
+
+    def plan(
+        self,
+        ref: str,
+        *,
+        profile: str | None = None,
+        arms: Sequence[str] | None = None,
+        seeds: Sequence[int] | None = None,
+        overrides: Sequence[str] = (),
+        device: str | None = None,
+    ) -> Plan:
+        """What a launch would run. Raises RecipeError for what cannot be resolved; what is absent is in `problems`."""
+        from detui.engine.placement import place
+        from detui.engine.planning import make_plan
+        from detui.engine.recipe.load import FULL
+        from detui.engine.recipe.resolve import resolve
+
+        recipe = self.recipe(ref)
+        resolved = resolve(recipe, profile=profile or FULL, arms=arms, seeds=seeds, overrides=overrides)
+        return make_plan(resolved, place(device), self.configuration)
+
+    def start(
+        self,
+        plan: Plan,
+        *,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        note: str | None = None,
+        command: str | None = None,
+        progress: Progress | None = None,
+    ) -> Experiment:
+        """Prepare the data, freeze the plan, and queue every run. Returns when all supervisors are up.
+
+        Raises RecipeError or MissingError for the plan's errors, DataError for wrong data, RunError when something
+        cannot be written or a supervisor cannot start: then no run is left queued without one.
+        """
+        from detui.engine import experiment as experiments
+        from detui.engine.devices import driver_versions, host_facts
+        from detui.engine.provenance import code_facts
+        from detui.engine.record import fill
+
+        plan.raise_errors()
+        _check_weights(plan)
+        python = self._interpreter(plan)
+        data = self._prepare(plan, progress)
+        placement = plan.placement
+        facts: dict[str, Any] = {
+            "created": experiments.now(),
+            "name": name,
+            "tags": list(tags),
+            "note": note,
+            "command": command or plan.command(name=name, tags=tags, note=note),
+            "data": data,
+            "host": host_facts(),
+            "device": {
+                "kind": placement.kind,
+                "count": 1,
+                "candidates": placement.candidates,
+                "names": placement.names,
+                **driver_versions(),
+            },
+        }
+        experiment = experiments.create(self.path, plan, facts=facts, code=code_facts())
+        runs = self._create_runs(experiment, plan, data, python)
+        fill(experiment.path)
+        _submit(runs)
+        return experiment
+
+    def experiments(self) -> list[Experiment]:
+        """All experiments, newest first."""
+        from detui.engine.experiment import experiments
+
+        return experiments(self.path)
+
+    def experiment(self, ref: str) -> Experiment:
+        """An experiment by id, beginning of an id, name, path, or `last`. Raises MissingError."""
+        from detui.engine.experiment import find_experiment
+
+        return find_experiment(self.path, ref)
+
+    def run(self, ref: str) -> RunDir:
+        """A run as `EXPERIMENT/RUN`, as a path, or as the name of a run of the last experiment. Raises MissingError."""
+        if (Path(ref) / "spec.json").is_file():
+            return find_run(Path(ref).absolute())
+        before, _, name = ref.rpartition("/")
+        experiment = self.experiment(before or "last")
+        runs = {run.name: run for run in experiment.runs()}
+        if name not in runs:
+            hint = f"one of {', '.join(runs)}" if runs else "detui ls"
+            raise MissingError(f"{experiment.id} has no run {name!r}.", hint=hint)
+        return runs[name]
+
+    def _interpreter(self, plan: Plan) -> tuple[str, tuple[str, ...]]:
+        from detui.engine.environment import interpreter
+
+        recipe = plan.recipe
+        bridge = self.path / ".environments"
+        found = interpreter(recipe.file.environment, recipe.backend.name, self.configuration, bridge)
+        return found.python, found.pythonpath
+
+    def _prepare(self, plan: Plan, progress: Progress | None) -> dict[str, Any] | None:
+        selection = plan.resolved.data
+        if selection is None:
+            return None
+        from detui.engine.data import prepare
+
+        prepared = prepare(
+            selection.model_dump(),
+            self.configuration,
+            self.path / ".data",
+            yolo=plan.recipe.backend.yolo_layout,
+            progress=progress,
+        )
+        return {**prepared.info, "prepared": str(prepared.path)}
+
+    def _create_runs(
+        self, experiment: Experiment, plan: Plan, data: dict[str, Any] | None, python: tuple[str, tuple[str, ...]]
+    ) -> list[RunDir]:
+        arms = {arm.name: arm for arm in plan.arms}
+        runs = []
+        for seed in plan.seeds:
+            for arm in arms.values():
+                spec = plan.spec(
+                    arm,
+                    seed,
+                    experiment=experiment.id,
+                    data=data,
+                    python=python[0],
+                    pythonpath=python[1],
+                    after=(sys.executable, *AFTER),
+                )
+                runs.append(RunDir.create(experiment.path / "runs" / spec.name, spec))
+        return runs
+
+
+def _submit(runs: Sequence[RunDir]) -> None:
+    """Start the supervisors; when one cannot be started, say so in the events of every run that has none."""
+    from detui.engine.executor.local import submit
+
+    for index, run in enumerate(runs):
+        try:
+            submit([run])
+        except RunError as error:
+            for left in runs[index:]:
+                left.append_event("failed", attempt=None, code=None, reason=f"not started: {error.message}")
+            raise
+
+
+def _summary(ref: str, path: Path) -> RecipeSummary:
+    from detui.engine.recipe.load import read_recipe
+
+    try:
+        recipe = read_recipe(ref, path)
+    except DetuiError as error:
+        return RecipeSummary(ref, ref.split("/")[0], ref, "", path, str(error))
+    return RecipeSummary(ref, recipe.family, recipe.title.en, recipe.question.en, path, None)
+
+
+def _check_weights(plan: Plan) -> None:
+    """A weight file whose SHA-256 the recipe knows must be that file. Raises RunError naming both sums."""
+    for arm in plan.arms:
+        for weight in plan.recipe.backend.weights(arm.config):
+            path = plan.weights[(arm.name, weight.keys)]
+            if weight.sha256 is None:
+                continue
+            with path.open("rb") as file:
+                found = _sha256(file)
+            if found != weight.sha256:
+                message = f"The file is not the one that the recipe names.\n  wanted {weight.sha256}\n  found  {found}"
+                raise RunError(message, where=str(path), hint="fetch the right file, or correct model.sha256")
+
+
+def _sha256(file: Any) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
