@@ -28,20 +28,26 @@ class Session:
         return Workspace.open(self.given)
 
     def runs_of(self, ref: str) -> tuple[Experiment | None, list[RunDir]]:
-        """Return the run that `ref` names, or the experiment and all its runs. Raises UsageError for neither."""
+        """Return the run that `ref` names, or the experiment and all its runs. Raises MissingError for neither."""
         return find(self.workspace, ref)
 
 
 def find(workspace: Workspace, ref: str) -> tuple[Experiment | None, list[RunDir]]:
-    """Return what `ref` names: an experiment with its runs, or one run. Raises UsageError naming what is near."""
-    from detui.engine.errors import UsageError
+    """Return what `ref` names: an experiment with its runs, or one run. Raises MissingError for neither."""
+    from detui.engine.errors import MissingError
 
     try:
         experiment = workspace.experiment(ref)
-    except UsageError:
-        # Not an experiment: then a run, whose error message also speaks for the experiment.
+    except MissingError as error:
+        if "/" not in ref and not any(run.name == ref for run in _last_runs(workspace)):
+            raise error
         return None, [workspace.run(ref)]
     return experiment, experiment.runs()
+
+
+def _last_runs(workspace: Workspace) -> list[RunDir]:
+    found = workspace.experiments()
+    return found[0].runs() if found else []
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

@@ -11,12 +11,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import DetuiError
 from detui.engine.run.directory import AttemptDir, RunDir
-from detui.engine.run.files import number
+from detui.engine.run.files import number, read_json
 from detui.engine.run.state import State, read_state
 
 _TAIL = 16 * 1024
@@ -103,22 +104,22 @@ def glance(run: RunDir, facts: Mapping[str, Any]) -> Glance:
         "profile": str(facts.get("profile", "")),
     }
     try:
-        return Glance(**known, **_read(run, facts))
+        return Glance(**known, **_read(run))
     except (DetuiError, OSError) as error:
         message = error.message if isinstance(error, DetuiError) else str(error)
         return Glance(**known, state=None, problem=message)
 
 
-def _read(run: RunDir, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _read(run: RunDir) -> dict[str, Any]:
+    epochs = _planned(run.spec_path)
     state, notes = read_status(run)
     attempts = run.attempts()
     measured = _measured(attempts)
-    epochs = facts.get("epochs")
     return {
         "state": state,
         "notes": notes,
         "attempt": attempts[-1].number if attempts else None,
-        "epochs": epochs if isinstance(epochs, int) else None,
+        "epochs": epochs,
         "metric": _metric(attempts),
         **measured,
     }
@@ -134,6 +135,13 @@ def read_status(run: RunDir) -> tuple[State, tuple[str, ...]]:
 
     found = status(run)
     return found.state, found.notes
+
+
+@lru_cache(maxsize=4096)
+def _planned(spec: Path) -> int:
+    """Return the epochs of all stages. A spec never changes, so it is read once. Raises DetuiError."""
+    stages = read_json(spec).get("stages") or []
+    return sum(int(stage.get("epochs", 0)) for stage in stages)
 
 
 def _measured(attempts: list[AttemptDir]) -> dict[str, Any]:

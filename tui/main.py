@@ -45,7 +45,7 @@ COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Without a command, detui opens the terminal application. Closing it never stops a run.",
 )
-@click.option("--workspace", metavar="DIR", help="Where experiments are kept.  [default: the configuration's, or ./logs]")
+@click.option("--workspace", metavar="DIR", help="Where experiments are kept.  [default: as configured, or ./logs]")
 @click.option("--debug", is_flag=True, help="Show a traceback with every error.")
 @click.pass_context
 def application(ctx: click.Context, workspace: str | None, debug: bool) -> None:

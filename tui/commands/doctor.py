@@ -1,0 +1,159 @@
+"""`detui doctor`: whether this machine has what a run needs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from detui.tui.commands.version import installed
+from detui.tui.context import Session, pass_session
+from detui.tui.output import print_json, size
+
+_DISK_ENOUGH = 5 << 30
+_MARKS = {"ok": "ok", "note": "--", "absent": "!!"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found of one thing."""
+
+    name: str
+    state: str
+    """"ok", "note" (worth knowing, not in the way) or "absent" (a run needs it)."""
+    found: str
+    hint: str | None = None
+    """The next step, where there is one."""
+
+
+@click.command("doctor", short_help="Check this machine: packages, devices, workspace.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_session
+def command(session: Session, as_json: bool) -> None:
+    """Check what runs need: Python, packages, devices, workspace, disk. Exit code 3 if something is absent."""
+    checks = [check for part in _PARTS for check in part(session)]
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        for check in checks:
+            click.echo(f"{_MARKS[check.state]}  {check.name:<16} {check.found}")
+            if check.hint:
+                click.echo(f"    {'':<16} try: {check.hint}")
+    if any(check.state == "absent" for check in checks):
+        sys.exit(3)
+
+
+def _python(session: Session) -> Iterator[Check]:
+    good = sys.version_info >= (3, 10)
+    found = f"{platform.python_version()} at {sys.executable}"
+    yield Check("python", "ok" if good else "absent", found, None if good else "Python 3.10 or newer")
+
+
+def _packages(session: Session) -> Iterator[Check]:
+    for package in ("hotcoco", "numpy", "matplotlib", "textual"):
+        version = installed(package)
+        yield Check(package, "ok" if version else "absent", version or "absent", None if version else "make install")
+    for package in ("torch", "torchvision", "ultralytics"):
+        version = installed(package)
+        hint = None if version else "pip install 'detui[ultralytics]' (Ultralytics is AGPL-3.0)"
+        yield Check(package, "ok" if version else "absent", version or "absent", hint)
+
+
+def _torch(session: Session) -> Iterator[Check]:
+    """Import torch in a process of its own: it is heavy, and may die of a library that is missing."""
+    if not installed("torch"):
+        return
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", _TORCH], capture_output=True, text=True, timeout=120, check=False)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or len(lines) != 2:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        yield Check("torch imports", "absent", last, "reinstall torch and torchvision")
+        return
+    yield Check("torch imports", "ok", lines[0])
+    native = lines[1] == "native"
+    yield Check("torchvision ops", "ok" if native else "note", "native" if native else "absent: detui's own stand in")
+
+
+_TORCH = """
+import torch
+cuda = torch.version.cuda
+print(f"CUDA {cuda}, available: {torch.cuda.is_available()}" if cuda else "built for the CPU")
+try:
+    import torchvision
+    torch.ops.torchvision.nms
+    print("native")
+except (ImportError, RuntimeError, AttributeError, OSError):
+    print("absent")
+"""
+
+
+def _devices(session: Session) -> Iterator[Check]:
+    from detui.engine.devices import cpu_slots, list_gpus, visible_gpus
+
+    environ = dict(os.environ)
+    cores = cpu_slots(environ)
+    yield Check("cpu", "ok", f"{os.cpu_count()} cores, {cores} run{'s' if cores != 1 else ''} at a time")
+    gpus = list_gpus()
+    visible = {gpu.uuid for gpu in visible_gpus(environ)}
+    if not gpus:
+        yield Check("gpu", "note", "none found; runs use the CPU")
+    for gpu in gpus:
+        hidden = "" if gpu.uuid in visible else " (hidden by CUDA_VISIBLE_DEVICES)"
+        yield Check(f"gpu {gpu.index}", "ok", f"{gpu.name}, {size(gpu.memory_total)}, {gpu.uuid}{hidden}")
+
+
+def _workspace(session: Session) -> Iterator[Check]:
+    path = session.workspace.path
+    source = session.workspace.configuration.settings["workspace"].source
+    folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
+    problem = _unwritable(folder)
+    hint = "choose another --workspace, or set DETUI_WORKSPACE" if problem else None
+    yield Check("workspace", "absent" if problem else "ok", f"{path} ({problem or source})", hint)
+    free = shutil.disk_usage(folder).free
+    plenty = free >= _DISK_ENOUGH
+    yield Check("disk", "ok" if plenty else "note", f"{size(free)} free", None if plenty else "free some space")
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Return why nothing can be written in a folder, None where it can."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".detui-doctor-"):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _session_end(session: Session) -> Iterator[Check]:
+    """Say whether the login manager kills what is left running at logout."""
+    settings = [Path("/etc/systemd/logind.conf"), *sorted(Path("/etc/systemd/logind.conf.d").glob("*.conf"))]
+    kills = False
+    for file in settings:
+        try:
+            lines = file.read_text(errors="replace").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            key, _, value = line.partition("=")
+            if key.strip() == "KillUserProcesses":
+                kills = value.strip().lower() in ("yes", "true", "1", "on")
+    found = "kills processes at logout (KillUserProcesses)" if kills else "leaves processes running at logout"
+    yield Check("logout", "note" if kills else "ok", found, "loginctl enable-linger" if kills else None)
+
+
+def _configuration(session: Session) -> Iterator[Check]:
+    file = session.workspace.configuration.file
+    yield Check("configuration", "ok", str(file) if file.is_file() else f"{file} (there is none: defaults)")
+
+
+_PARTS: tuple[Callable[[Session], Iterator[Check]], ...] = (
+    _python, _packages, _torch, _devices, _configuration, _workspace, _session_end
+)  # fmt: skip

@@ -1,0 +1,171 @@
+"""`detui run`: from a recipe to its record."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detui.tui.context import Session, complete_recipes, pass_session
+from detui.tui.options import choices, make_plan
+from detui.tui.output import print_json, say
+
+if TYPE_CHECKING:
+    from detui.engine.experiment import Experiment
+    from detui.engine.planning import Plan
+    from detui.tui.glance import Glance
+    from detui.tui.watch import View
+
+_LOG_LINES = 12
+
+
+@click.command("run", short_help="Run a recipe: every arm with every seed, then the record.")
+@click.argument("recipe", shell_complete=complete_recipes)
+@choices
+@click.option("--name", metavar="NAME", help="A name for the experiment, beside its time stamp.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag. Repeatable.")
+@click.option("--note", metavar="TEXT", help="A note that goes into the record.")
+@click.option("--detach", is_flag=True, help="Return when the runs are started; print the experiment's id.")
+@click.option("--yes", is_flag=True, help="Do not ask when the plan has warnings.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the record.")
+@pass_session
+def command(
+    session: Session,
+    recipe: str,
+    name: str | None,
+    tags: tuple[str, ...],
+    note: str | None,
+    detach: bool,
+    yes: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Run RECIPE: every arm with every seed, each a process of its own that outlives this terminal.
+
+    Waits and shows the progress; Ctrl-C once stops the runs with a checkpoint, twice leaves them running.
+    Ends with the record on stdout. Exit code: 0 when all runs finished, 1 otherwise, 130 when interrupted.
+    """
+    plan = make_plan(session, recipe, **chosen)
+    plan.raise_errors()
+    _warn(plan, yes)
+    experiment = _start(session, plan, name=name, tags=tags, note=note)
+    if detach:
+        _detached(experiment, as_json)
+        return
+    sys.exit(_attend(experiment, as_json))
+
+
+def _warn(plan: Plan, yes: bool) -> None:
+    """Show the plan's warnings; on a terminal, ask whether to go on all the same."""
+    warnings = [problem for problem in plan.problems if problem.level == "warning"]
+    for problem in warnings:
+        say(f"detui: warning: {problem.text}" + (f"\n  try: {problem.hint}" if problem.hint else ""))
+    if warnings and not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm("Run it all the same? The record will say so.", abort=True, default=True, err=True)
+
+
+def _start(session: Session, plan: Plan, **about: Any) -> Experiment:
+    experiment = session.workspace.start(plan, **about, progress=_Preparing())
+    say(f"{experiment.id}: {len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''} on {plan.placement.text}")
+    return experiment
+
+
+class _Preparing:
+    """Says what is being prepared: each thing once, with its size."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            say(f"{what}{f' ({total})' if total else ''}")
+
+
+def _detached(experiment: Experiment, as_json: bool) -> None:
+    if as_json:
+        print_json({"experiment": experiment.id, "path": str(experiment.path), "runs": _names(experiment)})
+    else:
+        click.echo(experiment.id)
+    say(_how_to_find(experiment))
+
+
+def _names(experiment: Experiment) -> list[str]:
+    return [run.name for run in experiment.runs()]
+
+
+def _how_to_find(experiment: Experiment) -> str:
+    return f"  follow: detui ls {experiment.id}   stop: detui stop {experiment.id}   look: detui"
+
+
+def _attend(experiment: Experiment, as_json: bool) -> int:
+    """Wait for the runs, show the record, and return the exit code."""
+    from detui.tui.watch import Left, wait
+
+    try:
+        with _view() as view:
+            found, stopped = wait(experiment.runs(), experiment.facts(), view)
+    except Left:
+        say(f"The runs go on without this terminal.\n{_how_to_find(experiment)}")
+        return 130
+    finished = all(run.word == "finished" for run in found)
+    _conclude(experiment, found, as_json)
+    if finished:
+        return 0
+    return 130 if stopped else 1
+
+
+def _view() -> AbstractContextManager[View]:
+    from detui.tui.watch import BarView, PlainView
+
+    return BarView.open() if sys.stderr.isatty() else nullcontext(PlainView())
+
+
+def _conclude(experiment: Experiment, found: Sequence[Glance], as_json: bool) -> None:
+    record = experiment.record_path()
+    figures = sorted(experiment.path.glob("figures/*.png"))
+    if as_json:
+        paths = {"path": experiment.path, "record": record if record.is_file() else None}
+        runs = [run.to_json() for run in found]
+        print_json({"experiment": experiment.id, **paths, "figures": [str(f) for f in figures], "runs": runs})
+    elif record.is_file():
+        _print_record(record)
+    sys.stdout.flush()
+    for run in found:
+        if run.word not in ("finished", "stopped"):
+            _explain(run)
+    if resumable := [run for run in found if run.word in ("stopped", "killed")]:
+        say(f"{len(resumable)} can go on: detui resume {experiment.id}")
+    say(f"experiment  {experiment.path}")
+    say(f"record      {record if record.is_file() else 'not written'}")
+    for figure in figures:
+        say(f"figure      {figure}")
+
+
+def _print_record(record: Path) -> None:
+    text = record.read_text(encoding="utf-8")
+    if not sys.stdout.isatty():
+        click.echo(text, nl=not text.endswith("\n"))
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from detui.tui.markdown import without_comments
+
+    Console().print(Markdown(without_comments(text)))
+
+
+def _explain(run: Glance) -> None:
+    """Say how a run ended and what it said last."""
+    from detui.engine.run.directory import RunDir
+    from detui.tui.console import ConsoleReader
+
+    reason = run.problem or getattr(run.state, "reason", None)
+    say(f"\n{run.name} {run.word}{f': {reason}' if reason else ''}")
+    for text in ConsoleReader(RunDir(run.path)).poll()[-_LOG_LINES:]:
+        say(f"  | {text}")
+    say(f"  try: detui tail {run.ref} --log")

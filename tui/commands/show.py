@@ -1,0 +1,51 @@
+"""`detui show`: a recipe as a page, and its plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from detui.tui.context import Session, complete_recipes, pass_session
+from detui.tui.options import choices, make_plan
+from detui.tui.output import print_json
+
+
+@click.command("show", short_help="Show a recipe: its question, its arms, what differs, and the plan.")
+@click.argument("recipe", required=False, shell_complete=complete_recipes)
+@choices
+@click.option("--plan", "as_plan", is_flag=True, help="What would be run, on what, with every value and its source.")
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of recipe files, for editors.")
+@pass_session
+def command(
+    session: Session, recipe: str | None, as_plan: bool, language: str, as_json: bool, schema: bool, **chosen: Any
+) -> None:
+    """Show RECIPE: its question, its arms, what differs between them, the protocol and the data.
+
+    RECIPE is family/name, a name where that is unique, or the path of a recipe file. Nothing is started.
+    """
+    if schema:
+        from detui.engine.recipe.schema import RecipeFile
+
+        print_json(RecipeFile.model_json_schema())
+        return
+    if recipe is None:
+        raise click.UsageError("Which recipe? `detui recipes` lists them.")
+    plan = make_plan(session, recipe, **chosen)
+    if as_json:
+        from detui.engine.plan_text import plan_json
+
+        print_json(plan_json(plan))
+        return
+    from detui.tui.recipe_page import as_text, page, plan_page
+
+    click.echo(f"{plan.recipe.ref}: {plan.recipe.title.in_language(language)}\n")
+    sections = page(plan, language)
+    click.echo(as_text(plan_page(plan) if as_plan else sections))
+    if as_plan:
+        problems = [section for section in sections if section.title.startswith(("To be mended", "Warnings"))]
+        click.echo(f"\n{as_text(problems)}" if problems else "", nl=bool(problems))
+    click.echo(f"\nRun it\n  {plan.command()}")
+

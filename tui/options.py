@@ -1,0 +1,56 @@
+"""The options that choose what of a recipe is run: shared by `show` and `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from detui.engine.planning import Plan
+    from detui.tui.context import Session
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _seeds(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        message = f"{value!r} is not a list of seeds: whole numbers with commas between, such as 0,1,2."
+        raise click.BadParameter(message, ctx, param) from None
+
+
+def choices(function: F) -> F:
+    """Add the options that choose profile, arms, seeds, values and devices."""
+    options = (
+        click.option("--profile", metavar="NAME", help="full, quick, smoke or the recipe's own.  [default: full]"),
+        click.option("--arm", "arms", metavar="NAME", multiple=True, help="Only this arm. Repeatable."),
+        click.option("--seeds", metavar="0,1,2", callback=_seeds, help="These seeds instead of the recipe's."),
+        click.option(
+            "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+            help="Another value: train.lr0=0.0005 for all arms, ARM.train.lr0=0.0005 for one. Repeatable.",
+        ),
+        click.option("--device", metavar="WHERE", help="auto, cpu, or GPUs by nvidia-smi's index: 0,3.  [default: auto]"),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def make_plan(
+    session: Session,
+    recipe: str,
+    profile: str | None,
+    arms: tuple[str, ...],
+    seeds: list[int] | None,
+    overrides: tuple[str, ...],
+    device: str | None,
+) -> Plan:
+    """Plan a launch with the values of these options."""
+    return session.workspace.plan(
+        recipe, profile=profile, arms=list(arms) or None, seeds=seeds, overrides=overrides, device=device
+    )
