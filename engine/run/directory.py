@@ -61,11 +61,6 @@ class AttemptDir:
         return self.path / "beat"
 
     @property
-    def evaluating_path(self) -> Path:
-        """Identity of the evaluating process while one runs."""
-        return self.path / "evaluating.json"
-
-    @property
     def checkpoints(self) -> Path:
         """Directory of the saved weights."""
         return self.path / "checkpoints"
@@ -91,6 +86,10 @@ class AttemptDir:
     def owner(self) -> dict[str, Any] | None:
         """Return which process on which host owns the attempt (owner.json), or None."""
         return read_json_if_there(self.path / "owner.json")
+
+    def worker(self) -> dict[str, Any] | None:
+        """Return the identity of the worker's main process (worker.json), or None."""
+        return read_json_if_there(self.path / "worker.json")
 
     def info(self) -> dict[str, Any] | None:
         """Return where the attempt starts from (attempt.json), or None."""
@@ -150,6 +149,15 @@ class RunDir:
     def supervisor_log(self) -> Path:
         """What the supervisor itself had to say."""
         return self.path / "supervisor.log"
+
+    @property
+    def evaluating_path(self) -> Path:
+        """Identity of the evaluating process while one runs."""
+        return self.path / "evaluating.json"
+
+    def owner(self) -> dict[str, Any] | None:
+        """Return the identity of the supervisor that owns the run, or last did (owner.json), or None."""
+        return read_json_if_there(self.path / "owner.json")
 
     def spec(self) -> RunSpec:
         """Read spec.json. Raises MissingError where this is no run, FormatError where it is broken."""

@@ -75,11 +75,12 @@ def _plain(value: Any) -> Any:
 def encode(obj: Any, *, indent: int | None = None) -> bytes:
     """Return `obj` as UTF-8 JSON; characters that UTF-8 cannot carry (odd file names) are escaped."""
     clean = portable(obj)
-    text = json.dumps(clean, ensure_ascii=False, allow_nan=False, indent=indent)
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(clean, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return json.dumps(clean, allow_nan=False, indent=indent).encode()
+        return json.dumps(clean, allow_nan=False, indent=indent, separators=separators).encode()
 
 
 def check_schema(obj: dict[str, Any], where: object) -> None:

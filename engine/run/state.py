@@ -69,6 +69,8 @@ class Finished:
     terminal: ClassVar[bool] = True
     at: str = ""
     attempt: int = 1
+    reason: str | None = None
+    """What went wrong after the training was done, if anything did."""
 
 
 @dataclass(frozen=True, slots=True)

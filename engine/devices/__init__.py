@@ -1,0 +1,1 @@
+"""What this machine has and how busy it is: GPUs through NVML, processors and memory through /proc."""

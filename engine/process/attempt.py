@@ -1,0 +1,113 @@
+"""A new attempt: its directory, where it starts from, and the process that trains."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detui.engine.errors import RunError
+from detui.engine.process.descendants import TAG
+from detui.engine.process.identity import Identity
+from detui.engine.process.lease import Lease
+from detui.engine.run.directory import AttemptDir, RunDir
+from detui.engine.run.files import write_error
+from detui.engine.run.lines import read_lines
+from detui.engine.run.spec import RunSpec
+
+
+@dataclass(slots=True)
+class Worker:
+    """A started worker."""
+
+    process: subprocess.Popen[bytes]
+    identity: Identity | None
+    """None if it ended before it could be looked at."""
+    zero: float
+    """CLOCK_MONOTONIC second from which `t` counts in all files of the attempt."""
+
+
+def find_checkpoint(run: RunDir) -> dict[str, Any] | None:
+    """Return where a resume starts, the object `resume` of attempt.json; None: from the beginning.
+
+    The newest resumable checkpoint of the newest attempt that has one. Raises
+    RunError where there is none although steps were made.
+    """
+    attempts = run.attempts()
+    for attempt in reversed(attempts):
+        for line in reversed(read_lines(attempt.metrics_path)):
+            if line.get("kind") == "checkpoint" and line.get("resumable"):
+                path = attempt.path / str(line.get("path"))
+                if path.is_file():
+                    return _start(attempt, line, str(path))
+    if any(_made_steps(attempt) for attempt in attempts):
+        hint = "start it anew: `detui run` with the same recipe makes a new experiment"
+        raise RunError("There is no checkpoint to resume from.", where=str(run.path), hint=hint)
+    return None
+
+
+def _start(attempt: AttemptDir, line: dict[str, Any], path: str) -> dict[str, Any]:
+    counts = {name: int(line.get(name) or 0) for name in ("step", "epoch", "stage")}
+    return {"attempt": attempt.number, "checkpoint": path, **counts}
+
+
+def _made_steps(attempt: AttemptDir) -> bool:
+    return any(line.get("kind") == "step" for line in read_lines(attempt.metrics_path))
+
+
+def make_attempt(run: RunDir) -> AttemptDir:
+    """Make the directory of the next attempt: who makes it owns it. Raises RunError."""
+    latest = run.latest()
+    attempt = run.attempt(latest.number + 1 if latest else 1)
+    try:
+        run.attempts_dir.mkdir(exist_ok=True)
+        attempt.path.mkdir()
+    except FileExistsError as error:
+        raise RunError("Another host started this run just now.", where=str(attempt.path)) from error
+    except OSError as error:
+        raise write_error(attempt.path, error) from error
+    return attempt
+
+
+def start_worker(attempt: AttemptDir, spec: RunSpec, leases: Sequence[Lease]) -> Worker:
+    """Start the worker in a session of its own, holding its devices' leases. Raises RunError."""
+    zero = time.monotonic()
+    command = [spec.python, "-m", "detui.engine.worker", str(attempt.path)]
+    try:
+        with attempt.console_path.open("ab") as console:
+            process = subprocess.Popen(
+                command,
+                cwd=attempt.path,
+                env=worker_environment(attempt.run, spec, [lease.resource for lease in leases], zero),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+                pass_fds=[lease.descriptor for lease in leases],
+            )
+    except OSError as error:
+        hint = "`detui doctor` checks the environments"
+        raise RunError(f"Cannot start {spec.python}: {error.strerror}.", hint=hint) from error
+    return Worker(process, Identity.of(process.pid), zero)
+
+
+def worker_environment(
+    run: RunDir, spec: RunSpec, devices: Sequence[str], zero: float, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the worker's environment: what is inherited, what the spec sets, and what the run is tagged by."""
+    path = [*spec.pythonpath, *filter(None, [inherited.get("PYTHONPATH")])]
+    visible = ",".join(devices) if spec.device.kind == "cuda" else ""
+    return {
+        **inherited,
+        **spec.environ,
+        "OMP_NUM_THREADS": str(spec.threads),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": visible,
+        "PYTHONUNBUFFERED": "1",
+        "DETUI_T0": repr(zero),
+        TAG: str(run.path),
+        **({"PYTHONPATH": os.pathsep.join(path)} if path else {}),
+    }

@@ -1,0 +1,100 @@
+"""Starting a run's supervisor, so that it outlives whoever starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from detui.engine.errors import RunError
+from detui.engine.process.attempt import find_checkpoint
+from detui.engine.process.control import settled, supervised
+from detui.engine.run.directory import RunDir
+from detui.engine.run.files import write_error
+from detui.engine.run.state import read_state
+
+READY_SECONDS = 60.0
+"""How long a supervisor may take to say that it owns its run, on a machine under load."""
+
+
+def launch(run: RunDir, *, resume: bool = False) -> None:
+    """Start the run's supervisor and return once it owns the run.
+
+    Raises RunError: the run is being supervised, has ended, has finished, or
+    there is no checkpoint to resume from.
+    """
+    run = RunDir(run.path.resolve())
+    run.spec()
+    _refuse(run, resume)
+    read_end, write_end = os.pipe()
+    try:
+        _start(run, resume, write_end)
+    finally:
+        os.close(write_end)
+    try:
+        answer = _await(run, read_end)
+    finally:
+        os.close(read_end)
+    if answer["problem"] is not None:
+        problem = answer["problem"]
+        raise RunError(problem["message"], where=problem["where"], hint=problem["hint"])
+
+
+def _refuse(run: RunDir, resume: bool) -> None:
+    """Refuse early what the supervisor would refuse, in the words of the present state."""
+    if supervised(run):
+        if read_state(run).terminal:
+            hint = "wait a moment and try again"
+            raise RunError("Its results are still being evaluated.", where=str(run.path), hint=hint)
+        hint = f"detui tail {run.name} shows what it does, detui stop {run.name} ends it"
+        raise RunError("The run is being supervised already.", where=str(run.path), hint=hint)
+    state = settled(run)
+    if state.terminal and not resume:
+        hint = f"detui resume {run.name}"
+        raise RunError(f"The run has ended already: {state.word}.", where=str(run.path), hint=hint)
+    find_checkpoint(run)
+
+
+def _start(run: RunDir, resume: bool, ready: int) -> None:
+    """Start the process, which detaches itself; what is started here ends at once and is waited for."""
+    command = [sys.executable, "-m", "detui.engine.process.supervisor", str(run.path), "--ready", str(ready)]
+    try:
+        with run.supervisor_log.open("ab") as log:
+            started = subprocess.Popen(
+                [*command, "--resume"] if resume else command,
+                cwd="/",  # the supervisor must not keep a file system busy that somebody wants to unmount
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[ready],
+            )
+    except OSError as error:
+        raise write_error(run.supervisor_log, error) from error
+    started.wait()
+
+
+def _await(run: RunDir, descriptor: int) -> dict[str, Any]:
+    content = b""
+    while select.select([descriptor], [], [], READY_SECONDS)[0]:
+        block = os.read(descriptor, 65536)
+        if not block:
+            break
+        content += block
+    if not content:
+        hint = f"read {run.supervisor_log}: {_last_words(run.supervisor_log)}"
+        raise RunError("The supervisor did not start.", where=str(run.path), hint=hint)
+    answer: dict[str, Any] = json.loads(content)
+    return answer
+
+
+def _last_words(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").split("\n")
+    except OSError:
+        return "it is empty"
+    return next((line for line in reversed(lines) if line.strip()), "it is empty")

@@ -1,0 +1,153 @@
+"""Leases: locked files, one a device or run, in a directory of this node that all its users share.
+
+A lease lasts as long as any process holds its descriptor. The worker inherits
+the descriptors of its devices, so that a device frees exactly when the last
+process of the run is gone. The directory is local to the node because locks
+on NFS belong to a process, not to a descriptor.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detui.engine.errors import RunError
+from detui.engine.run.files import encode
+
+DEFAULT_DIRECTORY = Path("/var/tmp/detui-leases")
+"""Not below /run or /dev/shm, which may be cleared when the user logs out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A held lock. Ends when this descriptor and all that inherited it are closed."""
+
+    resource: str
+    """"cpu:0", a GPU's UUID, or "run:<hash>"."""
+    path: Path
+    descriptor: int
+
+    def release(self) -> None:
+        """Close this process's descriptor; others that inherited it keep the lease."""
+        os.close(self.descriptor)
+
+    def remove(self) -> None:
+        """Give the lock up and remove its file: for locks that nobody will want again."""
+        self.path.unlink(missing_ok=True)
+        os.close(self.descriptor)
+
+
+def lease_directory() -> Path:
+    """Return the directory of this node's leases, made where it is absent. Raises RunError."""
+    path = Path(os.environ.get("DETUI_LEASES") or DEFAULT_DIRECTORY)
+    try:
+        path.mkdir(parents=True)
+        path.chmod(0o1777)  # as /tmp: everybody may lock, nobody may remove what is another's
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise _refused(path, error) from error
+    return path
+
+
+def run_resource(run: Path) -> str:
+    """Return the name of the lock of a run: one path, however it is spelled, one lock."""
+    return f"run:{hashlib.sha256(os.fsencode(run.resolve())).hexdigest()[:24]}"
+
+
+def take(resource: str, holder: str) -> Lease | None:
+    """Take the lease of one resource; None where somebody has it. Raises RunError where that cannot be known.
+
+    `holder` is written into the file for people who wonder.
+    """
+    path = lease_directory() / (re.sub(r"[^A-Za-z0-9_.-]", "_", resource) + ".lock")
+    for _ in range(20):
+        descriptor = _open(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        if _is_still(path, descriptor):
+            _write(descriptor, holder)
+            return Lease(resource, path, descriptor)
+        os.close(descriptor)  # its last holder removed the file between our opening and locking it
+    raise RunError("The lock's file is replaced again and again.", where=str(path))
+
+
+def take_some(count: int, candidates: Sequence[str], holder: str) -> list[Lease] | None:
+    """Take `count` of the candidates, the first that are free; all of them or, with None, not one."""
+    held: list[Lease] = []
+    for resource in candidates:
+        if len(held) == count:
+            break
+        lease = take(resource, holder)
+        if lease is not None:
+            held.append(lease)
+    if len(held) == count:
+        return held
+    for lease in held:
+        lease.release()
+    return None
+
+
+def _open(path: Path) -> int:
+    """Open a lock's file. Not with O_CREAT if it exists: sticky directories refuse that for another's file."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, os.O_RDWR | flags)
+    except FileNotFoundError:
+        return _create(path, flags)
+    except PermissionError:
+        return _open_readable(path, flags)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _create(path: Path, flags: int) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o666)
+    except FileExistsError:
+        return _open(path)
+    except OSError as error:
+        raise _refused(path, error) from error
+    os.fchmod(descriptor, 0o666)  # whatever the umask: other users must be able to lock it
+    return descriptor
+
+
+def _open_readable(path: Path, flags: int) -> int:
+    """Open another user's file that may only be read: that is enough to lock it."""
+    try:
+        return os.open(path, os.O_RDONLY | flags)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        found = path.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    mine = os.fstat(descriptor)
+    return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
+
+
+def _write(descriptor: int, holder: str) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, encode({"holder": holder, "pid": os.getpid()}) + b"\n", 0)
+    except OSError:  # a full disk, or only readable: the lock holds all the same
+        return
+
+
+def _refused(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"The lease cannot be opened: {error.strerror}.",
+        where=str(path),
+        hint="DETUI_LEASES names another directory on this machine; all its users must name the same",
+    )

@@ -1,0 +1,186 @@
+"""The process that owns one run: waits for its devices, starts the worker, and records how it ended.
+
+    python -m detui.engine.process.supervisor RUN_DIR [--resume] [--ready DESCRIPTOR]
+
+It outlives the terminal, and is the only writer of the run's events.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from detui.engine.errors import DetuiError, RunError
+from detui.engine.process.attempt import Worker, find_checkpoint, make_attempt, start_worker
+from detui.engine.process.children import Reaper, become_subreaper
+from detui.engine.process.control import settled
+from detui.engine.process.descendants import sweep
+from detui.engine.process.evaluation import Evaluation
+from detui.engine.process.identity import Identity
+from detui.engine.process.lease import Lease, run_resource, take, take_some
+from detui.engine.process.ledger import Ledger, guarded, log
+from detui.engine.process.requests import Requests
+from detui.engine.process.verdict import Ending, judge
+from detui.engine.process.watch import TICK, Desk, Watch
+from detui.engine.run.directory import AttemptDir, RunDir
+from detui.engine.run.files import encode, write_json
+from detui.engine.run.state import read_state
+
+
+class Supervisor:
+    """Owns one run from the queue to its end."""
+
+    def __init__(self, run: RunDir, *, resume: bool) -> None:
+        self.run = run
+        self.spec = run.spec()
+        self.resume = resume
+        self.requests = Requests(run)
+        self.reaper = Reaper()
+        self.ledger = Ledger(run)
+        self.evaluation = Evaluation(run, self.spec.after, self.reaper)
+
+    def own(self) -> Lease:
+        """Take the run, or raise RunError: somebody has it, it is over, or there is nothing to resume."""
+        lock = _lock(self.run)
+        state = settled(self.run)
+        if state.terminal and not self.resume:
+            raise RunError(f"The run has ended already: {state.word}.", hint=f"detui resume {self.run.name}")
+        find_checkpoint(self.run)
+        self.requests.install()
+        become_subreaper()
+        me = Identity.of(os.getpid())
+        write_json(self.run.path / "owner.json", me.to_json() if me else {})
+        if state.terminal:
+            if not read_state(self.run).terminal:  # its former supervisor could not say how it ended
+                known = {name: getattr(state, name, None) for name in ("attempt", "reason")}
+                self.run.append_event(state.word, **known)
+            self.requests.clear()
+            self.run.append_event("queued")
+        return lock
+
+    def supervise(self) -> None:
+        """See the run through to its end, its last evaluation included."""
+        try:
+            leases = self._wait_for_devices()
+            if leases is not None:
+                self._attempt(leases)
+        except DetuiError as error:
+            self._end("failed", None, code=None, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must not seem to go on
+            log(traceback.format_exc())
+            self._end("failed", None, code=None, reason=f"its supervisor failed: {error!r}; see supervisor.log")
+        self.evaluation.finish(self.requests)
+        guarded(self.requests.clear)
+        self.ledger.settle()
+
+    def _end(self, word: str, attempt: int | None, **fields: object) -> None:
+        self.ledger.event(word, attempt=attempt, **fields)
+
+    def _wait_for_devices(self) -> list[Lease] | None:
+        """Return the leases of the run's devices; None where it was ended in the queue."""
+        wanted = self.spec.device
+        if wanted.count > len(wanted.candidates):
+            found = len(wanted.candidates)
+            raise RunError(f"The run needs {wanted.count} devices and may choose from {found}.")
+        while True:
+            self.requests.poll()
+            if self.requests.asked is not None:
+                self._end(self.requests.asked, None, reason="on request, before it started")
+                return None
+            leases = take_some(wanted.count, wanted.candidates, str(self.run.path))
+            if leases is not None:
+                return leases
+            # Not all at the same moment: two that each hold half of what both need would repel each other.
+            time.sleep(TICK + os.getpid() % 16 / 200)
+
+    def _attempt(self, leases: list[Lease]) -> None:
+        attempt = None
+        try:
+            attempt = self._prepare()
+            worker = start_worker(attempt, self.spec, leases)
+        except DetuiError as error:
+            for lease in leases:
+                lease.release()
+            number = attempt.number if attempt else None
+            self._end("failed", number, code=None, reason=str(error))
+            return
+        self.reaper.expect(worker.process)
+        desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation)
+        watch = Watch(desk, attempt, worker, [lease.resource for lease in leases])
+        ending = watch.until_end()
+        self._conclude(attempt, worker, ending, leases, watch)
+
+    def _prepare(self) -> AttemptDir:
+        start = find_checkpoint(self.run)
+        attempt = make_attempt(self.run)
+        me = Identity.of(os.getpid())
+        write_json(attempt.path / "owner.json", me.to_json() if me else {})
+        write_json(attempt.path / "attempt.json", {"number": attempt.number, "resume": start})
+        self.ledger.event("starting", attempt=attempt.number)
+        return attempt
+
+    def _conclude(self, attempt: AttemptDir, worker: Worker, ending: Ending, leases: list[Lease], watch: Watch) -> None:
+        stragglers = sweep(self.run.path, self.evaluation.pids, self.reaper.collect)
+        seconds = round(time.monotonic() - worker.zero, 3)
+        guarded(watch.telemetry.stop)
+        for lease in leases:
+            lease.release()
+        verdict = judge(ending)
+        seen = {"code": verdict.code, "signal": verdict.signal, "reason": verdict.reason}
+        end = {"state": verdict.word, **seen, "stragglers_killed": stragglers, "seconds": seconds}
+        self.ledger.file(attempt.path / "exit.json", end)
+        self._end(verdict.word, attempt.number, **verdict.event())
+
+
+def _lock(run: RunDir) -> Lease:
+    lease = take(run_resource(run.path), str(run.path))
+    if lease is None:
+        hint = f"detui tail {run.name} shows what it does, detui stop {run.name} ends it"
+        raise RunError("The run is being supervised already.", where=str(run.path), hint=hint)
+    return lease
+
+
+def _answer(descriptor: int | None, error: DetuiError | None) -> None:
+    """Tell the launcher whether the run is owned now."""
+    if descriptor is None:
+        return
+    problem = None if error is None else {"message": error.message, "where": error.where, "hint": error.hint}
+    try:
+        os.write(descriptor, encode({"problem": problem}))
+    except BrokenPipeError:  # the launcher died meanwhile; the run goes on
+        pass
+    os.close(descriptor)
+
+
+def _detach() -> None:
+    """Become a process that nobody waits for, in a session without a terminal."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+
+
+def main(arguments: list[str]) -> int:
+    """Supervise a run; see the module's text for the arguments. Returns 0 if it finished, else 1."""
+    run = RunDir(Path(arguments[0]).resolve())
+    ready = int(arguments[arguments.index("--ready") + 1]) if "--ready" in arguments else None
+    if ready is not None:
+        os.set_inheritable(ready, False)
+        _detach()
+    try:
+        supervisor = Supervisor(run, resume="--resume" in arguments)
+        lock = supervisor.own()
+    except DetuiError as error:
+        _answer(ready, error)
+        log(str(error))
+        return error.exit_code
+    _answer(ready, None)
+    supervisor.supervise()
+    lock.remove()
+    return 0 if read_state(run).word == "finished" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,143 @@
+"""How a worker ended, from what was seen: never a guess, and what was asked counts only if asked before."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detui.engine.run.directory import AttemptDir
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """What the supervisor saw and did until the worker was gone."""
+
+    code: int
+    """Exit code; minus the number of the signal that ended it."""
+    done: dict[str, Any] | None
+    """The worker's own account, done.json."""
+    stop_asked: bool = False
+    """Whether a stop was asked for before the end."""
+    kill_asked: bool = False
+    """Whether a kill was asked for before the end."""
+    grace_over: float | None = None
+    """Seconds after which a worker that did not heed the stop was killed; None if it was not."""
+    lingered: bool = False
+    """Whether it was killed because it did not exit after it was done."""
+    memory_kills: int = 0
+    """How many processes the kernel killed for want of memory meanwhile, on the whole host."""
+    last_line: str | None = None
+    """The last thing on its console."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The terminal state, and the fields of its event."""
+
+    word: str
+    code: int | None = None
+    signal: str | None = None
+    reason: str | None = None
+
+    def event(self) -> dict[str, Any]:
+        """Return the fields that the event of this state carries."""
+        own = {"failed": ("code", "reason"), "crashed": ("signal", "reason")}.get(self.word, ("reason",))
+        return {name: getattr(self, name) for name in own}
+
+
+def judge(ending: Ending) -> Verdict:
+    """Return the state that an ending amounts to (design: failed: exit code not 0; crashed: a foreign signal)."""
+    return _asked(ending) or _by_itself(ending)
+
+
+def _asked(ending: Ending) -> Verdict | None:
+    """The ends that are no accident: the training was done, or somebody asked for the end."""
+    code, name = _split(ending.code)
+    outcome = _outcome(ending)
+    if outcome == "finished":
+        return Verdict("finished", code, name, _untidy(ending))
+    if ending.kill_asked:
+        return Verdict("killed", code, name, "killed on request")
+    if ending.grace_over is not None and name == "SIGKILL" and outcome is None:
+        return Verdict("killed", code, name, f"it did not stop within {ending.grace_over:g} s")
+    if outcome == "stopped":
+        by = None if ending.stop_asked else "a SIGTERM from elsewhere asked it to stop"
+        return Verdict("stopped", code, name, by or _untidy(ending))
+    if ending.stop_asked and outcome is None and (name == "SIGTERM" or code is not None):
+        return Verdict("stopped", code, name, "it ended without saying that it saved a checkpoint")
+    return None
+
+
+def _by_itself(ending: Ending) -> Verdict:
+    code, name = _split(ending.code)
+    message = _message(ending)
+    if _ran_out(ending):
+        return Verdict("oom", code, name, message)
+    if name == "SIGKILL" and ending.memory_kills:
+        reason = f"probable: SIGKILL, and the kernel killed {ending.memory_kills} for want of memory meanwhile"
+        return Verdict("oom", code, name, reason)
+    if name is not None and _outcome(ending) is None:
+        return Verdict("crashed", code, name, message)
+    if code == 0 and _outcome(ending) is None:
+        return Verdict("failed", code, name, "it exited with code 0 without saying that it finished")
+    return Verdict("failed", code, name, message or f"exit code {code}")
+
+
+def _outcome(ending: Ending) -> str | None:
+    return ending.done.get("outcome") if ending.done else None
+
+
+def _split(code: int) -> tuple[int | None, str | None]:
+    """Return (exit code, None) or (None, name of the signal)."""
+    if code >= 0:
+        return code, None
+    try:
+        return None, signal.Signals(-code).name
+    except ValueError:
+        return None, f"signal {-code}"
+
+
+def _untidy(ending: Ending) -> str | None:
+    """Say what went wrong after the worker was done."""
+    if ending.lingered:
+        return "it was done, did not exit, and was killed"
+    code, name = _split(ending.code)
+    return f"it ended with {name or f'exit code {code}'} after it was done" if ending.code else None
+
+
+def _message(ending: Ending) -> str | None:
+    message = ending.done.get("message") if ending.done else None
+    return message if isinstance(message, str) and message else ending.last_line
+
+
+def _ran_out(ending: Ending) -> bool:
+    """Tell whether the framework itself reported that memory ran out."""
+    error = str((ending.done or {}).get("error"))
+    return (
+        error.endswith("OutOfMemoryError")
+        or error == "MemoryError"
+        or "CUDA out of memory" in str((ending.done or {}).get("message"))
+    )
+
+
+def memory_kills() -> int:
+    """Return how many processes the kernel killed for want of memory since boot, on the whole host."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def last_line(attempt: AttemptDir) -> str | None:
+    """Return the last line that is not blank of an attempt's console, None where there is none."""
+    try:
+        with attempt.console_path.open("rb") as file:
+            file.seek(max(0, attempt.console_path.stat().st_size - 4096))
+            tail = file.read().decode(errors="replace")
+    except OSError:
+        return None
+    lines = [line.strip() for line in tail.replace("\r", "\n").split("\n") if line.strip()]
+    return lines[-1][:500] if lines else None

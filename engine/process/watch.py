@@ -1,0 +1,169 @@
+"""A supervisor's watch over one worker, from its start until it is gone."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass
+
+from detui.engine.errors import DetuiError
+from detui.engine.process.attempt import Worker
+from detui.engine.process.children import Reaper
+from detui.engine.process.evaluation import Evaluation
+from detui.engine.process.ledger import Ledger, guarded, log
+from detui.engine.process.requests import Requests
+from detui.engine.process.telemetry import Telemetry
+from detui.engine.process.verdict import Ending, last_line, memory_kills
+from detui.engine.run.directory import AttemptDir
+from detui.engine.run.files import write_json
+from detui.engine.run.lines import LineReader
+from detui.engine.run.spec import RunSpec
+
+TICK = 0.2
+"""Seconds between two looks at requests and metrics; the end of the worker is seen at once."""
+
+LINGER = 30.0
+"""Seconds that a worker has to exit after it wrote that it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a supervisor works with, for one run."""
+
+    spec: RunSpec
+    requests: Requests
+    reaper: Reaper
+    ledger: Ledger
+    evaluation: Evaluation
+
+
+class Watch:
+    """Watches one worker until it is gone."""
+
+    def __init__(self, desk: Desk, attempt: AttemptDir, worker: Worker, devices: list[str]) -> None:
+        """`devices`: names of what the run holds."""
+        self._desk = desk
+        self._attempt = attempt
+        self._worker = worker
+        self._devices = devices
+        gpus = devices if desk.spec.device.kind == "cuda" else []
+        self.telemetry = Telemetry(attempt, worker.process.pid, gpus, worker.zero)
+        self._metrics = LineReader(attempt.metrics_path, containing=('"begin"', '"evaluation"'))
+        self._memory_kills = memory_kills()
+        self._beats = 0
+        self._begun = False
+        self._stopping_at: float | None = None
+        self._kill_sent = False
+        self._grace_over: float | None = None
+        self._done_at: float | None = None
+        self._lingered = False
+
+    def until_end(self) -> Ending:
+        """Tick until the worker is gone, and return how it ended."""
+        guarded(self._identify)
+        guarded(self.telemetry.start)
+        gone = select.poll()
+        descriptor = os.pidfd_open(self._worker.process.pid)
+        gone.register(descriptor, select.POLLIN)
+        while (code := self._desk.reaper.code(self._worker.process)) is None:
+            guarded(self._tick)
+            gone.poll(TICK * 1000)
+        os.close(descriptor)
+        guarded(self._follow)
+        return self._ending(code)
+
+    def _identify(self) -> None:
+        if self._worker.identity is not None:
+            write_json(self._attempt.path / "worker.json", self._worker.identity.to_json())
+
+    def _ending(self, code: int) -> Ending:
+        return Ending(
+            code=code,
+            done=self._done(),
+            stop_asked=self._stopping_at is not None,
+            kill_asked=self._kill_sent and self._desk.requests.kill_at is not None,
+            grace_over=self._grace_over,
+            lingered=self._lingered,
+            memory_kills=memory_kills() - self._memory_kills,
+            last_line=last_line(self._attempt),
+        )
+
+    def _done(self) -> dict[str, object] | None:
+        try:
+            return self._attempt.done()
+        except DetuiError as error:
+            log(str(error))
+            return None
+
+    def _tick(self) -> None:
+        elapsed = time.monotonic() - self._worker.zero
+        self._serve()
+        if elapsed >= self._beats:
+            self._beat(int(elapsed) + 1)
+            guarded(self._end_lingering)
+            guarded(self._follow)
+        elif not self._begun:
+            guarded(self._follow)
+        guarded(self._desk.evaluation.tick)
+        self._desk.ledger.flush()
+
+    def _beat(self, count: int) -> None:
+        self._beats = count
+        try:
+            self._attempt.beat_path.write_text(f"{count}\n")
+        except OSError as error:
+            log(f"no beat: {error}")
+
+    def _follow(self) -> None:
+        """Look for what the worker says that concerns the supervisor."""
+        for line in self._metrics.poll():
+            if line.get("kind") == "begin" and not self._begun:
+                self._begun = True
+                if self._stopping_at is None:
+                    event = {"attempt": self._attempt.number, "device": self._devices}
+                    self._desk.ledger.event("running", **event)
+            elif line.get("kind") == "evaluation":
+                self._desk.evaluation.want()
+
+    def _serve(self) -> None:
+        """Serve requests: a stop is passed on, and becomes a kill when the grace is over."""
+        requests, now = self._desk.requests, time.monotonic()
+        requests.poll()
+        if requests.kill_at is not None and not self._kill_sent:
+            self._announce("kill")
+            self._kill()
+        elif requests.stop_at is not None and self._stopping_at is None:
+            self._stopping_at = now
+            self._announce("stop")
+            # To the main process alone: data loaders must live until it has saved.
+            self._send(signal.SIGTERM)
+        elif self._grace_is_over(now):
+            self._grace_over = self._desk.spec.grace
+            self._kill()
+
+    def _grace_is_over(self, now: float) -> bool:
+        if self._stopping_at is None or self._kill_sent:
+            return False
+        return now - self._stopping_at > self._desk.spec.grace
+
+    def _announce(self, request: str) -> None:
+        self._desk.ledger.event("stopping", attempt=self._attempt.number, request=request)
+
+    def _kill(self) -> None:
+        self._kill_sent = True
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._worker.identity is not None:
+            self._worker.identity.signal(number)
+
+    def _end_lingering(self) -> None:
+        """Kill a worker that wrote that it is done and does not exit: a hanging thread, an atexit hook."""
+        if not (self._attempt.path / "done.json").exists() or self._kill_sent:
+            return
+        self._done_at = self._done_at or time.monotonic()
+        if time.monotonic() - self._done_at > LINGER:
+            self._lingered = True
+            self._kill()

@@ -1,0 +1,125 @@
+"""A worker that trains by arithmetic, and misbehaves on demand: the engine's own tests run it.
+
+`spec.config` may hold: steps (a whole run), steps_per_epoch, seconds (a step),
+checkpoint_every, predict (dump predictions at milestones), and `at` with one
+of the misbehaviours below and the step `when`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from detui.engine.errors import DataError
+from detui.engine.run.spec import RunSpec
+from detui.engine.worker import Reporter, StopRequested
+
+
+class ToyTrainer:
+    """Descends a parabola."""
+
+    def train(self, spec: RunSpec, report: Reporter) -> None:
+        config = spec.config
+        steps, per_epoch = config.get("steps", 20), config.get("steps_per_epoch", 5)
+        weight, start = self._load(report)
+        report.begin(total_epochs=steps // per_epoch, steps_per_epoch=per_epoch, model={"name": "toy"})
+        report.stage("main", 0, steps // per_epoch, start, start // per_epoch)
+        for step in range(start + 1, steps + 1):
+            time.sleep(config.get("seconds", 0.01))
+            weight -= 0.1 * weight
+            report.step(step, (step - 1) // per_epoch + 1, {"train/loss_toy": weight * weight, "lr/all": 0.1})
+            if step == config.get("when"):
+                MISBEHAVIOURS[config["at"]](report)
+            if step % per_epoch == 0:
+                self._end_epoch(spec, report, step // per_epoch, step, weight)
+            if step % config.get("checkpoint_every", 5) == 0 or report.stop_requested:
+                self._save(report, step, per_epoch, weight)
+            if report.stop_requested:
+                raise StopRequested
+
+    def _load(self, report: Reporter) -> tuple[float, int]:
+        if report.resume is None:
+            return 1.0, 0
+        with open(report.resume["checkpoint"]) as file:
+            return json.load(file)["weight"], report.resume["step"]
+
+    def _save(self, report: Reporter, step: int, per_epoch: int, weight: float) -> None:
+        path = report.attempt.checkpoints / "resume.json"
+        partial = path.with_suffix(".tmp")
+        partial.write_text(json.dumps({"weight": weight, "step": step}))
+        partial.replace(path)
+        report.checkpoint("checkpoints/resume.json", step, step // per_epoch)
+
+    def _end_epoch(self, spec: RunSpec, report: Reporter, epoch: int, step: int, weight: float) -> None:
+        report.epoch(epoch, step, {"train/loss_toy": weight * weight}, seconds=0.05)
+        if epoch in spec.milestones:
+            path = report.attempt.predictions / f"val-epoch-{epoch:04d}.json"
+            path.write_text("[]")
+            report.evaluation(epoch, step, "val", path)
+
+
+def _ignore_term(_report: Reporter) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _fork_escapee(report: Reporter) -> None:
+    """Leave the process group and the parent: only the tag and the subreaper still know it."""
+    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)"
+    pid = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    (report.attempt.path / "escapee").write_text(pid)
+
+
+def _raise_data_error(_report: Reporter) -> None:
+    raise DataError("A label lies outside its picture.", where="labels/7.txt:3", hint="detui data check toy")
+
+
+def _raise_bug(_report: Reporter) -> None:
+    raise ValueError("the loss is\nnot a loss")
+
+
+def _run_out_of_memory(_report: Reporter) -> None:
+    raise MemoryError("no room for a batch of 64")
+
+
+def _linger(report: Reporter) -> None:
+    from threading import Thread
+
+    Thread(target=time.sleep, args=(600,), name="never-ends").start()
+
+
+def _nan(report: Reporter) -> None:
+    report.step(report.last_step, 1, {"train/loss_toy": float("nan"), "train/loss_other": float("-inf")})
+
+
+def _fork_worker(report: Reporter) -> None:
+    """Fork a data loader that waits, as multiprocessing does, and end it by SIGTERM."""
+    pid = os.fork()
+    if pid == 0:
+        report.step(999, 1, {"train/loss_toy": 1.0})  # a forked child must not write
+        time.sleep(600)
+        os._exit(0)
+    time.sleep(0.2)
+    os.kill(pid, signal.SIGTERM)
+    report.statistic(report.last_step, {"loader/signal": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
+
+
+MISBEHAVIOURS: dict[str, Any] = {
+    "ignore-term": _ignore_term,
+    "escapee": _fork_escapee,
+    "data-error": _raise_data_error,
+    "bug": _raise_bug,
+    "memory": _run_out_of_memory,
+    "linger": _linger,
+    "nan": _nan,
+    "loader": _fork_worker,
+    "segfault": lambda _report: os.kill(os.getpid(), signal.SIGSEGV),
+    "kill": lambda _report: os.kill(os.getpid(), signal.SIGKILL),
+    "exit-3": lambda _report: os._exit(3),
+    "exit-0": lambda _report: os._exit(0),
+    "sys-exit": lambda _report: sys.exit(0),
+}
