@@ -1,4 +1,4 @@
-"""The base of every model that people write values for: no unknown key, no silent conversion, and an error with a place.
+"""The base of every model that people write values for: no unknown key, no silent conversion, an error with a place.
 
 Messages say which field, what was found, what is expected and the nearest
 valid name, in the words of the recipe rather than of the validator.
@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from detui.engine.errors import RecipeError
 
 Keys = tuple["str | int", ...]
-_BRANCHES = frozenset({"str", "int", "float", "bool", "dict"})
 Where = Callable[[Keys], str]
 
 
@@ -36,15 +35,18 @@ def validate(model: type[Model], value: Any, where: Where) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = [_describe(model, problem, where) for problem in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        # A misspelt key is also a missing one: the misspelling is what the writer must see first.
+        found.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+        problems = [_describe(model, problem, value, where) for problem in found]
         place, message, hint = problems[0]
         rest = "".join(f"\n{other[0]}: {other[1]}" for other in problems[1:6])
         raise RecipeError(message + rest, where=place, hint=hint) from None
 
 
-def _describe(model: type[BaseModel], problem: Any, where: Where) -> tuple[str, str, str | None]:
+def _describe(model: type[BaseModel], problem: Any, value: Any, where: Where) -> tuple[str, str, str | None]:
     """Place, message and next step of one pydantic error."""
-    keys = tuple(part for part in problem["loc"] if not _is_tag(part))
+    keys = _written_keys(problem["loc"], value)
     name = ".".join(map(str, keys)) or "the file"
     place = where(keys)
     if problem["type"] == "extra_forbidden":
@@ -56,12 +58,24 @@ def _describe(model: type[BaseModel], problem: Any, where: Where) -> tuple[str, 
     text = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if problem["type"] == "value_error":
         return place, f"{name}: {text}", None
+    text = f"a number {text}" if text.startswith(("greater", "less")) else text
     return place, f"{name}: found {found!r}, expected {text}.", None
 
 
-def _is_tag(part: str | int) -> bool:
-    """Whether a part of a location names a branch of a union rather than a key that somebody wrote."""
-    return isinstance(part, str) and (part in _BRANCHES or part[:1].isupper() or "[" in part)
+def _written_keys(location: Keys, value: Any) -> Keys:
+    """A location without the parts that name a branch of a union: only keys that somebody wrote, and a missing last."""
+    keys: list[str | int] = []
+    current = value
+    for index, part in enumerate(location):
+        last = index == len(location) - 1
+        if isinstance(current, dict) and part in current:
+            current = current[part]
+        elif isinstance(current, list) and isinstance(part, int) and part < len(current):
+            current = current[part]
+        elif not (last and isinstance(current, dict) and part != "[key]"):
+            continue
+        keys.append(part)
+    return tuple(keys)
 
 
 def _nearest(name: str, names: list[str]) -> str | None:

@@ -83,6 +83,9 @@ def walk(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
         yield keys, value
 
 
+_PLAIN_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+
+
 class _Builder:
     """Turns composed nodes into plain values, noting where each one stands."""
 
@@ -92,9 +95,11 @@ class _Builder:
 
     def build(self, node: Node, keys: Keys) -> Any:
         """The plain value of `node`; its place is noted unless its key has one already."""
-        from ruamel.yaml.nodes import MappingNode, SequenceNode
+        from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
         self._places.setdefault(keys, _place(node))
+        if not isinstance(node, ScalarNode) and str(node.tag) not in _PLAIN_TAGS:
+            raise UsageError(f"The tag {node.tag} is not read: values are plain.", where=self._where(node))
         if id(node) in self._open:
             raise UsageError("An alias refers to itself.", where=self._where(node))
         self._open.append(id(node))

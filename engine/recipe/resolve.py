@@ -188,10 +188,11 @@ def _stages(
         own: Any = stage.epochs
         for part in reversed(key):
             own = {part: own}
-        where = recipe.document.where
         over = [
-            Layer(f"stage {stage.name}", stage.set, lambda keys, i=index: where((*at, i, "set", *keys))),
-            Layer(f"stage {stage.name}", own, lambda keys, i=index: where((*at, i, "epochs"))),
+            Layer(
+                f"stage {stage.name}", stage.set, lambda keys, i=index: recipe.document.where((*at, i, "set", *keys))
+            ),
+            Layer(f"stage {stage.name}", own, lambda keys, i=index: recipe.document.where((*at, i, "epochs"))),
         ]
         resolved.append(ResolvedStage(stage.name, stage.epochs, _complete(recipe, merge([*layers, *over]))))
     return tuple(resolved)

@@ -88,10 +88,10 @@ def check(wanted: Mapping[str, Any], got: Mapping[str, Any], accept: list[str]) 
     if not refused:
         return
     lines = [f"{name}: asked {wanted[name]!r}, Ultralytics would use {got.get(name)!r}" for name in refused]
-    field = refused[0].split(".", 1)[1]
+    names = ",".join(dict.fromkeys([*accept, *(name.split(".", 1)[1] for name in refused)]))
     raise RunError(
         "Ultralytics would not train with what was asked:\n  " + "\n  ".join(lines),
-        hint=f"set {refused[0]} to the value it uses, or accept it by name: --set train.accept=[workers,{field}]",
+        hint=f"set {refused[0]} to the value it would use, or accept it by name: --set train.accept=[{names}]",
     )
 
 

@@ -48,6 +48,9 @@ class UltralyticsTrainer:
             weights = watch.last_checkpoint
             if weights is None:
                 raise RunError(f"Stage {spec.stages[index].name!r} ended without a checkpoint.")
+            # The same bytes as our resume.pt, and Ultralytics' own choice of a best epoch, which nothing reads.
+            for file in (trainer.last, trainer.best):
+                file.unlink(missing_ok=True)
 
 
 def _initial_weights(spec: RunSpec) -> Path | None:
