@@ -12,7 +12,7 @@ from detui.engine.errors import MissingError, UsageError
 from detui.engine.run.spec import DeviceRequest
 
 if TYPE_CHECKING:
-    from detui.engine.devices import Gpu
+    from detui.engine.devices.nvml import Gpu
 
 _GPU_THREADS = 4
 """CPU threads of a worker on a GPU: enough for its tensors on the host, few enough for eight neighbours."""
@@ -51,7 +51,7 @@ def place(asked: str | None = None, environ: Mapping[str, str] | None = None) ->
     Indices are nvidia-smi's. An inherited CUDA_VISIBLE_DEVICES limits what may be chosen. Raises UsageError for
     words that are neither, MissingError for a GPU that is not there or not visible.
     """
-    from detui.engine.devices import visible_gpus
+    from detui.engine.devices.nvml import visible_gpus
 
     environ = os.environ if environ is None else environ
     asked = (asked or "auto").strip().lower()
@@ -97,7 +97,7 @@ def _cpu_build() -> bool:
 
 
 def _cpu(asked: str, environ: Mapping[str, str]) -> Placement:
-    from detui.engine.devices import cpu_slots
+    from detui.engine.devices.host import cpu_slots
 
     slots = tuple(f"cpu:{index}" for index in range(cpu_slots(environ)))
     return Placement("cpu", asked, slots, tuple("CPU" for _ in slots), 1)

@@ -110,9 +110,10 @@ class Workspace:
         cannot be written or a supervisor cannot start: then no run is left queued without one.
         """
         from detui.engine import experiment as experiments
-        from detui.engine.devices import driver_versions, host_facts
+        from detui.engine.devices.host import host_facts
+        from detui.engine.devices.nvml import driver_versions
         from detui.engine.provenance import code_facts
-        from detui.engine.record import fill
+        from detui.engine.record.fill import fill
 
         plan.raise_errors()
         _check_weights(plan)

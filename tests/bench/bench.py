@@ -1,0 +1,193 @@
+"""The budgets of the design, measured: `make bench`. Prints figures and ratios, and judges none of them.
+
+Walls are upper bounds on a shared machine, so CPU seconds are given where a
+figure can be had from them, and training steps are compared in pairs of runs
+that follow each other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from detui.engine.process.control import status
+from detui.engine.run.directory import AttemptDir, RunDir
+from detui.engine.run.lines import read_lines
+from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
+from detui.engine.worker.reporter import Reporter
+from detui.engine.workspace import Workspace
+
+DETUI = str(Path(sys.executable).with_name("detui"))
+PAIRS = int(os.environ.get("BENCH_PAIRS", "3"))
+EPOCHS = 6
+
+
+def main() -> None:
+    """Run every benchmark."""
+    with tempfile.TemporaryDirectory(prefix="detui-bench-") as folder:
+        root = Path(folder)
+        reporter(root / "reporter")
+        commands(root / "many")
+        steps(root / "steps")
+
+
+def say(what: str, value: str, budget: str) -> None:
+    """One line of the table."""
+    print(f"{what:<58} {value:>22}   budget {budget}", flush=True)
+
+
+def reporter(folder: Path, lines: int = 20_000) -> None:
+    """Microseconds of the training thread for one step line with five values."""
+    (folder / "attempts" / "1").mkdir(parents=True)
+    report = Reporter(AttemptDir(folder / "attempts" / "1"))
+    values = {
+        "train/loss_box": 1.2345,
+        "train/loss_cls": 0.5,
+        "train/loss_dfl": 2.0,
+        "lr/all": 1e-3,
+        "lr/all.bias": 1e-3,
+    }
+    costs = []
+    for step in range(1, lines):
+        before = time.thread_time_ns()
+        report.step(step, 1, values)
+        costs.append((time.thread_time_ns() - before) / 1000)
+    report.end("finished")
+    say("one metrics line, CPU of the training thread, median", f"{statistics.median(costs):.1f} µs", "20 µs")
+
+
+def commands(workspace: Path, runs: int = 100) -> None:
+    """CPU seconds of whole commands, the interpreter's start included."""
+    experiment = workspace / "bench.many-20260101-000000"
+    names = [f"arm-s{seed}" for seed in range(runs)]
+    for seed, name in enumerate(names):
+        run = RunDir.create(experiment / "runs" / name, _spec(experiment.name, seed))
+        run.append_event("starting", attempt=1)
+        run.append_event("finished", attempt=1)
+        (run.attempts_dir / "1").mkdir()
+        report = Reporter(AttemptDir(run.attempts_dir / "1"))
+        report.begin(total_epochs=1, steps_per_epoch=3)
+        for step in range(1, 4):
+            report.step(step, 1, {"train/loss_box": 1.0})
+        report.epoch(1, 3, {"train/loss_box": 1.0})
+        report.end("finished")
+    facts = {"schema": 1, "id": experiment.name, "recipe": "bench/many", "runs": names, "title": {"en": "", "zh": ""}}
+    (experiment / "experiment.json").write_text(json.dumps(facts))
+    for arguments in (["--help"], ["--workspace", str(workspace), "ls"]):
+        cpu = statistics.median(_cpu([DETUI, *arguments]) for _ in range(7))
+        bare = statistics.median(_cpu([sys.executable, "-c", "pass"]) for _ in range(7))
+        name = f"detui {arguments[-1]}" + (f" on {runs} runs" if arguments[-1] == "ls" else "")
+        say(f"{name}, CPU (python alone: {bare:.3f} s)", f"{cpu:.3f} s", "0.15 s")
+
+
+def _cpu(command: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+
+
+def _spec(experiment: str, seed: int) -> RunSpec:
+    return RunSpec(
+        experiment=experiment, recipe="bench/many", arm="arm", seed=seed, profile="full", backend="command",
+        trainer="none:None", python=sys.executable, device=DeviceRequest(kind="cpu", count=1, candidates=("cpu:0",)),
+        threads=1, config={}, stages=(StageSpec(name="main", epochs=1, config={}),), data=None, milestones=(1,),
+        checkpoint_rule={"rule": "last", "metric": "val/AP"},
+    )  # fmt: skip
+
+
+def steps(workspace: Path) -> None:
+    """Median step of the same Ultralytics training with and without detui, in alternating pairs."""
+    ratios, watched_all, plain_all = [], [], []
+    for pair in range(PAIRS):
+        first = pair % 2 == 0
+        watched = _watched(workspace / f"pair-{pair}") if first else None
+        plain = _plain(workspace / f"pair-{pair}-plain")
+        watched = watched or _watched(workspace / f"pair-{pair}")
+        ratios.append(watched / plain)
+        watched_all.append(watched)
+        plain_all.append(plain)
+    say(
+        f"a training step under detui ({PAIRS} pairs, {statistics.median(watched_all) * 1000:.0f} ms"
+        f" against {statistics.median(plain_all) * 1000:.0f} ms)",
+        f"ratio {statistics.median(ratios):.4f}",
+        "1.01",
+    )
+
+
+def _overrides() -> list[str]:
+    return [f"train.epochs={EPOCHS}", f"milestones=[{EPOCHS}]", "train.close_mosaic=0"]
+
+
+def _watched(folder: Path) -> float:
+    workspace = Workspace.open(str(folder))
+    plan = workspace.plan(
+        "starter/mosaic", profile="quick", arms=["baseline"], seeds=[0], overrides=_overrides(), device="cpu"
+    )
+    run = workspace.start(plan).runs()[0]
+    while not status(run).state.terminal:
+        time.sleep(0.5)
+    lines = [line for line in read_lines(run.attempt(1).metrics_path) if line["kind"] == "step"]
+    return _median_step([(line["epoch"], line["t"]) for line in lines])
+
+
+def _plain(folder: Path) -> float:
+    """The same arguments given to Ultralytics by a script that only looks at the clock after each batch."""
+    workspace = Workspace.open(str(folder))
+    plan = workspace.plan(
+        "starter/mosaic", profile="quick", arms=["baseline"], seeds=[0], overrides=_overrides(), device="cpu"
+    )
+    from detui.engine.data import prepare
+
+    assert plan.resolved.data is not None
+    prepared = prepare(plan.resolved.data.model_dump(), workspace.configuration, folder / ".data", yolo=True)
+    job = {
+        "config": plan.arms[0].config,
+        "data": {**prepared.info, "prepared": str(prepared.path)},
+        "folder": str(folder),
+    }
+    done = subprocess.run(
+        [sys.executable, __file__, "--plain"], input=json.dumps(job), capture_output=True, text=True, check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    return _median_step(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _median_step(times: list[Any]) -> float:
+    """Median of the time between two batches of one epoch, the first epoch left out."""
+    return statistics.median(b[1] - a[1] for a, b in itertools.pairwise(times) if a[0] == b[0] and a[0] > 1)
+
+
+def plain() -> None:
+    """The script without detui's worker, supervisor and callbacks."""
+    job = json.loads(sys.stdin.read())
+    from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
+    from detui.engine.backends.ultralytics import settings
+    from detui.engine.backends.ultralytics.dataset import private_view
+    from detui.engine.backends.ultralytics.offline import go_offline
+
+    folder = Path(job["folder"])
+    go_offline(folder / "config")
+    ensure_torchvision()
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    view = private_view(job["data"], folder / "view")
+    arguments = settings.arguments(job["config"], seed=0, data=view, folder=folder / "out", device="cpu")
+    trainer = DetectionTrainer(overrides={**arguments, "model": "yolo12n.yaml", "val": False})
+    times: list[tuple[int, float]] = []
+    trainer.add_callback("on_train_batch_end", lambda t: times.append((t.epoch + 1, time.monotonic())))
+    trainer.train()
+    print("\n" + json.dumps(times))
+
+
+if __name__ == "__main__":
+    plain() if "--plain" in sys.argv else main()

@@ -1,0 +1,56 @@
+"""A foreign interpreter sees detui's standard-library part and nothing else of ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from detui.engine.configuration import Configuration
+from detui.engine.environment import interpreter, link_package
+from detui.engine.errors import MissingError
+
+
+def configured(tmp_path: Path, text: str) -> Configuration:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    return Configuration.load(environ={"DETUI_CONFIG": str(file)})
+
+
+def test_own_environment_needs_no_links(tmp_path: Path) -> None:
+    found = interpreter("detui", "ultralytics", configured(tmp_path, ""), tmp_path)
+    assert (found.python, found.pythonpath) == (sys.executable, ())
+
+
+def test_a_bare_interpreter_imports_the_worker_through_links(hostile_path: Path) -> None:
+    configuration = configured(hostile_path, f"environments: {{bare: '{sys.executable}'}}\n")
+    found = interpreter("bare", "command", configuration, hostile_path / "links")
+    code = (
+        "import sys; import detui.engine.worker.reporter, detui.engine.run.history, detui.engine.errors;"
+        "import importlib.util as u; print(u.find_spec('detui.engine.recipe'), u.find_spec('numpy'))"
+    )
+    # -S: no site-packages; the path is given by hand because -I would ignore PYTHONPATH.
+    done = subprocess.run(
+        [found.python, "-S", "-c", code], env={"PYTHONPATH": found.pythonpath[0]}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["None", "None"]
+
+
+def test_links_are_made_once(tmp_path: Path) -> None:
+    assert link_package("command", tmp_path) == link_package("command", tmp_path)
+
+
+def test_an_environment_that_is_not_configured_says_where_to_add_it(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no environment 'mmdet'") as caught:
+        interpreter("mmdet", "mmdet", configured(tmp_path, ""), tmp_path)
+    assert "config.yaml" in str(caught.value.hint)
+
+
+def test_an_interpreter_that_is_gone_names_its_setting(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, "environments:\n  mmdet: /nowhere/python\n")
+    with pytest.raises(MissingError, match="/nowhere/python") as caught:
+        interpreter("mmdet", "mmdet", configuration, tmp_path)
+    assert str(caught.value.where).endswith("config.yaml:2:3")
