@@ -1,0 +1,36 @@
+"""`python -m detui.engine.record RUN_DIR`: evaluate what the run has dumped, then fill its experiment's record.
+
+What a run's supervisor starts at milestones and after the worker's end. Exit
+code 1 when something could not be evaluated; the record is filled all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from detui.engine.errors import DetuiError, UsageError
+from detui.engine.evaluate.pending import evaluate_run
+from detui.engine.record.fill import fill
+from detui.engine.run.directory import find_run
+
+
+def main(arguments: list[str]) -> int:
+    """Evaluate and fill; return the exit code."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    try:
+        if len(arguments) != 1:
+            raise UsageError("One run directory is expected.", hint="python -m detui.engine.record RUN_DIR")
+        run = find_run(Path(arguments[0]))
+        problems: list[DetuiError] = []
+        evaluate_run(run, problems)
+        fill(run.experiment_dir)
+    except DetuiError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

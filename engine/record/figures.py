@@ -1,0 +1,2 @@
+"""placeholder"""
+def draw(facts, known): return []

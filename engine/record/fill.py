@@ -1,0 +1,93 @@
+"""Write an experiment's record, or bring it up to date, leaving everything a person wrote as it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detui.engine.evaluate.lock import node_lock
+from detui.engine.record.blocks import merge
+from detui.engine.record.facts import ExperimentFacts
+from detui.engine.record.figures import draw
+from detui.engine.record.gather import gather
+from detui.engine.record.render import render
+from detui.engine.record.save import update
+from detui.engine.record.words import LANGUAGES, Words
+from detui.engine.run.files import read_json_if_there, write_json
+
+log = logging.getLogger(__name__)
+
+
+def fill(experiment_dir: Path) -> list[Path]:
+    """Render record.md (English), record.zh.md (Chinese) and the figures; return the records' paths.
+
+    Filling again with nothing new changes no byte. Waits for another process
+    of this machine that fills the same record. Raises MissingError,
+    FormatError, RecipeError, RunError.
+    """
+    with node_lock("record", experiment_dir):
+        facts = gather(experiment_dir)
+        memory = _Memory(experiment_dir / "record.json")
+        pictures = draw(facts, memory.figures)
+        memory.save()
+        return [_fill_language(facts, language, pictures, memory) for language in languages(facts)]
+
+
+def languages(facts: ExperimentFacts) -> list[str]:
+    """The languages that the recipe wants its record in."""
+    wanted = (facts.info.get("record") or {}).get("languages") or LANGUAGES
+    return [language for language in LANGUAGES if language in wanted]
+
+
+def record_path(experiment_dir: Path, language: str = "en") -> Path:
+    """Where the record in a language stands."""
+    return experiment_dir / ("record.md" if language == "en" else f"record.{language}.md")
+
+
+def _fill_language(facts: ExperimentFacts, language: str, pictures: Any, memory: _Memory) -> Path:
+    path = record_path(facts.path, language)
+    rendered = render(facts, language, pictures)
+    notice = Words(language)("notice")
+
+    def change(content: bytes | None) -> bytes | None:
+        # Bytes that are no UTF-8 are the person's too: they travel through as they are.
+        existing = None if content is None else content.decode("utf-8", "surrogateescape")
+        merged = merge(existing, rendered, memory.blocks(language), notice)
+        if merged.text != existing:
+            memory.remember(language, path.name, merged.hashes)
+        for name in merged.kept:
+            log.warning("%s: block %r was changed by hand; it was kept and the new one follows it", path, name)
+        return None if merged.text == existing else merged.text.encode("utf-8", "surrogateescape")
+
+    update(path, change)
+    return path
+
+
+class _Memory:
+    """record.json: hashes of the machine-owned blocks, and what the figures were drawn from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        found: Mapping[str, Any] = read_json_if_there(path) or {}
+        self._saved = dict(found)
+        self._languages: dict[str, Any] = dict(found.get("languages") or {})
+        self.figures: dict[str, Any] = dict(found.get("figures") or {})
+
+    def blocks(self, language: str) -> dict[str, list[str]] | None:
+        known = self._languages.get(language)
+        return None if known is None else dict(known["blocks"])
+
+    def remember(self, language: str, file: str, hashes: dict[str, list[str]]) -> None:
+        """Saved before the record itself: a hash too many does no harm, one too few would disown a block."""
+        before = self.blocks(language) or {}
+        union = {name: list(dict.fromkeys([*marks, *before.get(name, [])[:1]])) for name, marks in hashes.items()}
+        self._languages[language] = {"file": file, "blocks": union}
+        self.save()
+
+    def save(self) -> None:
+        wanted = {"schema": 1, "languages": self._languages, "figures": self.figures}
+        if wanted != self._saved:
+            write_json(self.path, wanted)
+            self._saved = wanted

@@ -1,0 +1,131 @@
+"""Facts to Markdown, through the recipe's template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from detui.engine.analysis import compare, judge_goal
+from detui.engine.errors import MissingError, RecipeError
+from detui.engine.evaluate.coco import MAX_DETECTIONS
+from detui.engine.record import text
+from detui.engine.record.blocks import wrap
+from detui.engine.record.facts import ExperimentFacts
+from detui.engine.record.results import Results, label
+from detui.engine.record.setup import Setup
+from detui.engine.record.sources import Ledger
+from detui.engine.record.words import Words
+
+WORST_FIRST = ("running", "stopping", "starting", "queued", "lost", "crashed", "oom", "failed", "killed", "stopped", "finished")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure beside the record."""
+
+    name: str
+    """"losses", "ap", "pr", "memory" or "detections"."""
+    path: str
+    """Relative to the record."""
+    detail: str
+    """What the figure's caption must say besides: which epochs, which threshold. Plain English."""
+
+
+def render(facts: ExperimentFacts, language: str, pictures: Sequence[Picture] = ()) -> str:
+    """The whole record in one language. Raises MissingError, RecipeError for a template that does not work."""
+    from jinja2 import StrictUndefined, TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    name = f"{(facts.info.get('record') or {}).get('template', 'default')}.{language}.md.jinja"
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
+    )
+    try:
+        return environment.from_string(_template(name)).render(**_context(facts, language, pictures))
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f"{name}:{line}" if line else name
+        raise RecipeError(f"The record's template does not work: {error.message}.", where=where) from error
+
+
+def _template(name: str) -> str:
+    folder = resources.files("detui.recipes") / "templates"
+    try:
+        return (folder / name).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        known = sorted({entry.name.split(".")[0] for entry in folder.iterdir() if entry.name.endswith(".jinja")})
+        raise MissingError(
+            "There is no such template for a record.", where=f"{folder / name}", hint=f"record.template: {' | '.join(known)}"
+        ) from error
+
+
+def _context(facts: ExperimentFacts, language: str, pictures: Sequence[Picture]) -> dict[str, Any]:
+    words, ledger = Words(language), Ledger()
+    results = Results(facts, words, ledger)
+    return {
+        "facts": facts,
+        "info": facts.info,
+        "words": words,
+        "setup": Setup(facts, words),
+        "results": results,
+        "pictures": pictures,
+        "title": text.plain(words.pick(facts.info.get("title")) or facts.info["recipe"]),
+        "question": text.plain(words.pick(facts.info.get("question"))),
+        "state": overall(facts),
+        "evaluator": _stated(facts, "evaluator"),
+        "max_dets": ", ".join(_stated(facts, "max_dets")) or str(MAX_DETECTIONS),
+        "headline": _headline(facts, words),
+        "provenance": lambda: provenance(ledger, words),
+        "block": _block,
+        "code": text.code,
+        "plain": text.plain,
+        "fenced": text.fenced,
+    }
+
+
+def _block(name: str, caller: Callable[[], str]) -> str:
+    return wrap(name, caller())
+
+
+def overall(facts: ExperimentFacts) -> dict[str, Any]:
+    """The experiment's state: the least finished of its runs', with how many are finished."""
+    states = [run.state for run in facts.runs]
+    word = min(states, key=WORST_FIRST.index, default="queued")
+    return {"word": word, "finished": states.count("finished"), "runs": len(facts.info["runs"])}
+
+
+def _stated(facts: ExperimentFacts, key: str) -> list[str]:
+    """What the evaluation lines say of themselves; more than one answer if the evaluator changed in between."""
+    return sorted({str(line[key]) for run in facts.runs for line in run.evaluations if line.get(key)})
+
+
+def _headline(facts: ExperimentFacts, words: Words) -> list[str]:
+    """The answer so far, in a line an arm and a line about the goals."""
+    lines = []
+    reference = facts.arms[0]
+    for arm in facts.arms[1:]:
+        a, b = facts.values(reference, "val/AP"), facts.values(arm, "val/AP")
+        if a and b:
+            found = compare(a, b)
+            verdict = f"{words(found.verdict)} ({words(found.reason)})"
+            lines.append(
+                words("headline", arm=text.code(arm), reference=text.code(reference), metric=label("val/AP"),
+                      delta=text.points(found.delta), n=" / ".join(map(str, found.n)), verdict=verdict)
+            )  # fmt: skip
+    goals = [judge_goal(goal, facts.results()).word for goal in facts.info.get("goals") or ()]
+    if goals:
+        counted = ", ".join(f"{words('state ' + word)} {goals.count(word)}" for word in dict.fromkeys(goals))
+        lines.append(words("goals line", counted))
+    return lines
+
+
+def provenance(ledger: Ledger, words: Words) -> text.Table:
+    """Every mark of the record: what was taken from where."""
+    head = [words("source"), words("numbers"), words("run"), words("attempt"), words("epoch"), words("file")]
+    rows = [
+        [mark, "; ".join(said), text.code(source.run), str(source.attempt), str(source.epoch or "–"), text.code(source.file)]
+        for mark, source, said in ledger.entries()
+    ]
+    return text.Table(head, rows)

@@ -1,0 +1,226 @@
+"""The tables of what was measured: per arm and seed, differences, classes, milestones, goals, claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from detui.engine.analysis import compare, judge_goal, summarise
+from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts
+from detui.engine.record.sources import Ledger
+from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
+from detui.engine.record.words import Words
+
+MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
+MILESTONE = ("val/AP", "val/AP50", "val/AP_small")
+BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large")
+
+
+def label(metric: str) -> str:
+    """ "val/AP_small/RBC" → "AP small, RBC"."""
+    name, _, group = metric.removeprefix("val/").partition("/")
+    words = name.replace("_", " ")
+    return f"{words}, {plain(group)}" if group else words
+
+
+class Results:
+    """Tables of results in one language; what they print is noted in the ledger."""
+
+    def __init__(self, facts: ExperimentFacts, words: Words, ledger: Ledger) -> None:
+        self.facts, self.words, self.ledger = facts, words, ledger
+
+    def per_seed(self) -> Table:
+        """AP in percent of each run's chosen checkpoint, then mean ± std of each arm."""
+        words = self.words
+        head = [words("arm"), words("seed"), *(f"{label(name)} (%)" for name in MAIN), words("chosen epoch"),
+                words("source")]  # fmt: skip
+        rows: list[list[str]] = []
+        for arm in self.facts.arms:
+            rows += [self._seed_row(run) for run in self.facts.of(arm)]
+            rows.append(self._mean_row(arm))
+        return Table(head, rows, frozenset(range(1, len(head) - 1)))
+
+    def _seed_row(self, run: RunFacts) -> list[str]:
+        cells = [self.cell(run.value(name), percent, chosen=run.chosen) for name in MAIN]
+        epoch = str(run.chosen["epoch"]) if run.chosen else self.words("missing")
+        mark = self.ledger.cite(run.source(run.chosen), self.words("said chosen")) if run.chosen else ""
+        return [code(run.arm), str(run.seed), *cells, epoch, mark]
+
+    def _mean_row(self, arm: str) -> list[str]:
+        seeds = max((len(self.facts.points(arm, name)) for name in MAIN), default=0)
+        title = self.words("mean ± std" if seeds > 1 else "mean", seeds)
+        cells = [self.spread(self.facts.values(arm, name), seeds) for name in MAIN]
+        used = [point.source for name in MAIN for point in self.facts.points(arm, name).values()]
+        return [f"**{code(arm)}**", f"**{title}**", *cells, "", self.ledger.cite_all(used, self.words("said chosen"))]
+
+    def spread(self, values: Mapping[int, float], expected: int | None = None) -> str:
+        """ "42.4 ± 1.3" in percent, with its own n where that is not the row's; a placeholder without values."""
+        if not values:
+            return self._absent(bool(expected))
+        summary = summarise(list(values.values()))
+        text = percent(summary.mean) + (f" ± {percent(summary.std)}" if summary.std is not None else "")
+        return f"**{text}**" if expected in (None, summary.n) else f"**{text}** (n = {summary.n})"
+
+    def cell(self, value: Measured | None, form: Callable[[float], str], *, chosen: object = None) -> str:
+        """A number; "n/a" where the evaluation has none for want of ground truth; a placeholder before it."""
+        return form(value.value) if value else self._absent(bool(chosen))
+
+    def _absent(self, evaluated: bool) -> str:
+        return self.words("not available" if evaluated else "missing")
+
+    def cost(self) -> Table:
+        """Parameters, GFLOPs, time and memory of each run."""
+        words = self.words
+        forms: Sequence[tuple[str, str, Callable[[float], str]]] = (
+            ("model/parameters", words("params"), count),
+            ("cost/training_seconds", words("training time"), duration),
+            ("cost/gpu_memory", words("gpu memory"), size),
+            ("cost/host_memory", words("host memory"), size),
+        )
+        if not any("cost/gpu_memory" in run.cost for run in self.facts.runs):
+            forms = [form for form in forms if form[0] != "cost/gpu_memory"]
+        head = [words("arm"), words("seed"), *(title for _, title, _ in forms), words("source")]
+        rows = []
+        for arm in self.facts.arms:
+            for run in self.facts.of(arm):
+                cells = [self.cell(run.cost.get(name), form) for name, _, form in forms]
+                cited = {self.ledger.cite(run.cost[name].source, title): 1 for name, title, _ in forms if name in run.cost}
+                rows.append([code(arm), str(run.seed), *cells, ", ".join(cited)])
+        return Table(head, rows, frozenset(range(1, len(head) - 1)))
+
+    def differences(self) -> Table:
+        """Each further arm against the first, with Welch's interval and a verdict."""
+        words = self.words
+        head = [words("arm"), words("metric"), f"{words('delta')} (pp)", words("interval"), words("p"), words("n"),
+                words("paired"), words("verdict")]  # fmt: skip
+        rows = [
+            self._difference(arm, metric)
+            for arm in self.facts.arms[1:]
+            for metric in MAIN
+            if self._comparable(arm, metric)
+        ]
+        return Table(head, rows, frozenset({2, 4}))
+
+    def _comparable(self, arm: str, metric: str) -> bool:
+        """A metric with no ground truth for anybody needs no row; one that is not measured yet keeps it."""
+        measured = self.facts.values(arm, metric) and self.facts.values(self.facts.arms[0], metric)
+        evaluated = all(any(run.chosen for run in self.facts.of(name)) for name in (arm, self.facts.arms[0]))
+        return bool(measured) or not evaluated
+
+    def _difference(self, arm: str, metric: str) -> list[str]:
+        reference, values = self.facts.values(self.facts.arms[0], metric), self.facts.values(arm, metric)
+        if not reference or not values:
+            missing = self.words("missing")
+            return [code(arm), label(metric), missing, missing, missing, "", "", missing]
+        found = compare(reference, values)
+        interval = f"[{points(found.interval[0])}, {points(found.interval[1])}]" if found.interval else "–"
+        paired = ", ".join(f"s{seed}: {points(delta)}" for seed, delta in found.paired.items())
+        verdict = f"{self.words(found.verdict)} ({self.words(found.reason)})"
+        p = "–" if found.p is None else f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
+        return [code(arm), label(metric), points(found.delta), interval, p, " / ".join(map(str, found.n)), paired, verdict]
+
+    def per_class(self) -> Table:
+        """Per class and per class × size: mean over seeds for each arm."""
+        words = self.words
+        head = [words("class"), words("arm"), *(f"{label(name)} (%)" for name in BY_CLASS), words("source")]
+        rows = [self._class_row(name, arm) for name in self.facts.classes for arm in self.facts.arms]
+        return Table(head, rows, frozenset(range(2, len(head) - 1)))
+
+    def _class_row(self, name: str, arm: str) -> list[str]:
+        metrics = [f"{metric}/{name}" for metric in BY_CLASS]
+        evaluated = sum(run.chosen is not None for run in self.facts.of(arm))
+        cells = [self.spread(self.facts.values(arm, metric), evaluated).replace("**", "") for metric in metrics]
+        used = [point.source for metric in metrics for point in self.facts.points(arm, metric).values()]
+        return [plain(name), code(arm), *cells, self.ledger.cite_all(used, self.words("said class"))]
+
+    def milestones(self) -> Table:
+        """Mean over seeds at each milestone; what a run that ended did not reach says so."""
+        words = self.words
+        head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in MILESTONE), words("loss"),
+                words("source")]  # fmt: skip
+        rows = [self._milestone(epoch, arm) for epoch in self.facts.info.get("milestones", ()) for arm in self.facts.arms]
+        return Table(head, rows, frozenset({0, *range(2, len(head) - 1)}))
+
+    def _milestone(self, epoch: int, arm: str) -> list[str]:
+        runs = self.facts.of(arm)
+        lines = [(run, line) for run in runs for line in run.evaluations if line["epoch"] == epoch]
+        absent = self._not_reached(runs, epoch)
+        cells = []
+        for metric in MILESTONE:
+            found = {run.seed: value.value for run, line in lines if (value := run.value(metric, line))}
+            cells.append(self._partial(found, len(runs)) if lines else absent)
+        mark = self.ledger.cite_all((run.source(line) for run, line in lines), self.words("milestones"))
+        return [str(epoch), code(arm), *cells, self._losses(runs, epoch), mark]
+
+    def _partial(self, found: Mapping[int, float], runs: int) -> str:
+        return self.spread(found, runs).replace("**", "") if found else self.words("not available")
+
+    def _not_reached(self, runs: Sequence[RunFacts], epoch: int) -> str:
+        if runs and all(run.terminal and run.epoch < epoch for run in runs):
+            return self.words("stopped early at", max(run.epoch for run in runs))
+        return self.words("missing")
+
+    def _losses(self, runs: Sequence[RunFacts], epoch: int) -> str:
+        """Each loss term, averaged over the seeds: "box 1.21, cls 0.83"."""
+        names = sorted({name for run in runs for name in run.losses})
+        parts = []
+        for name in names:
+            found = [value for run in runs for at, value in zip(*run.losses.get(name, ((), ())), strict=True) if at == epoch]
+            if found:
+                parts.append(f"{plain(name.removeprefix('train/').removeprefix('loss_'))} {sum(found) / len(found):.3g}")
+        return ", ".join(parts) or self.words("missing")
+
+    def goals(self) -> Table:
+        """The recipe's goals, each with the numbers that its verdict rests on."""
+        words, results = self.words, self.facts.results()
+        head = [words("goal"), words("arm"), words("measured"), words("interval").split(" (")[0], words("n"),
+                words("verdict")]  # fmt: skip
+        rows = []
+        for goal in self.facts.info.get("goals", ()):
+            verdict = judge_goal(goal, results)
+            delta = "delta_at_least" in goal
+            form = points if delta else self.form(str(goal["metric"]))
+            interval = f"[{form(verdict.interval[0])}, {form(verdict.interval[1])}]" if verdict.interval else "–"
+            word = self.words(verdict.word) + (f" ({self.words(verdict.reason)})" if verdict.reason else "")
+            measured = words("missing") if verdict.measured is None else form(verdict.measured)
+            arm = code(goal["arm"]) if goal.get("arm") else words("every arm")
+            rows.append([self.goal(goal), arm, measured, interval, " / ".join(map(str, verdict.n)) or "–", word])
+        return Table(head, rows)
+
+    def goal(self, goal: Mapping[str, Any]) -> str:
+        """A goal in words: its title, then "AP50 ≥ 42.0 %"."""
+        metric = str(goal["metric"])
+        form, unit = (self.form(metric), " %" if metric.startswith("val/") else "")
+        if "delta_at_least" in goal:
+            text = f"{label(metric)} − {code(goal['against'])} ≥ {points(goal['delta_at_least'])} pp"
+        else:
+            bounds = [f"{sign} {form(goal[key])}{unit}" for sign, key in (("≥", "at_least"), ("≤", "at_most"))
+                      if goal.get(key) is not None]  # fmt: skip
+            text = f"{label(metric)} {', '.join(bounds)}"
+        title = plain(self.words.pick(goal.get("title")))
+        return f"{title}: {text}" if title else text
+
+    @staticmethod
+    def form(metric: str) -> Callable[[float], str]:
+        """How a metric's values are written."""
+        if metric.startswith("val/"):
+            return percent
+        return {"cost/training_seconds": duration, "model/parameters": count}.get(metric, lambda value: f"{value:g}")
+
+    def claims(self) -> Table:
+        """Claimed numbers in a column of that name, with their source, beside what was measured here."""
+        words = self.words
+        head = [words("metric"), words("arm"), words("claimed"), words("claim source"), words("measured")]
+        rows = []
+        for claim in self.facts.info.get("claims", ()):
+            metric, arm, form = str(claim["metric"]), claim.get("arm"), self.form(str(claim["metric"]))
+            values = self.facts.values(str(arm), metric)
+            measured = words("missing")
+            if values:
+                summary = summarise(list(values.values()))
+                spread = f" ± {form(summary.std)}" if summary.std is not None else ""
+                measured = f"{form(summary.mean)}{spread} (n = {summary.n})"
+            unit = " %" if metric.startswith("val/") else ""
+            rows.append([f"{label(metric)}{unit}", code(arm or "–"), form(claim["value"]),
+                         plain(claim.get("source") or words("unknown")), measured])  # fmt: skip
+        return Table(head, rows)

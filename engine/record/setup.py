@@ -1,0 +1,222 @@
+"""The tables of what was run: set-up, differences between arms, environment, asked and used, run log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from detui.engine.analysis.fairness import flatten
+from detui.engine.record.facts import ExperimentFacts, RunFacts
+from detui.engine.record.text import Table, code, duration, moment, plain, size
+from detui.engine.record.words import Words
+
+BATCH = ("train.batch", "train.batch_size")
+IMAGE = ("train.imgsz", "train.image_size", "data.image_size")
+MODEL = ("model.name", "model.weights", "model.config")
+NOT_SET = "(not set)"
+
+
+class Setup:
+    """Tables of the set-up in one language."""
+
+    def __init__(self, facts: ExperimentFacts, words: Words) -> None:
+        self.facts, self.info, self.words = facts, facts.info, words
+        self._configs = {str(arm["name"]): flatten(arm.get("config") or {}) for arm in self.info["arms"]}
+
+    def table(self) -> Table:
+        """The set-up as item and value."""
+        words = self.words
+        rows = [[words(item), value] for item, value in self._items() if value]
+        return Table([words("item"), words("value")], rows)
+
+    def _items(self) -> Iterator[tuple[str, str]]:
+        info, words = self.info, self.words
+        yield "experiment", code(info["id"])
+        yield "name", plain(info.get("name") or "")
+        yield "tags", ", ".join(map(plain, info.get("tags") or ()))
+        yield "note", plain(info.get("note") or "")
+        yield "recipe", code(info["recipe"])
+        yield "profile", self._profile()
+        yield "created", moment(info.get("created")) or ""
+        yield "arms", "; ".join(self._arm(arm) for arm in info["arms"])
+        yield "model", self._field(MODEL) or words("unknown")
+        yield from self._data()
+        yield "epochs", str(info.get("epochs") or words("unknown"))
+        yield "stages", self._stages()
+        yield "batch", self._field(BATCH)
+        yield "image size", self._field(IMAGE)
+        yield "seeds", ", ".join(map(str, info["seeds"]))
+        yield "checkpoint rule", self._rule()
+        yield "milestones", ", ".join(map(str, info.get("milestones") or ())) or words("none")
+        yield "overrides", ", ".join(map(code, info.get("overrides") or ())) or words("none")
+
+    def _profile(self) -> str:
+        return code(self.info.get("profile"))
+
+    def _arm(self, arm: Mapping[str, Any]) -> str:
+        title = plain(self.words.pick(arm.get("title")))
+        return f"{code(arm['name'])} ({title})" if title and title != arm["name"] else code(arm["name"])
+
+    def _field(self, names: tuple[str, ...]) -> str:
+        """One value for all arms, or each arm's own."""
+        for name in names:
+            found = {arm: config[name] for arm, config in self._configs.items() if config.get(name) is not None}
+            if found and len({str(value) for value in found.values()}) == 1 and len(found) == len(self._configs):
+                return code(next(iter(found.values())))
+            if found:
+                return ", ".join(f"{code(arm)}: {code(config.get(name, NOT_SET))}" for arm, config in self._configs.items())
+        return ""
+
+    def _data(self) -> Iterator[tuple[str, str]]:
+        data, words = self.info.get("data"), self.words
+        if not data:
+            return
+        title = plain(data.get("title") or data.get("name") or "")
+        yield "data", f"{code(data.get('name'))} {title}" + (f" ({words('generated')})" if data.get("generated") else "")
+        splits = data.get("splits") or {}
+        yield "split", "; ".join(self._split(name, split) for name, split in splits.items())
+        yield "classes", ", ".join(map(plain, data.get("classes") or ()))
+        yield "fingerprint", code(data.get("fingerprint") or "")
+        yield "data problems", "; ".join(map(self._problem, data.get("problems") or ())) or words("no problems")
+
+    def _split(self, name: str, split: Mapping[str, Any]) -> str:
+        return self.words("split line", plain(name), split.get("images", "?"), split.get("boxes", "?"))
+
+    def _problem(self, problem: Mapping[str, Any]) -> str:
+        kind = self.words.known(str(problem.get("kind")))
+        action = self.words.known(str(problem.get("action")))
+        return self.words("problem", count=problem.get("count", "?"), kind=plain(kind), action=plain(action))
+
+    def problems(self) -> list[str]:
+        """The examples of what is wrong in the data: file, line and reason."""
+        found = (self.info.get("data") or {}).get("problems") or ()
+        return [plain(example) for problem in found for example in problem.get("examples") or ()]
+
+    def _stages(self) -> str:
+        stages = self.info.get("stages") or ()
+        return " → ".join(f"{plain(s['name'])} ({s['epochs']})" for s in stages) if len(stages) > 1 else ""
+
+    def _rule(self) -> str:
+        rule = self.info["checkpoint_rule"]
+        if rule.get("rule") == "last":
+            return self.words("last")
+        return self.words("best by", code(rule.get("metric", "val/AP")))
+
+    def differs(self) -> Table:
+        """Field × arm, with what the fairness audit says of the field."""
+        words, arms = self.words, self.facts.arms
+        levels = {finding["field"]: finding["level"] for finding in self.info.get("fairness") or ()}
+        names = {"note": "declared but equal", "varies": "varies", "confounder": "confounder"}
+        rows = []
+        for field, values in (self.info.get("differs") or {}).items():
+            verdict = words(names.get(levels.get(field, ""), "field differs"))
+            rows.append([code(field), *(code(_shown(values.get(arm))) for arm in arms), verdict])
+        return Table([words("field"), *(code(arm) for arm in arms), ""], rows)
+
+    def confounders(self) -> list[str]:
+        """What differs and should not, in the audit's words."""
+        return [plain(f.get("text") or f["field"]) for f in self.info.get("fairness") or () if f["level"] == "confounder"]
+
+    def notes(self) -> list[str]:
+        """What else the audit has to say."""
+        return [plain(f.get("text") or f["field"]) for f in self.info.get("fairness") or () if f["level"] == "note"]
+
+    def environment(self) -> Table:
+        """Machine, drivers, packages and the state of the code."""
+        words = self.words
+        rows = [[words.known(item), value or words("unknown")] for item, value in self._environment()]
+        return Table([words("item"), words("value")], rows)
+
+    def _environment(self) -> Iterator[tuple[str, str]]:
+        host, device, code_state = (self.info.get(name) or {} for name in ("host", "device", "code"))
+        yield "host", plain(host.get("hostname") or "")
+        yield "os", plain(host.get("os") or "")
+        cores = f" ({self.words('cores', host['cores'])})" if host.get("cores") else ""
+        yield "cpu", plain(host.get("cpu") or "") + cores
+        yield "memory", size(host["memory"]) if host.get("memory") else ""
+        yield from self._gpu(device)
+        for name, version in self._packages().items():
+            yield plain(name), version
+        yield "detui", plain(code_state.get("version") or "")
+        yield "commit", code(code_state["commit"]) if code_state.get("commit") else ""
+        yield "dirty", self._dirty(code_state)
+
+    def _gpu(self, device: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if device.get("kind") == "cpu":
+            yield "gpu", self.words("no gpu")
+            return
+        yield "gpu", ", ".join(map(plain, device.get("names") or device.get("candidates") or ()))
+        yield "driver", plain(device.get("driver") or "")
+        yield "cuda", plain(device.get("cuda") or "")
+
+    def _packages(self) -> dict[str, str]:
+        """Package → version as the workers reported it; every version when runs disagree."""
+        found: dict[str, dict[str, None]] = {}
+        for run in self.facts.runs:
+            for name, version in (run.begin.get("packages") or {}).items():
+                found.setdefault(str(name), {})[plain(version)] = None
+        return {name: ", ".join(versions) for name, versions in found.items()} or {"Python": "", "PyTorch": ""}
+
+    def _dirty(self, state: Mapping[str, Any]) -> str:
+        if state.get("dirty") is None:
+            return ""
+        if not state["dirty"]:
+            return self.words("clean")
+        return self.words("dirty yes", state["diff"]) if state.get("diff") else self.words("dirty lost")
+
+    def hyperparameters(self) -> Table:
+        """Values that the framework did not use as they were asked for."""
+        words = self.words
+        rows: dict[tuple[str, ...], list[str]] = {}
+        for run in self.facts.runs:
+            for field, asked, used in _changed(run):
+                rows.setdefault((run.arm, field, _shown(asked), _shown(used)), []).append(str(run.seed))
+        cells = [[code(arm), ", ".join(seeds), code(field), code(asked), code(used)]
+                 for (arm, field, asked, used), seeds in rows.items()]  # fmt: skip
+        return Table([words("arm"), words("seeds"), words("field"), words("asked"), words("used")], cells)
+
+    def begun(self) -> bool:
+        """Whether any worker has reported what it uses."""
+        return any(run.begin for run in self.facts.runs)
+
+    def run_log(self) -> Table:
+        """State, attempts, time and end of each run."""
+        words = self.words
+        head = [words("run"), words("state"), words("epoch"), words("started"), words("duration"), words("attempts"),
+                words("ended"), words("alarms")]  # fmt: skip
+        return Table(head, [self._log_row(run) for run in self.facts.runs], frozenset({2}))
+
+    def waiting(self) -> list[str]:
+        """Dumped predictions that nobody has evaluated yet, or that could not be."""
+        return [f"{code(run.name)}: {code(path)}" for run in self.facts.runs for path in run.waiting]
+
+    def _log_row(self, run: RunFacts) -> list[str]:
+        words = self.words
+        seconds = [attempt.seconds for attempt in run.attempts if attempt.seconds is not None]
+        ended = [plain(f"{attempt.number}: {attempt.ended}" if len(run.attempts) > 1 else attempt.ended)
+                 for attempt in run.attempts if attempt.ended]  # fmt: skip
+        ended += [plain(words("resumed", attempt.number, attempt.resumed_from_epoch))
+                  for attempt in run.attempts if attempt.resumed_from_epoch is not None]  # fmt: skip
+        if not ended and run.reason:
+            ended = [plain(run.reason)]
+        return [
+            code(run.name), words.known(run.state), f"{run.epoch} / {run.total_epochs}",
+            moment(run.began) or words("missing"), duration(sum(seconds)) if seconds else words("missing"),
+            str(len(run.attempts)), "; ".join(ended) or words("missing"),
+            "; ".join(plain(text) for text in run.alarms) or words("none"),
+        ]  # fmt: skip
+
+
+def _changed(run: RunFacts) -> Iterator[tuple[str, Any, Any]]:
+    asked, used = (flatten(run.begin.get(name) or {}) for name in ("asked", "used"))
+    for field, value in asked.items():
+        if field in used and _normal(used[field]) != _normal(value):
+            yield field, value, used[field]
+
+
+def _normal(value: Any) -> Any:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _shown(value: Any) -> str:
+    return NOT_SET if value is None else str(value)

@@ -1,0 +1,89 @@
+"""How numbers and foreign text are written in a record's Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![^\W_])_|_(?![^\W_])")
+
+
+def plain(text: object) -> str:
+    """Foreign text (class names, file names, notes) on one line, with nothing in it that Markdown would act on."""
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(lambda match: "\\" + match.group(0), line)
+
+
+def code(text: object) -> str:
+    """Foreign text as a code span that is safe in a table cell."""
+    line = " ".join(str(text).split()).replace("|", "\\|")
+    if not line:
+        return ""
+    runs = [len(run) for run in re.findall(r"`+", line)]
+    fence = "`" * (max(runs, default=0) + 1)
+    pad = " " if line[0] == "`" or line[-1] == "`" else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Foreign text as a code block whose fence is longer than any in it."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """0.4237 → "42.4": a metric in percent, without the sign, which the column's head carries."""
+    return f"{100 * value:.{digits}f}"
+
+
+def points(value: float, digits: int = 1) -> str:
+    """A difference in percent points, always with its sign."""
+    return f"{100 * value:+.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "45 s", "3 min 20 s", "2 h 05 min"."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def size(count: float) -> str:
+    """Bytes as "512 MiB" or "3.2 GiB"."""
+    mebibytes = count / 2**20
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def count(value: float) -> str:
+    """2602288 → "2,602,288"."""
+    return f"{value:,.0f}"
+
+
+def moment(text: str | None) -> str | None:
+    """An ISO time as "2026-11-20 13:45:00"."""
+    return text.replace("T", " ").split(".")[0].rstrip("Z") if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A Markdown table; its cells are Markdown already."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: frozenset[int] = frozenset()
+    """Columns of numbers, set to the right."""
+
+    def __str__(self) -> str:
+        rule = ["---:" if column in self.right else "---" for column in range(len(self.head))]
+        return "\n".join(f"| {' | '.join(row)} |" for row in (self.head, rule, *self.rows))
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)

@@ -1,0 +1,179 @@
+"""The words of a record in its two languages. Prose and headings stand in the templates."""
+
+from __future__ import annotations
+
+LANGUAGES = ("en", "zh")
+
+WORDS: dict[str, tuple[str, str]] = {
+    # placeholders
+    "missing": ("_(not measured yet)_", "_(尚未测得)_"),
+    "unknown": ("_(not known)_", "_(未知)_"),
+    "not available": ("n/a", "不适用"),
+    # states
+    "queued": ("queued", "排队中"),
+    "starting": ("starting", "启动中"),
+    "running": ("running", "训练中"),
+    "stopping": ("stopping", "停止中"),
+    "finished": ("finished", "已完成"),
+    "stopped": ("stopped", "已停止"),
+    "killed": ("killed", "被强制结束"),
+    "failed": ("failed", "失败"),
+    "crashed": ("crashed", "崩溃"),
+    "oom": ("out of memory", "内存不足"),
+    "lost": ("lost", "失联"),
+    "stopped early at": ("stopped early at epoch {}", "在第 {} 轮提前停止"),
+    # verdicts
+    "met": ("✅ met", "✅ 达到"),
+    "not met": ("❌ not met", "❌ 未达到"),
+    "inconclusive": ("⚠️ inconclusive", "⚠️ 无法判定"),
+    "not measured": ("_(not measured yet)_", "_(尚未测得)_"),
+    "higher": ("higher", "更高"),
+    "lower": ("lower", "更低"),
+    "too few seeds": ("fewer than 3 seeds a side", "每侧少于 3 个随机种子"),
+    "interval holds zero": ("the interval includes 0", "区间包含 0"),
+    "interval excludes zero": ("the interval excludes 0", "区间不含 0"),
+    "interval holds the goal": ("the interval includes the goal", "区间包含目标值"),
+    # columns
+    "arm": ("arm", "实验组"),
+    "seed": ("seed", "随机种子"),
+    "seeds": ("seeds", "随机种子"),
+    "epoch": ("epoch", "轮次"),
+    "chosen epoch": ("chosen epoch", "选定轮次"),
+    "source": ("source", "出处"),
+    "metric": ("metric", "指标"),
+    "class": ("class", "类别"),
+    "field": ("field", "字段"),
+    "value": ("value", "值"),
+    "run": ("run", "运行"),
+    "attempt": ("attempt", "尝试"),
+    "attempts": ("attempts", "尝试次数"),
+    "file": ("file", "文件"),
+    "numbers": ("numbers", "数值"),
+    "state": ("state", "状态"),
+    "started": ("started (UTC)", "开始时间 (UTC)"),
+    "duration": ("duration", "用时"),
+    "ended": ("how it ended", "结束方式"),
+    "alarms": ("alarms", "警报"),
+    "waiting": ("predictions waiting for evaluation", "等待评估的预测"),
+    "resumed": ("attempt {} resumed after epoch {}", "第 {} 次尝试从第 {} 轮之后继续"),
+    "mean ± std": ("mean ± std (n = {})", "均值 ± 标准差 (n = {})"),
+    "mean": ("mean (n = {})", "均值 (n = {})"),
+    "reference": ("reference", "参照组"),
+    "delta": ("difference", "差值"),
+    "interval": ("95 % interval (Welch)", "95 % 区间 (Welch)"),
+    "p": ("p", "p"),
+    "n": ("n", "n"),
+    "paired": ("by seed", "逐种子"),
+    "verdict": ("verdict", "判定"),
+    "goal": ("goal", "目标"),
+    "measured": ("measured", "测得"),
+    "claimed": ("claimed", "声称值"),
+    "claim source": ("source of the claim", "声称值来源"),
+    "every arm": ("every arm", "所有实验组"),
+    "asked": ("asked", "设定值"),
+    "used": ("used", "实际值"),
+    "loss": ("training loss", "训练损失"),
+    "params": ("parameters", "参数量"),
+    "gflops": ("GFLOPs", "GFLOPs"),
+    "training time": ("training time", "训练时间"),
+    "gpu memory": ("peak GPU memory (allocator)", "GPU 内存峰值 (分配器)"),
+    "host memory": ("peak host memory (RSS)", "主机内存峰值 (RSS)"),
+    "said chosen": ("results of the chosen checkpoint", "选定检查点的结果"),
+    "said class": ("per class", "各类别"),
+    # headline
+    "headline": (
+        "{arm} against {reference}: {metric} {delta} percent points ({n} seeds): {verdict}",
+        "{arm} 相对 {reference}: {metric} {delta} 个百分点 ({n} 个种子): {verdict}",
+    ),
+    "goals line": ("goals: {}", "目标: {}"),
+    "state met": ("met", "达到"),
+    "state not met": ("not met", "未达到"),
+    "state inconclusive": ("inconclusive", "无法判定"),
+    "state not measured": ("not measured yet", "尚未测得"),
+    "notice": (
+        "> **detui:** the part above was changed by hand and was kept. What detui measured follows.",
+        "> **detui:** 上面的内容被手工修改过, 已原样保留. detui 测得的内容见下.",
+    ),
+    # set-up
+    "item": ("item", "项目"),
+    "recipe": ("recipe", "配方"),
+    "profile": ("profile", "档位"),
+    "experiment": ("experiment", "实验"),
+    "name": ("name", "名称"),
+    "tags": ("tags", "标签"),
+    "note": ("note", "备注"),
+    "created": ("created (UTC)", "创建时间 (UTC)"),
+    "arms": ("arms", "实验组"),
+    "model": ("model", "模型"),
+    "data": ("data", "数据集"),
+    "generated": ("generated scenes", "生成的场景"),
+    "fingerprint": ("data fingerprint", "数据指纹"),
+    "split": ("splits", "划分"),
+    "split line": ("{}: {} images, {} boxes", "{}: {} 张图像, {} 个框"),
+    "classes": ("classes", "类别"),
+    "data problems": ("problems in the data", "数据中的问题"),
+    "no problems": ("none found", "未发现"),
+    "problem": ("{count} × {kind} ({action})", "{count} × {kind} ({action})"),
+    "leave_out": ("left out", "已剔除"),
+    "keep": ("kept", "保留"),
+    "zero_size": ("box of zero size", "零尺寸框"),
+    "epochs": ("epochs", "轮数"),
+    "stages": ("stages", "阶段"),
+    "batch": ("batch size", "批大小"),
+    "image size": ("image size", "图像尺寸"),
+    "checkpoint rule": ("checkpoint rule, all arms", "检查点规则 (各组一致)"),
+    "best by": ("best {} by our evaluator, the earlier epoch on a tie", "我方评估器的 {} 最高者, 相同时取较早轮次"),
+    "last": ("last epoch", "最后一轮"),
+    "milestones": ("milestones", "里程碑轮次"),
+    "overrides": ("overrides", "覆盖项"),
+    "none": ("none", "无"),
+    "varies": ("declared to vary", "声明的变量"),
+    "confounder": ("**CONFOUNDER**", "**混杂因素**"),
+    "declared but equal": ("declared, yet equal", "已声明但相同"),
+    "field differs": ("differs", "不同"),
+    # environment
+    "host": ("host", "主机"),
+    "os": ("operating system", "操作系统"),
+    "cpu": ("CPU", "CPU"),
+    "cores": ("{} cores", "{} 核"),
+    "memory": ("memory", "内存"),
+    "gpu": ("GPU", "GPU"),
+    "no gpu": ("none used", "未使用"),
+    "driver": ("GPU driver", "GPU 驱动"),
+    "cuda": ("CUDA", "CUDA"),
+    "detui": ("detui", "detui"),
+    "commit": ("git commit", "git 提交"),
+    "dirty": ("uncommitted changes", "未提交的改动"),
+    "clean": ("no", "无"),
+    "dirty yes": ("yes, kept in `{}`", "有, 保存于 `{}`"),
+    "dirty lost": ("yes", "有"),
+    # figures
+    "losses": ("Training losses", "训练损失"),
+    "ap": ("AP over epochs", "AP 随轮次变化"),
+    "pr": ("Precision and recall at IoU 0.5", "IoU 0.5 下的精确率与召回率"),
+    "memory figure": ("Memory", "内存"),
+    "detections": ("Detections on the same pictures", "同一组图像上的检测结果"),
+}
+
+
+class Words:
+    """The words of one language; `words("met")`, `words("split", "val", 40, 812)`."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._place = LANGUAGES.index(language)
+
+    def __call__(self, key: str, *values: object, **named: object) -> str:
+        """The word for `key`; `{}` in it take the values. Raises KeyError for an unknown key."""
+        word = WORDS[key][self._place]
+        return word.format(*values, **named) if values or named else word
+
+    def known(self, key: str) -> str:
+        """The word for `key`, or `key` itself where there is none: for words that data brings."""
+        return WORDS[key][self._place] if key in WORDS else key
+
+    def pick(self, text: object) -> str:
+        """The text of this language out of {"en": …, "zh": …}, falling back to English, or a plain text."""
+        if isinstance(text, dict):
+            return str(text.get(self.language) or text.get("en") or text.get("zh") or "")
+        return str(text or "")
