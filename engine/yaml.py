@@ -124,8 +124,9 @@ class _Builder:
                     where=self._where(key_node),
                     hint="keep one of the two",
                 )
-            self._places[(*keys, key)] = _place(key_node)
-            result[key] = self.build(value_node, (*keys, key))
+            path = (*keys, key)
+            self._places[path] = _place(key_node)
+            result[key] = self.build(value_node, path)
         return result
 
     def _where(self, node: Node) -> str:

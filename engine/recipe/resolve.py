@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detui.engine.closed import Keys, validate
+from detui.engine.closed import Keys, Where, validate
 from detui.engine.errors import RecipeError
 from detui.engine.recipe.load import FULL, Arm, Recipe, check_fields, nearest
 from detui.engine.recipe.merge import Layer, Merged, merge
 from detui.engine.recipe.overrides import RECIPE_KEYS, Override, parse_overrides
 from detui.engine.recipe.schema import DataSelection, Metric, Profile, RecipeFile, Stage, Words
-from detui.engine.yaml import walk
+from detui.engine.yaml import Document, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,16 @@ def resolve(
     )
 
 
+def _below(document: Document, *prefix: str | int) -> Where:
+    """The places of a mapping that stands at `prefix` in a document."""
+    return lambda keys: document.where((*prefix, *keys))
+
+
+def _said(override: Override) -> Where:
+    """The place of a value that the command line gave."""
+    return lambda keys: f"--set {override.text}"
+
+
 def _chosen_arms(recipe: Recipe, names: Sequence[str] | None) -> list[Arm]:
     known = {arm.name: arm for arm in recipe.arms}
     for name in names or ():
@@ -114,22 +124,14 @@ def _seeds(seeds: Sequence[int]) -> list[int]:
 
 def _arm(recipe: Recipe, profile: str, laid: Profile, arm: Arm, overrides: Sequence[Override]) -> ResolvedArm:
     document = recipe.document
-
-    def at(*prefix: str | int) -> Any:
-        return lambda keys: document.where((*prefix, *keys))
-
     sets = [o for o in overrides if o.arm in (None, arm.name) and o.keys[0] not in RECIPE_KEYS]
     for override in sets:
-        check_fields(recipe.backend, override.nested, lambda keys, o=override: f"--set {o.text}")
+        check_fields(recipe.backend, override.nested, _said(override))
     layers = [
-        Layer("base", recipe.file.base, at("base")),
-        Layer(f"profile {profile}", laid.base, at("profiles", profile, "base")),
-        Layer(
-            f"arm {arm.name}",
-            arm.overrides,
-            at(*arm.keys) if arm.keys[0] == "arms" else lambda keys: document.where(arm.keys),
-        ),
-        *(Layer("--set", o.nested, lambda keys, o=o: f"--set {o.text}") for o in sets),
+        Layer("base", recipe.file.base, _below(document, "base")),
+        Layer(f"profile {profile}", laid.base, _below(document, "profiles", profile, "base")),
+        Layer(f"arm {arm.name}", arm.overrides, _below(document, *arm.keys)),
+        *(Layer("--set", override.nested, _said(override)) for override in sets),
     ]
     merged = merge(layers)
     config = _complete(recipe, merged)
@@ -189,10 +191,8 @@ def _stages(
         for part in reversed(key):
             own = {part: own}
         over = [
-            Layer(
-                f"stage {stage.name}", stage.set, lambda keys, i=index: recipe.document.where((*at, i, "set", *keys))
-            ),
-            Layer(f"stage {stage.name}", own, lambda keys, i=index: recipe.document.where((*at, i, "epochs"))),
+            Layer(f"stage {stage.name}", stage.set, _below(recipe.document, *at, index, "set")),
+            Layer(f"stage {stage.name}", own, _below(recipe.document, *at, index)),
         ]
         resolved.append(ResolvedStage(stage.name, stage.epochs, _complete(recipe, merge([*layers, *over]))))
     return tuple(resolved)
@@ -226,14 +226,18 @@ def _get(config: Mapping[str, Any], keys: Sequence[str]) -> Any:
 def _recipe_settings(recipe: Recipe, profile: str, laid: Profile, overrides: Sequence[Override]) -> RecipeFile:
     """The recipe's own keys with the profile's and the command line's values laid over them."""
     document = recipe.document
-    given = {"data": laid.data or None, "seeds": laid.seeds, "milestones": laid.milestones}
     rule = laid.checkpoint_rule
-    given["checkpoint_rule"] = rule.model_dump() if isinstance(rule, Metric) else rule
+    given: dict[str, Any] = {
+        "data": laid.data or None,
+        "seeds": laid.seeds,
+        "milestones": laid.milestones,
+        "checkpoint_rule": rule.model_dump() if isinstance(rule, Metric) else rule,
+    }
     values = {key: value for key, value in given.items() if value is not None}
     layers = [
         Layer("recipe", document.value, document.where),
-        Layer(f"profile {profile}", values, lambda keys: document.where(("profiles", profile, *keys))),
-        *(Layer("--set", o.nested, lambda keys, o=o: f"--set {o.text}") for o in overrides),
+        Layer(f"profile {profile}", values, _below(document, "profiles", profile)),
+        *(Layer("--set", override.nested, _said(override)) for override in overrides),
     ]
     merged = merge(layers)
     return validate(RecipeFile, merged.values, merged.where)
