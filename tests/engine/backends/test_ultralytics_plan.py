@@ -1,0 +1,61 @@
+"""What the Ultralytics backend says before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detui.engine.backends.base import CheckContext, Problem
+from detui.engine.backends.ultralytics.plan import UltralyticsBackend, UltralyticsConfig
+
+
+def problems(device: str = "cpu", images: int | None = 64, **sections: Any) -> list[Problem]:
+    config = UltralyticsConfig.model_validate({"model": {"name": "yolo12n"}, **sections}).model_dump(mode="json")
+    return UltralyticsBackend().check(CheckContext(arm="a", config=config, device=device, train_images=images))
+
+
+def test_a_plain_configuration_is_fine_on_both_devices() -> None:
+    assert problems() == problems("cuda") == []
+
+
+@pytest.mark.parametrize(
+    ("device", "sections", "field", "level"),
+    [
+        ("cpu", {"train": {"amp": "bf16"}}, "train.amp", "error"),
+        ("cpu", {"train": {"imgsz": 300}}, "train.imgsz", "error"),
+        ("cpu", {"model": {"name": "yolo12q1"}}, "model.name", "error"),
+        ("cpu", {"model": {"name": "yolo12n", "weights": "yolo12n.pt"}}, "model.sha256", "error"),
+        ("cuda", {"model": {"name": "rtdetr-l"}}, "train.deterministic", "error"),
+        (
+            "cuda",
+            {"model": {"name": "rtdetr-l"}, "train": {"deterministic": False, "amp": "fp16"}},
+            "train.amp",
+            "warning",
+        ),
+        ("cpu", {"model": {"name": "rtdetr-l"}, "loss": {"box": 9.0}}, "loss", "error"),
+        ("cpu", {"model": {"name": "rtdetr-l"}, "train": {"batch": 1}}, "train.batch", "error"),
+        ("cpu", {"model": {"name": "rtdetr-l"}, "train": {"batch": 9}}, "train.batch", "error"),
+        ("cpu", {"train": {"batch": 9}}, "train.batch", "warning"),
+    ],
+)
+def test_a_contradiction_is_named_with_the_way_out(device: str, sections: Any, field: str, level: str) -> None:
+    found = problems(device, **sections)
+    assert [(p.where, p.level) for p in found] == [(field, level)]
+    assert found[0].hint and found[0].text.endswith(".")
+
+
+def test_weights_name_where_the_worker_looks() -> None:
+    config = {"model": {"weights": "yolo12n.pt", "sha256": "0" * 64}}
+    (weight,) = UltralyticsBackend().weights(config)
+    assert (weight.keys, weight.name) == (("model", "weights"), "yolo12n.pt")
+
+
+def test_the_plan_half_imports_no_framework(repository: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, detui.engine.backends.ultralytics.plan; print('torch' in sys.modules, 'ultralytics' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
