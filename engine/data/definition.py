@@ -1,0 +1,286 @@
+"""Definitions of data sets: a YAML file that says how the files lie and what their authors publish.
+
+Those in ``recipes/datasets/`` are known by name; any other file by its path.
+
+    schema: 1
+    name: bccd
+    title: Blood cells (BCCD)
+    format: voc
+    folder: BCCD
+    classes: [RBC, WBC, Platelets]
+    splits:
+      train: {list: ImageSets/Main/train.txt}
+    on_problem: {zero_size: leave_out}
+    published:
+      images: {train: 205}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from detui.engine.closed import Closed, Keys, validate
+from detui.engine.data.problems import ALIASES, KINDS
+from detui.engine.data.scene_options import SceneOptions
+from detui.engine.errors import MissingError, RecipeError
+from detui.engine.run.files import SCHEMA, check_schema
+from detui.engine.yaml import Document, load_yaml
+
+
+def _inside(value: str) -> str:
+    if Path(value).is_absolute() or ".." in Path(value).parts:
+        raise ValueError(f"{value!r} must be a path below the data set's folder.")
+    return value
+
+
+def _actions(value: dict[str, str]) -> dict[str, str]:
+    for name, action in value.items():
+        kind = ALIASES.get(name, name)
+        if kind not in KINDS:
+            raise ValueError(f"there is no kind of problem {name!r}; the kinds are {', '.join(KINDS)}.")
+        if action not in KINDS[kind].actions:
+            allowed = ", ".join(KINDS[kind].actions)
+            raise ValueError(f"{name} cannot be {action!r}; it can be {allowed}.")
+    return value
+
+
+def _distinct(value: list[str]) -> list[str]:
+    repeated = sorted({name for name in value if value.count(name) > 1})
+    if repeated:
+        raise ValueError(f"a class stands there twice: {', '.join(repeated)}.")
+    return value
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+Classes = Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Published(Closed):
+    """Numbers that the authors of the data set state; they serve as checksums of the annotation files."""
+
+    source: str | None = None
+    """Where they are stated."""
+    images: dict[str, Count] = {}
+    """Images by split."""
+    annotations: dict[str, Count] = {}
+    """Annotations by split, crowd regions included."""
+    without_crowd: dict[str, Count] = {}
+    """Annotations by split, crowd regions left out."""
+    without_boxes: dict[str, Count] = {}
+    """Images by split on which nothing is annotated."""
+    boxes: dict[str, Count] = {}
+    """Annotations by class, over all splits together."""
+
+
+class CocoSplit(Closed):
+    """One split in COCO's JSON."""
+
+    annotations: Inside
+    """The JSON file."""
+    images: Inside = "."
+    """The folder that its file names are relative to."""
+
+
+class YoloSplit(Closed):
+    """One split in YOLO's text files."""
+
+    images: Inside
+    """A folder of images, or a text file with one image path a line."""
+    labels: Inside | None = None
+    """The folder of label files; by default the images' path with `images` replaced by `labels`."""
+
+
+class VocSplit(Closed):
+    """One split in PASCAL VOC's layout."""
+
+    list: Inside
+    """A text file with one image name a line, without suffix."""
+
+
+class SceneSplit(Closed):
+    """One split of generated scenes."""
+
+    images: Annotated[int, Field(ge=1, le=100_000)]
+    """How many scenes there are to choose from; only those that are selected are drawn."""
+
+
+class _Definition(Closed):
+    """What all formats share."""
+
+    definition_schema: Annotated[int, Field(alias="schema", ge=1)] = SCHEMA
+    name: Name
+    title: str
+    folder: Inside | None = None
+    """The folder that holds the data below the place found for it; the place itself serves too."""
+    on_problem: Annotated[dict[str, str], AfterValidator(_actions)] = {}
+    """What to do about each kind of problem, where not the default."""
+    published: Published = Published()
+
+
+class CocoDefinition(_Definition):
+    """COCO JSON."""
+
+    format: Literal["coco"]
+    classes: Classes | None = None
+    """By default all categories of the file, sorted by id. Others are `unknown_class`."""
+    splits: Annotated[dict[str, CocoSplit], Field(min_length=1)]
+
+
+class YoloDefinition(_Definition):
+    """YOLO text files, described by their data.yaml or here."""
+
+    format: Literal["yolo"]
+    data_yaml: Inside | None = None
+    classes: Classes | None = None
+    splits: dict[str, YoloSplit] = {}
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> YoloDefinition:
+        if self.data_yaml and (self.splits or self.classes):
+            raise ValueError("with data_yaml, classes and splits come from that file.")
+        if not self.data_yaml and not (self.splits and self.classes):
+            raise ValueError("give either data_yaml, or classes and splits.")
+        return self
+
+
+class VocDefinition(_Definition):
+    """PASCAL VOC boxes: one XML file an image."""
+
+    format: Literal["voc"]
+    classes: Classes
+    images: Inside = "JPEGImages"
+    annotations: Inside = "Annotations"
+    difficult: Literal["keep", "ignore"] = "keep"
+    """`ignore` makes objects marked difficult regions that neither help nor harm a detector."""
+    splits: Annotated[dict[str, VocSplit], Field(min_length=1)]
+
+
+class SceneDefinition(_Definition):
+    """Generated scenes."""
+
+    format: Literal["scenes"]
+    options: SceneOptions = SceneOptions()
+    splits: Annotated[dict[str, SceneSplit], Field(min_length=1)]
+
+
+Layout = CocoDefinition | YoloDefinition | VocDefinition | SceneDefinition
+_LAYOUTS: Mapping[str, type[Layout]] = {
+    "coco": CocoDefinition,
+    "yolo": YoloDefinition,
+    "voc": VocDefinition,
+    "scenes": SceneDefinition,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetDefinition:
+    """One definition, and the file it was read from."""
+
+    layout: Layout
+    path: Path
+    own: bool
+    """Whether it belongs to detui, rather than to the person."""
+
+    @property
+    def name(self) -> str:
+        """The logical name: what recipes and the configuration call it."""
+        return self.layout.name
+
+    @property
+    def title(self) -> str:
+        """What to call it in a record."""
+        return self.layout.title
+
+    @property
+    def generated(self) -> bool:
+        """Whether it is drawn rather than found on disk."""
+        return isinstance(self.layout, SceneDefinition)
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The splits as far as the definition itself names them (a YOLO data.yaml names its own)."""
+        return tuple(self.layout.splits)
+
+    def with_options(
+        self, options: Mapping[str, Any], *, where: Callable[[Keys], str] | None = None
+    ) -> DatasetDefinition:
+        """The definition under a recipe's `data.options`.
+
+        Raises RecipeError for an unknown option, an impossible value, or a format that has no options.
+        """
+        place = where or (lambda keys: ".".join(["data.options", *map(str, keys)]))
+        if not options:
+            return self
+        if not isinstance(self.layout, SceneDefinition):
+            raise RecipeError(
+                f"The data set {self.name} has no options: only generated data has.",
+                where=place(()),
+                hint="remove data.options",
+            )
+        given = _merge(self.layout.options.model_dump(), options)
+        layout = self.layout.model_copy(update={"options": validate(SceneOptions, given, place)})
+        return DatasetDefinition(layout, self.path, self.own)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings merge, everything else replaces, as in recipes."""
+    merged = dict(base)
+    for key, value in over.items():
+        inner = merged.get(key)
+        merged[key] = _merge(inner, value) if isinstance(inner, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def folder() -> Path:
+    """Where detui's own definitions lie."""
+    from detui import recipes
+
+    return Path(next(iter(recipes.__path__))) / "datasets"
+
+
+def definitions() -> list[DatasetDefinition]:
+    """Detui's own definitions, by name."""
+    return [_read(path, own=True) for path in sorted(folder().glob("*.yaml"))]
+
+
+def load_definition(name_or_path: str | Path) -> DatasetDefinition:
+    """Find a definition by name, or read one from a path.
+
+    Raises MissingError when there is none, RecipeError with file, line and field when it is wrong.
+    """
+    text = str(name_or_path)
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        return _read(Path(text).expanduser().absolute(), own=False)
+    path = folder() / f"{text}.yaml"
+    if path.is_file():
+        return _read(path, own=True)
+    known = ", ".join(sorted(p.stem for p in folder().glob("*.yaml")))
+    raise MissingError(
+        f"There is no data set {text!r}.", hint=f"one of {known}, or the path of a definition file (*.yaml)"
+    )
+
+
+def _read(path: Path, *, own: bool) -> DatasetDefinition:
+    document = load_yaml(path)
+    value = document.value
+    if not isinstance(value, dict):
+        raise RecipeError("A definition is a mapping of keys.", where=document.where(()))
+    check_schema(value, document.where(("schema",)))
+    return DatasetDefinition(validate(_layout(document), value, document.where), path, own)
+
+
+def _layout(document: Document) -> type[Layout]:
+    name = document.value.get("format")
+    if isinstance(name, str) and name in _LAYOUTS:
+        return _LAYOUTS[name]
+    found = "this field is missing" if name is None else f"found {name!r}"
+    raise RecipeError(
+        f"format: {found}, expected one of {', '.join(_LAYOUTS)}.", where=document.where(("format",))
+    )

@@ -1,0 +1,99 @@
+"""The one internal form of detection data: what every reader produces and every writer takes.
+
+Boxes are ``(x, y, width, height)`` in pixels of the original image, where x
+and y are the left and top edge and the image spans ``[0, width] × [0, height]``.
+Sizes are those of the picture as a viewer shows it, its EXIF orientation applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detui.engine.data.problems import Problem, ProblemSummary
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One picture of a split."""
+
+    id: int
+    """Unique within its split, 0 or more."""
+    file: str
+    """Relative to the data set's root, with forward slashes."""
+    width: int
+    height: int
+    depth_file: str | None = None
+    """A depth map of the same size, relative to the root."""
+    source: str
+    """The file that its annotations came from, for messages; relative to the root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """One object, or one region with many objects that nobody separated (`crowd`)."""
+
+    id: int
+    """Unique within its split, 1 or more: evaluators mistake 0 for "no match"."""
+    image_id: int
+    category_id: int
+    """From 1, in the order of the data set's classes."""
+    box: Box
+    area: float
+    """Of the mask where there is one, of the box otherwise. Size bins are judged on it."""
+    crowd: bool = False
+    segmentation: Any = None
+    """COCO polygons ``[[x, y, …], …]`` or run lengths ``{"size": [h, w], "counts": …}``, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """The images of one split, in its own order, with what is annotated on them."""
+
+    name: str
+    images: tuple[Image, ...]
+    annotations: tuple[Annotation, ...]
+    declared_images: int
+    """How many images the files name, before anything was left out: what published counts refer to."""
+    declared_boxes: Mapping[str, int]
+    """How many annotations the files hold by class, before anything was left out."""
+    declared_crowd: int = 0
+    """How many of those are crowd regions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A data set as read: its splits, and every problem found on the way."""
+
+    name: str
+    title: str
+    root: Path
+    """The folder that image paths are relative to (absolute)."""
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]
+    generated: bool = False
+    problems: tuple[Problem, ...] = ()
+    """The first ones of each kind, at most `problems.EXAMPLES` of each."""
+    summary: tuple[ProblemSummary, ...] = ()
+    """Every kind that occurred, with its count and what was done."""
+    checksums: tuple[Checksum, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the bytes of each image (and depth map) that was verified, by relative path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """A number that the authors of a data set publish, beside the number found."""
+
+    what: str
+    published: int
+    found: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the two agree."""
+        return self.published == self.found

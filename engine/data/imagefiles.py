@@ -1,0 +1,167 @@
+"""Looking at image files: their size, whether they are images at all, and the hash of their bytes.
+
+A file is read once; its hash and size are remembered by path, length and
+times, so that a large set is hashed once and not before every run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detui.engine.errors import DetuiError
+from detui.engine.run.files import read_json_if_there, write_json
+
+SETTLE_NS = 2_000_000_000
+"""A file that changed so recently may change again within its time stamp's grain: not remembered."""
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".JPG", ".JPEG", ".PNG")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at an image file found."""
+
+    sha256: str
+    width: int
+    height: int
+    complaint: str | None = None
+    """Why it is no readable image."""
+    stored: tuple[int, int] | None = None
+    """Width and height as stored, where the EXIF orientation turns the picture."""
+
+
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+"""Pillow's decoders raise any of these on damaged content."""
+
+
+class NoImageError(Exception):
+    """The bytes are no image; the text says why."""
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height as a viewer shows it. Raises FileNotFoundError, NoImageError. Reads the header only."""
+    with path.open("rb") as file:
+        shown, _ = _header(file)
+    return shown
+
+
+def look(content: bytes, *, decode: bool) -> Seen:
+    """Examine the bytes of an image: header, integrity as far as the format has one, all pixels with `decode`."""
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        shown, stored = _header(io.BytesIO(content))
+        _verify(content, decode)
+    except NoImageError as error:
+        return Seen(digest, 0, 0, str(error))
+    return Seen(digest, *shown, stored=stored if stored != shown else None)
+
+
+def is_cut_jpeg(content: bytes) -> bool:
+    """Whether a JPEG lacks its end marker: some frameworks "repair" such a file in place."""
+    return content.startswith(b"\xff\xd8") and not content.rstrip(b"\0").endswith(b"\xff\xd9")
+
+
+def _header(file: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Size as shown and as stored."""
+    with _pillow_errors():
+        from PIL import Image
+
+        with Image.open(file) as image:
+            stored = image.size
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (stored[::-1] if turned else stored), stored
+
+
+def _verify(content: bytes, decode: bool) -> None:
+    with _pillow_errors():
+        from PIL import Image
+
+        with Image.open(io.BytesIO(content)) as image:
+            image.verify()
+        if decode:
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+
+
+@contextmanager
+def _pillow_errors() -> Iterator[None]:
+    """Turns everything that Pillow raises about content into NoImageError."""
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except UnidentifiedImageError:
+            raise NoImageError("it is no image that Pillow knows") from None
+        except Image.DecompressionBombError:
+            raise NoImageError("it claims an impossible size") from None
+        except _DECODER_ERRORS as error:
+            raise NoImageError(f"it is damaged ({str(error) or type(error).__name__})") from None
+
+
+class ImageFiles:
+    """Looks at the images below one root, remembering what it saw in a cache file."""
+
+    def __init__(self, root: Path, cache: Path | None, *, decode: bool = False) -> None:
+        """`cache`: a folder for remembered hashes, or None."""
+        self._root, self._decode = root, decode
+        key = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        self._file = cache / ".seen" / f"{key}.json" if cache else None
+        self._known: dict[str, list[Any]] = self._load()
+        self._changed = False
+
+    def see(self, relative: str) -> Seen:
+        """Look at one file. Raises FileNotFoundError (also for a folder), OSError when it cannot be read."""
+        path = self._root / relative
+        status = path.stat()
+        if not path.is_file():
+            raise FileNotFoundError(relative)
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        known = self._known.get(relative)
+        if known and known[:3] == stamp and not self._decode:
+            return Seen(known[3], known[4], known[5], stored=tuple(known[6]) if known[6] else None)
+        seen = look(path.read_bytes(), decode=self._decode)
+        if seen.complaint is None and time.time_ns() - max(stamp[1], stamp[2]) > SETTLE_NS:
+            self._known[relative] = [*stamp, seen.sha256, seen.width, seen.height, seen.stored]
+            self._changed = True
+        return seen
+
+    def save(self) -> None:
+        """Keep what was seen; a cache that cannot be written is no error."""
+        if self._file is None or not self._changed:
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._file, {"root": str(self._root), "files": self._known})
+        except (OSError, DetuiError):
+            return
+
+    def _load(self) -> dict[str, list[Any]]:
+        if self._file is None:
+            return {}
+        try:
+            content: Mapping[str, Any] = read_json_if_there(self._file) or {}
+        except DetuiError:
+            return {}
+        files = content.get("files", {}) if content.get("root") == str(self._root) else {}
+        return {k: v for k, v in files.items() if isinstance(v, list) and len(v) == 7}

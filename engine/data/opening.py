@@ -1,0 +1,175 @@
+"""Opening a data set: find it on this host, read it, look at its images, compare what its authors publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from detui.engine.configuration import Configuration
+from detui.engine.data import coco, voc, yolo
+from detui.engine.data.checksums import checksums, report_differences
+from detui.engine.data.definition import (
+    CocoDefinition,
+    DatasetDefinition,
+    Layout,
+    SceneDefinition,
+    VocDefinition,
+    YoloDefinition,
+)
+from detui.engine.data.form import Dataset, Image, Split
+from detui.engine.data.imagefiles import ImageFiles
+from detui.engine.data.problems import Ledger
+from detui.engine.data.reading import Content, Progress, Reading, no_progress
+from detui.engine.data.roots import find_root
+from detui.engine.errors import RecipeError
+
+
+def open_dataset(
+    definition: DatasetDefinition,
+    configuration: Configuration,
+    *,
+    options: Mapping[str, Any] | None = None,
+    splits: tuple[str, ...] | None = None,
+    limits: Mapping[str, int] | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    decode: bool = False,
+    tolerate: bool = False,
+) -> Dataset:
+    """Read and check a data set.
+
+    The annotations of the named `splits` (all by default) are read whole; `limits` keeps the first N
+    images of a split, and only the images kept are opened (`decode`: down to the last pixel). `cache`
+    holds generated scenes and remembered hashes, by default `.data` in the workspace.
+
+    Raises MissingError with every place tried, RecipeError for an unknown split or option, DataError
+    with the first ten problems unless `tolerate`; then they stand in the result.
+    """
+    definition = definition.with_options(options or {})
+    layout = definition.layout
+    if definition.split_names:
+        _check_names(definition.name, splits, definition.split_names)
+    cache = cache or configuration.workspace / ".data"
+    progress = progress or no_progress
+    root = _root(definition, configuration, splits, limits or {}, cache, progress)
+    ledger = Ledger(layout.on_problem)
+    content = _read(layout, Reading(root=root, ledger=ledger, wanted=splits, progress=progress))
+    _check_names(definition.name, splits, tuple(content.splits))
+    kept = {name: _first(split, (limits or {}).get(name)) for name, split in content.splits.items()}
+    files = ImageFiles(root, cache, decode=decode)
+    hashes: dict[str, str] = {}
+    seen = {name: _look_at(split, files, hashes, ledger, progress) for name, split in kept.items()}
+    files.save()
+    counted = checksums(layout.published, content)
+    report_differences(counted, definition.path, ledger)
+    if not tolerate:
+        ledger.raise_errors(definition.name, root)
+    return Dataset(
+        name=definition.name,
+        title=definition.title,
+        root=root,
+        classes=content.classes,
+        splits=seen,
+        generated=definition.generated,
+        problems=ledger.problems,
+        summary=ledger.summary(),
+        checksums=counted,
+        hashes=hashes,
+    )
+
+
+def _check_names(name: str, wanted: tuple[str, ...] | None, known: tuple[str, ...]) -> None:
+    for split in wanted or ():
+        if split not in known:
+            raise RecipeError(
+                f"The data set {name} has no split {split!r}.", where="data", hint=f"one of {', '.join(known)}"
+            )
+
+
+def _root(
+    definition: DatasetDefinition,
+    configuration: Configuration,
+    splits: tuple[str, ...] | None,
+    limits: Mapping[str, int],
+    cache: Path,
+    progress: Progress,
+) -> Path:
+    if not isinstance(definition.layout, SceneDefinition):
+        return find_root(definition, configuration)
+    from detui.engine.data.scenes import draw_files
+
+    wanted = splits or definition.split_names
+    return draw_files(definition.layout, wanted, limits, cache.absolute(), progress)
+
+
+def _read_scenes(layout: Layout, reading: Reading) -> Content:
+    from detui.engine.data.scenes import read_scenes
+
+    return read_scenes(cast(SceneDefinition, layout), reading)
+
+
+_READERS: Mapping[type[Layout], Callable[[Any, Reading], Content]] = {
+    CocoDefinition: coco.read_coco,
+    YoloDefinition: yolo.read_yolo,
+    VocDefinition: voc.read_voc,
+    SceneDefinition: _read_scenes,
+}
+
+
+def _read(layout: Layout, reading: Reading) -> Content:
+    return _READERS[type(layout)](layout, reading)
+
+
+def _first(split: Split, limit: int | None) -> Split:
+    """The split's first images, in its own order."""
+    if limit is None:
+        return split
+    return keep_images(split, split.images[:limit])
+
+
+def keep_images(split: Split, images: tuple[Image, ...]) -> Split:
+    """The split with only these of its images, and their annotations."""
+    kept = {image.id for image in images}
+    annotations = tuple(a for a in split.annotations if a.image_id in kept)
+    return replace(split, images=images, annotations=annotations)
+
+
+def _look_at(
+    split: Split, files: ImageFiles, hashes: dict[str, str], ledger: Ledger, progress: Progress
+) -> Split:
+    """Open every image; those that cannot be used are reported and dropped, hashes are noted."""
+    sound = []
+    for index, image in enumerate(split.images):
+        progress(f"checking images of {split.name}", index, len(split.images))
+        checked = _look_at_image(image, files, hashes, ledger)
+        if checked is not None:
+            sound.append(checked)
+    progress(f"checking images of {split.name}", len(split.images), len(split.images))
+    return keep_images(split, tuple(sound))
+
+
+def _look_at_image(image: Image, files: ImageFiles, hashes: dict[str, str], ledger: Ledger) -> Image | None:
+    for name in filter(None, (image.file, image.depth_file)):
+        try:
+            seen = files.see(name)
+        except (FileNotFoundError, NotADirectoryError):
+            ledger.report("missing_image", name, None, f"there is no such file, which {image.source} names")
+            return None
+        except OSError as error:
+            ledger.report("broken_image", name, None, f"it cannot be read ({error.strerror})")
+            return None
+        if seen.complaint is not None:
+            ledger.report("broken_image", name, None, seen.complaint)
+            return None
+        hashes[name] = seen.sha256
+        if (seen.width, seen.height) != (image.width, image.height):
+            reason = f"it is {seen.width}×{seen.height}, but {image.source} says {image.width}×{image.height}"
+            if seen.stored == (image.width, image.height):
+                reason += " (its EXIF orientation turns it by a quarter)"
+            if ledger.report("size_differs", name, None, reason) != "keep":
+                return None
+            if name == image.file:
+                image = replace(image, width=seen.width, height=seen.height)
+    return image

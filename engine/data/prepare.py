@@ -1,0 +1,186 @@
+"""Preparing data for a run: the recipe's selection as a folder that backends and the evaluator read.
+
+The folder is named by the fingerprint, appears whole, and is never changed:
+runs that use it may be under way. When the same data is found at another
+place, or with other problems beside it, it gets a folder of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from detui.engine.configuration import Configuration
+from detui.engine.data.definition import DatasetDefinition, load_definition
+from detui.engine.data.fingerprint import fingerprint
+from detui.engine.data.folders import appear_whole
+from detui.engine.data.form import Dataset, Split
+from detui.engine.data.opening import keep_images, open_dataset
+from detui.engine.data.problems import Ledger, ProblemSummary
+from detui.engine.data.reading import Progress, no_progress
+from detui.engine.data.writers import write_coco, write_yolo
+from detui.engine.errors import DetuiError, RecipeError
+from detui.engine.run.files import SCHEMA, portable, read_json, write_json
+
+ROLES = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """A prepared folder and what its ``dataset.json`` says."""
+
+    path: Path
+    info: dict[str, Any]
+
+
+def prepare(
+    selection: Mapping[str, Any],
+    configuration: Configuration,
+    cache: Path,
+    *,
+    yolo: bool,
+    progress: Progress | None = None,
+) -> PreparedData:
+    """Read, check and select data, and write it below `cache` unless it lies there already.
+
+    `selection` is a recipe's `data:`: ``{name, train: {split, images?}, val: {split, images?}, options?}``.
+    Raises MissingError, RecipeError, DataError as `open_dataset` does; RunError when `cache` cannot be written.
+    """
+    progress = progress or no_progress
+    cache = cache.absolute()
+    definition = load_definition(selection["name"])
+    roles = _roles(selection, definition)
+    dataset = open_dataset(
+        definition,
+        configuration,
+        options=selection.get("options"),
+        splits=tuple(dict.fromkeys(split for split, _ in roles.values())),
+        limits=_limits(roles),
+        cache=cache,
+        progress=progress,
+    )
+    chosen = {role: _choose(dataset, role, *wanted) for role, wanted in roles.items()}
+    shared = _shared_images(definition, dataset, roles, chosen)
+    info = _info(dataset, chosen, shared)
+    path = _folder(cache, info, dataset, chosen)
+    if yolo:
+        _add_yolo(path, dataset, chosen, progress)
+    return PreparedData(path, info)
+
+
+def _roles(selection: Mapping[str, Any], definition: DatasetDefinition) -> dict[str, tuple[str, int | None]]:
+    """By role: the split and how many of its images. Train and val are always there."""
+    roles = {}
+    for role in ROLES:
+        given = selection.get(role) or ({"split": role} if role != "test" else None)
+        if given is not None:
+            roles[role] = (str(given.get("split") or role), given.get("images"))
+    return roles
+
+
+def _limits(roles: Mapping[str, tuple[str, int | None]]) -> dict[str, int]:
+    """The most images that any role needs of each split; a split that one needs whole has no limit."""
+    needed: dict[str, list[int | None]] = {}
+    for split, images in roles.values():
+        needed.setdefault(split, []).append(images)
+    return {split: max(n for n in counts if n) for split, counts in needed.items() if None not in counts}
+
+
+def _choose(dataset: Dataset, role: str, name: str, images: int | None) -> Split:
+    """The part of a split that takes a role, its annotations numbered from 1."""
+    split = dataset.splits[name]
+    if images is not None:
+        if images > split.declared_images:
+            raise RecipeError(
+                f"The split {name!r} of {dataset.name} has {split.declared_images} images, {images} are asked for.",
+                where=f"data.{role}.images",
+                hint=f"ask for at most {split.declared_images}",
+            )
+        split = keep_images(split, split.images[:images])
+    if not split.images:
+        raise RecipeError(f"No image of {dataset.name} is left for {role}.", where=f"data.{role}")
+    numbered = tuple(replace(a, id=number) for number, a in enumerate(split.annotations, 1))
+    return replace(split, name=role, annotations=numbered)
+
+
+def _shared_images(
+    definition: DatasetDefinition,
+    dataset: Dataset,
+    roles: Mapping[str, tuple[str, int | None]],
+    chosen: Mapping[str, Split],
+) -> tuple[ProblemSummary, ...]:
+    """Images with the same bytes in two roles: a leak. An error, unless the recipe itself names one split twice."""
+    ledger = Ledger(definition.layout.on_problem)
+    owner: dict[str, tuple[str, str]] = {}
+    for role, split in chosen.items():
+        for image in split.images:
+            digest = dataset.hashes[image.file]
+            other, file = owner.setdefault(digest, (role, image.file))
+            if other == role:
+                continue
+            same_split = roles[other][0] == roles[role][0]
+            reason = f"the same picture is in {other} ({file}) and in {role}"
+            ledger.report("in_two_splits", image.file, None, reason, action="keep" if same_split else None)
+    ledger.raise_errors(dataset.name, dataset.root)
+    return ledger.summary()
+
+
+def _info(
+    dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSummary, ...]
+) -> dict[str, Any]:
+    """What ``dataset.json`` says."""
+    return {
+        "schema": SCHEMA,
+        "name": dataset.name,
+        "title": dataset.title,
+        "fingerprint": fingerprint(dataset.classes, chosen, dataset.hashes),
+        "generated": dataset.generated,
+        "classes": list(dataset.classes),
+        "root": str(dataset.root),
+        "splits": {
+            role: {"json": f"{role}.json", "images": len(split.images), "boxes": len(split.annotations)}
+            for role, split in chosen.items()
+        },
+        "problems": [problem.to_json() for problem in (*dataset.summary, *shared)],
+    }
+
+
+def _folder(cache: Path, info: dict[str, Any], dataset: Dataset, chosen: Mapping[str, Split]) -> Path:
+    """The folder that holds exactly this, written now unless it is there."""
+
+    def fill(new: Path) -> None:
+        for role, split in chosen.items():
+            write_coco(new / f"{role}.json", split, dataset.classes)
+        write_json(new / "dataset.json", info)
+
+    path = cache / f"{info['name']}-{info['fingerprint'][:12]}"
+    appear_whole(path, fill)
+    if _holds(path, info):
+        return path
+    digest = hashlib.sha256(json.dumps(info, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+    other = path.with_name(f"{path.name}-{digest[:6]}")
+    appear_whole(other, fill)
+    if not _holds(other, info):
+        # Somebody's hand was in it: whatever lies there is moved aside, not deleted.
+        other.rename(other.with_name(f"{other.name}-damaged-{os.getpid()}"))
+        appear_whole(other, fill)
+    return other
+
+
+def _holds(path: Path, info: dict[str, Any]) -> bool:
+    """Whether a prepared folder says this, and has its files."""
+    try:
+        same = read_json(path / "dataset.json") == portable(info)
+    except DetuiError:
+        return False
+    return same and all((path / split["json"]).is_file() for split in info["splits"].values())
+
+
+def _add_yolo(path: Path, dataset: Dataset, chosen: Mapping[str, Split], progress: Progress) -> None:
+    """The YOLO tree, whole or absent, in a folder that may lack it: another backend prepared it then."""
+    appear_whole(path / "yolo", lambda new: write_yolo(new, chosen, dataset.classes, dataset.root, progress))

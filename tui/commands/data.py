@@ -1,0 +1,152 @@
+"""`detui data`: which data sets there are, and what is wrong with one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from detui.engine.data import Dataset, DatasetDefinition
+
+
+@click.group(name="data")
+def command() -> None:
+    """Look at data sets: what is there, and what is wrong with it."""
+
+
+@command.command(name="ls")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_datasets(as_json: bool) -> None:
+    """List the known data sets and where they lie on this host."""
+    from detui.engine.configuration import Configuration
+    from detui.engine.data import definitions
+    from detui.engine.data.roots import is_here
+
+    configuration = Configuration.load()
+    rows = [(definition, is_here(definition, configuration)) for definition in definitions()]
+    if as_json:
+        click.echo(json.dumps([_row(definition, root) for definition, root in rows], ensure_ascii=False))
+        return
+    for definition, root in rows:
+        place = "generated" if definition.generated else root or "not on this host"
+        click.echo(f"{definition.name:<12}  {definition.title:<24}  {place}")
+
+
+@command.command(name="check")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--decode", is_flag=True, help="Decode every pixel of every image: slow, finds cut files.")
+def check(name: str, as_json: bool, decode: bool) -> None:
+    """Read the data set NAME (or a definition file) whole and say what is wrong with it.
+
+    Exits with 0 when it can be used as it is, 1 when not, 3 when it is not on this host.
+    """
+    from detui.engine.configuration import Configuration
+    from detui.engine.data import load_definition, open_dataset
+
+    definition = load_definition(name)
+    narrate = _Narrator(sys.stderr.isatty())
+    dataset = open_dataset(definition, Configuration.load(), progress=narrate, decode=decode, tolerate=True)
+    narrate.end()
+    facts = _facts(definition, dataset)
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_lines(facts)))
+    if not facts["ok"]:
+        raise SystemExit(1)
+
+
+class _Narrator:
+    """One line on standard error that says how far the reading is; silent where nobody looks."""
+
+    def __init__(self, visible: bool) -> None:
+        self._visible = visible
+        self._last = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        text = f"{what} {100 * done // max(total, 1)} %"
+        if self._visible and text != self._last:
+            self._last = text
+            click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self._visible:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _row(definition: DatasetDefinition, root: object) -> dict[str, Any]:
+    return {
+        "name": definition.name,
+        "title": definition.title,
+        "generated": definition.generated,
+        "root": str(root) if root else None,
+    }
+
+
+def _facts(definition: DatasetDefinition, dataset: Dataset) -> dict[str, Any]:
+    """Everything that the command says, as JSON has it."""
+    from detui.engine.data.fingerprint import fingerprint
+
+    return {
+        "schema": 1,
+        "name": dataset.name,
+        "title": dataset.title,
+        "definition": str(definition.path),
+        "root": str(dataset.root),
+        "generated": dataset.generated,
+        "classes": list(dataset.classes),
+        "splits": {
+            name: {"images": len(split.images), "boxes": len(split.annotations), "by_class": _by_class(dataset, name)}
+            for name, split in dataset.splits.items()
+        },
+        "published": [
+            {"what": c.what, "published": c.published, "found": c.found, "ok": c.ok} for c in dataset.checksums
+        ],
+        "problems": [problem.to_json() for problem in dataset.summary],
+        "fingerprint": fingerprint(dataset.classes, dataset.splits, dataset.hashes),
+        "ok": all(problem.action != "error" for problem in dataset.summary),
+    }
+
+
+def _by_class(dataset: Dataset, split: str) -> dict[str, int]:
+    counts = dict.fromkeys(dataset.classes, 0)
+    for annotation in dataset.splits[split].annotations:
+        counts[dataset.classes[annotation.category_id - 1]] += 1
+    return counts
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    lines = [f"{facts['title']} ({facts['name']})", f"  at {facts['root']}", f"  classes: {len(facts['classes'])}"]
+    for name, split in facts["splits"].items():
+        lines.append(f"  {name}: {split['images']} images, {split['boxes']} boxes{_classes(split['by_class'])}")
+    for row in facts["published"]:
+        verdict = "ok" if row["ok"] else f"DIFFERS: {row['published']} published"
+        lines.append(f"  {row['what']}: {row['found']} {verdict}")
+    for problem in facts["problems"]:
+        lines += _problem(problem)
+    lines.append(f"  fingerprint: {facts['fingerprint']}")
+    lines.append("  usable" if facts["ok"] else "  NOT usable: mend what is marked ERROR, or choose an action for it")
+    return lines
+
+
+def _classes(counts: dict[str, int]) -> str:
+    """Counts by class, where they fit on a line."""
+    if len(counts) > 12:
+        return ""
+    return " (" + ", ".join(f"{name} {count}" for name, count in counts.items()) + ")"
+
+
+def _problem(problem: dict[str, Any]) -> list[str]:
+    from detui.engine.data.problems import KINDS
+
+    action = "ERROR" if problem["action"] == "error" else problem["action"].replace("_", " ")
+    lines = [f"  {problem['kind']}: {problem['count']}, {action} ({KINDS[problem['kind']].text})"]
+    lines += [f"    {example}" for example in problem["examples"]]
+    if problem["count"] > len(problem["examples"]):
+        lines.append(f"    … and {problem['count'] - len(problem['examples'])} more")
+    return lines
