@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from detui.engine.data.definition import DatasetDefinition, definitions, load_definition
     from detui.engine.data.form import Annotation, Dataset, Image, Split
     from detui.engine.data.opening import open_dataset
-    from detui.engine.data.prepare import PreparedData, prepare
+    from detui.engine.data.preparing import PreparedData, prepare
     from detui.engine.data.problems import Problem
 
 __all__ = [
@@ -37,13 +37,13 @@ _HOMES = {
     "Dataset": "form",
     "DatasetDefinition": "definition",
     "Image": "form",
-    "PreparedData": "prepare",
+    "PreparedData": "preparing",
     "Problem": "problems",
     "Split": "form",
     "definitions": "definition",
     "load_definition": "definition",
     "open_dataset": "opening",
-    "prepare": "prepare",
+    "prepare": "preparing",
 }
 
 

@@ -40,9 +40,7 @@ class BoxCheck:
         self._ledger.report(kind, file, line, reason)
         return None
 
-    def _is_duplicate(
-        self, box: Box, category: object, crowd: bool, file: str, line: int | str | None
-    ) -> bool:
+    def _is_duplicate(self, box: Box, category: object, crowd: bool, file: str, line: int | str | None) -> bool:
         key = (category, crowd, *box)
         if key not in self._seen:
             self._seen[key] = line

@@ -218,9 +218,7 @@ def _is_repeated(file: _File, index: int, entry: Mapping[str, Any], seen: dict[o
     return file.report("duplicate_annotation", "annotations", index, reason) != "keep"
 
 
-def _add(
-    file: _File, gathering: Gathering, image: Image, index: int, entry: dict[str, Any], category_id: int
-) -> None:
+def _add(file: _File, gathering: Gathering, image: Image, index: int, entry: dict[str, Any], category_id: int) -> None:
     x, y, w, h = entry["bbox"]
     segmentation = entry.get("segmentation") or None
     place = (file.name, f"annotations[{index}]")

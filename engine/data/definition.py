@@ -281,6 +281,4 @@ def _layout(document: Document) -> type[Layout]:
     if isinstance(name, str) and name in _LAYOUTS:
         return _LAYOUTS[name]
     found = "this field is missing" if name is None else f"found {name!r}"
-    raise RecipeError(
-        f"format: {found}, expected one of {', '.join(_LAYOUTS)}.", where=document.where(("format",))
-    )
+    raise RecipeError(f"format: {found}, expected one of {', '.join(_LAYOUTS)}.", where=document.where(("format",)))

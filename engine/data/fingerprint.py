@@ -26,9 +26,7 @@ def fingerprint(classes: tuple[str, ...], splits: Mapping[str, Split], hashes: M
     return digest.hexdigest()
 
 
-def _items(
-    classes: tuple[str, ...], splits: Mapping[str, Split], hashes: Mapping[str, str]
-) -> Iterator[list[Any]]:
+def _items(classes: tuple[str, ...], splits: Mapping[str, Split], hashes: Mapping[str, str]) -> Iterator[list[Any]]:
     yield ["detui data", FORMAT, list(classes)]
     for role in sorted(splits):
         split = splits[role]

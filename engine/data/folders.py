@@ -44,4 +44,3 @@ def _rename(new: Path, folder: Path) -> bool:
         raise
     sync_directory(folder.parent)
     return True
-

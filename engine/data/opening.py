@@ -136,9 +136,7 @@ def keep_images(split: Split, images: tuple[Image, ...]) -> Split:
     return replace(split, images=images, annotations=annotations)
 
 
-def _look_at(
-    split: Split, files: ImageFiles, hashes: dict[str, str], ledger: Ledger, progress: Progress
-) -> Split:
+def _look_at(split: Split, files: ImageFiles, hashes: dict[str, str], ledger: Ledger, progress: Progress) -> Split:
     """Open every image; those that cannot be used are reported and dropped, hashes are noted."""
     sound = []
     for index, image in enumerate(split.images):

@@ -102,9 +102,7 @@ class Ledger:
         self._counts: dict[tuple[str, str], int] = {}
         self._kept: list[Problem] = []
 
-    def report(
-        self, kind: str, file: str, line: int | str | None, reason: str, *, action: str | None = None
-    ) -> str:
+    def report(self, kind: str, file: str, line: int | str | None, reason: str, *, action: str | None = None) -> str:
         """Note a problem; answers what to do. `action` decides instead of the definition."""
         action = action or self._actions[kind]
         count = self._counts.get((kind, action), 0)

@@ -34,9 +34,7 @@ def sine(direction: int) -> int:
     return cosine(direction - 16)
 
 
-def local_frame(
-    centre: tuple[int, int], extent: tuple[int, int], direction: int
-) -> tuple[Ints, Ints, tuple[int, int]]:
+def local_frame(centre: tuple[int, int], extent: tuple[int, int], direction: int) -> tuple[Ints, Ints, tuple[int, int]]:
     """Coordinates u and v on the grid of pixels around a shape, and that grid's left top pixel (x, y).
 
     `centre` and the two half axes `extent` are in half pixels, so that centres may lie between pixels.

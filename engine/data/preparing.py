@@ -130,9 +130,7 @@ def _shared_images(
     return ledger.summary()
 
 
-def _info(
-    dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSummary, ...]
-) -> dict[str, Any]:
+def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSummary, ...]) -> dict[str, Any]:
     """What ``dataset.json`` says."""
     return {
         "schema": SCHEMA,
