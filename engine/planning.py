@@ -171,16 +171,17 @@ def make_plan(resolved: Resolved, placement: Placement, configuration: Configura
 def _data(resolved: Resolved, configuration: Configuration) -> tuple[DataState | None, list[Problem]]:
     if resolved.data is None:
         return None, []
-    from detui.engine.data import find_root, load_definition
+    from detui.engine.data.definition import load_definition
+    from detui.engine.data.roots import find_root
 
     name = resolved.data.name
     try:
-        definition = load_definition(name)
-        place = find_root(definition, configuration)
+        definition = load_definition(name).with_options(resolved.data.options)
+        place = None if definition.generated else find_root(definition, configuration)
     except MissingError as error:
         problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
         return DataState(name, name, False, None, error.message), [problem]
-    return DataState(name, definition.title, place is None, place, None), []
+    return DataState(name, definition.title, definition.generated, place, None), []
 
 
 def _weights(
