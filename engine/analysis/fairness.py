@@ -35,9 +35,7 @@ def audit(arms: Mapping[str, Mapping[str, Any]], varies: Sequence[str]) -> list[
     fields = sorted({field for config in flat.values() for field in config})
     differing = {field: values for field in fields if _differ(values := _values(flat, field))}
     findings = [_finding(field, values, varies) for field, values in differing.items()]
-    findings += [
-        _equal(name, flat, fields) for name in varies if not any(covers(name, field) for field in differing)
-    ]
+    findings += [_equal(name, flat, fields) for name in varies if not any(covers(name, field) for field in differing)]
     order = ("confounder", "varies", "note")
     return sorted(findings, key=lambda finding: (order.index(finding.level), finding.field))
 

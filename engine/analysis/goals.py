@@ -70,9 +70,7 @@ def _judge_delta(goal: Mapping[str, Any], results: Points) -> Verdict:
         return Verdict(word=NOT_MEASURED)
     comparison = compare(reference, arm)
     word, reason = _place(comparison.interval, min(comparison.n), goal["delta_at_least"])
-    return Verdict(
-        word=word, measured=comparison.delta, interval=comparison.interval, n=comparison.n, reason=reason
-    )
+    return Verdict(word=word, measured=comparison.delta, interval=comparison.interval, n=comparison.n, reason=reason)
 
 
 def _place(interval: Interval | None, seeds: int, goal: float) -> tuple[str, str]:

@@ -39,6 +39,9 @@ def _folder() -> Path:
         level.mkdir(mode=0o700, exist_ok=True)
         if level.is_symlink() or level.stat().st_uid != os.getuid():
             # In a shared /tmp somebody else could have made it first, to lead our files elsewhere.
-            raise RunError("This folder for locks belongs to another user.", where=str(level),
-                           hint="set TMPDIR to a folder of your own on this machine")
+            raise RunError(
+                "This folder for locks belongs to another user.",
+                where=str(level),
+                hint="set TMPDIR to a folder of your own on this machine",
+            )
     return folder

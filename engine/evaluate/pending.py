@@ -60,9 +60,7 @@ def evaluate_run(run: RunDir, problems: list[DetuiError] | None = None) -> int:
 
 def evaluate_file(truth: Path, predictions: Path) -> BoxResult:
     """Score a COCO results file against a COCO ground truth file. Raises MissingError, DataError."""
-    return evaluate_boxes(
-        _load(truth), _load(predictions), truth_name=str(truth), detections_name=str(predictions)
-    )
+    return evaluate_boxes(_load(truth), _load(predictions), truth_name=str(truth), detections_name=str(predictions))
 
 
 def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None:

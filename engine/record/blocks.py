@@ -25,7 +25,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _BLOCK = re.compile(
-    r"<!-- detui:begin (?P<name>[\w-]+) -->(?P<body>(?:(?!<!-- detui:begin ).)*?)<!-- detui:end (?P=name) -->", re.DOTALL
+    r"<!-- detui:begin (?P<name>[\w-]+) -->(?P<body>(?:(?!<!-- detui:begin ).)*?)<!-- detui:end (?P=name) -->",
+    re.DOTALL,
 )
 _MARKER = re.compile(r"<!--(\s*detui:(?:begin|end)\b)")
 

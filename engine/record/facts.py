@@ -9,7 +9,7 @@ from typing import Any
 
 from detui.engine.analysis.choice import number
 
-COST = ("model/parameters", "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
+COST = ("model/parameters", "model/gflops", "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
 """Measurements of a run that are no evaluation; bytes and seconds."""
 
 
@@ -73,6 +73,8 @@ class RunFacts:
     """Dumped predictions without an evaluation."""
     cost: Mapping[str, Measured]
     """By the names in COST; only what is known."""
+    trained: Mapping[int, int]
+    """Epoch → the attempt that trained it."""
     losses: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """Loss name → epochs and values."""
     framework: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
@@ -118,7 +120,7 @@ class ExperimentFacts:
         named = (self.info.get("data") or {}).get("classes")
         if named:
             return [str(name) for name in named]
-        values = next((run.chosen["values"] for run in self.runs if run.chosen), {})
+        values: Mapping[str, Any] = next((run.chosen["values"] for run in self.runs if run.chosen), {})
         return [name.split("/", 2)[2] for name in values if name.startswith("val/AP/")]
 
     def of(self, arm: str) -> list[RunFacts]:

@@ -1,2 +1,256 @@
-"""placeholder"""
-def draw(facts, known): return []
+"""The record's figures: losses, AP over epochs, precision and recall, memory, detections.
+
+Drawn again only when what they show has changed, and then to the same bytes
+for the same data. Text in them is plain English: a font for Chinese is not
+everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from detui.engine.errors import DetuiError
+from detui.engine.record import pictures as detections
+from detui.engine.record.facts import ExperimentFacts, RunFacts
+from detui.engine.record.render import Picture
+from detui.engine.run.files import read_json, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+VERSION = 1
+"""Raised whenever the drawing changes, so that old figures are drawn anew."""
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Colours that people with any colour vision tell apart (Okabe and Ito 2008)."""
+LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+PIXELS_PER_INCH = 110
+
+log = logging.getLogger(__name__)
+
+Drawing = Callable[[], "Figure"]
+
+
+def draw(facts: ExperimentFacts, known: dict[str, Any]) -> list[Picture]:
+    """Draw what there is data for into figures/; return it in the record's order.
+
+    `known` remembers, by path, the hash of what it was drawn from, and is
+    brought up to date. A figure that cannot be drawn is left out and logged.
+    """
+    done: list[Picture] = []
+    for job in _wanted(facts):
+        name, mark, path = job.picture.path, _digest(job.inputs), facts.path / job.picture.path
+        try:
+            if known.get(name) != mark or not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                write_whole(path, _png(job.drawing()))
+                known[name] = mark
+            done.append(job.picture)
+        except (DetuiError, OSError, ValueError) as error:
+            log.warning("%s is left out: %s", name, error)
+    return done
+
+
+def colours(arms: Sequence[str]) -> dict[str, str]:
+    """One colour an arm, the same in all figures."""
+    return {arm: OKABE_ITO[place % len(OKABE_ITO)] for place, arm in enumerate(arms)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A figure that could be drawn."""
+
+    picture: Picture
+    inputs: Any
+    """All that the drawing depends on, as JSON."""
+    drawing: Drawing
+
+
+def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
+    label = f"{facts.info.get('profile')} run: not a result" if facts.quick else ""
+    losses = {run.name: run.losses for run in facts.runs if run.losses}
+    if losses:
+        yield _Job(Picture("losses", "figures/losses.png"), [losses, label], lambda: _losses(facts, label))
+    scores = {run.name: [_scores(run), run.framework] for run in facts.runs if run.evaluations or run.framework}
+    if scores:
+        yield _Job(Picture("ap", "figures/ap.png"), [scores, _chosen(facts), label], lambda: _ap(facts, label))
+    curves = dict(_curves(facts))
+    if curves:
+        yield _Job(Picture("pr", "figures/pr.png"), [curves, label], lambda: _pr(facts, curves, label))
+    for number, sheet in enumerate(_sheets(facts), start=1):
+        file = f"figures/detections{'' if number == 1 else f'-{number}'}.png"
+        picture = Picture("detections", file, sheet.runs, detections.THRESHOLD)
+        yield _Job(picture, [sheet.key(), label], partial(detections.draw, sheet, label))
+
+
+def _sheets(facts: ExperimentFacts) -> list[detections.Sheet]:
+    try:
+        return detections.sheets(facts)
+    except (DetuiError, OSError, ValueError, KeyError) as error:
+        log.warning("detections are left out: %s", error)
+        return []
+
+
+def _scores(run: RunFacts) -> list[Any]:
+    return [[line["epoch"], line["values"].get("val/AP"), line["values"].get("val/AP50")] for line in run.evaluations]
+
+
+def _chosen(facts: ExperimentFacts) -> dict[str, int | None]:
+    return {run.name: run.chosen["epoch"] if run.chosen else None for run in facts.runs}
+
+
+def _curves(facts: ExperimentFacts) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run → its PR points at the chosen checkpoint, for the runs whose file is there."""
+    for run in facts.runs:
+        if not run.chosen or not run.chosen.get("curves"):
+            continue
+        path = facts.path / "runs" / run.name / "attempts" / str(run.chosen["attempt"]) / run.chosen["curves"]
+        try:
+            found = read_json(path)
+            yield run.name, {"recall": found["recall"], **{k: v["all classes"] for k, v in found["precision"].items()}}
+        except (DetuiError, KeyError) as error:
+            log.warning("curves of %s are left out: %s", run.name, error)
+
+
+def _digest(inputs: Any) -> str:
+    import matplotlib
+
+    text = json.dumps([VERSION, matplotlib.__version__, inputs], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = BytesIO()
+    FigureCanvasAgg(figure)
+    # Without a time or a program name in it, the same data gives the same bytes.
+    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def panels(columns: int, rows: int = 1, *, width: float = 4.6, height: float = 3.4) -> tuple[Figure, list[Axes]]:
+    """A figure with plain axes, row by row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
+    axes = [figure.add_subplot(rows, columns, place + 1) for place in range(columns * rows)]
+    for axis in axes:
+        axis.grid(color="#dddddd", linewidth=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _style(facts: ExperimentFacts, run: RunFacts) -> dict[str, Any]:
+    seeds = [other.seed for other in facts.of(run.arm)]
+    return {"color": colours(facts.arms)[run.arm], "linestyle": LINES[seeds.index(run.seed) % len(LINES)]}
+
+
+def _legend(
+    figure: Figure, facts: ExperimentFacts, label: str, extra: Sequence[tuple[str, dict[str, Any]]] = ()
+) -> None:
+    """Arms by colour, seeds by line style, below the panels."""
+    from matplotlib.lines import Line2D
+
+    seeds = sorted({run.seed for run in facts.runs})
+    entries: list[tuple[str, dict[str, Any]]] = [(arm, {"color": c}) for arm, c in colours(facts.arms).items()]
+    if len(seeds) > 1:
+        entries += [(f"seed {seed}", {"color": "#666666", "linestyle": LINES[place % len(LINES)]})
+                    for place, seed in enumerate(seeds[: len(LINES)])]  # fmt: skip
+    entries += extra
+    handles = [Line2D([], [], label=_ascii(name), **style) for name, style in entries]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
+    if label:
+        figure.suptitle(label, fontsize=9, color="#b00020", fontweight="bold")
+
+
+def _ascii(text: str) -> str:
+    """Text for a figure: no mathematics, and no sign that the font lacks."""
+    return text.replace("$", "\\$").encode("ascii", "replace").decode()
+
+
+def _losses(facts: ExperimentFacts, label: str) -> Figure:
+    names = sorted({name for run in facts.runs for name in run.losses})
+    columns = min(3, len(names))
+    figure, axes = panels(columns, -(-len(names) // columns), width=4.0, height=3.0)
+    for axis, name in zip(axes, names, strict=False):
+        for run in facts.runs:
+            if name in run.losses:
+                axis.plot(*run.losses[name], linewidth=1.2, **_style(facts, run))
+        axis.set_title(_ascii(name.removeprefix("train/").replace("_", " ")), fontsize=10)
+        axis.set_xlabel("epoch")
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    axes[0].set_ylabel("training loss")
+    _legend(figure, facts, label)
+    return figure
+
+
+def _ap(facts: ExperimentFacts, label: str) -> Figure:
+    figure, axes = panels(2)
+    for axis, metric, framework in zip(axes, ("val/AP", "val/AP50"), _framework_names(facts), strict=True):
+        for run in facts.runs:
+            _ap_lines(axis, facts, run, metric, framework)
+        axis.set_title(metric.removeprefix("val/"), fontsize=10)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("percent")
+        axis.set_ylim(bottom=0)
+        axis.set_xlim(0, max(run.total_epochs for run in facts.runs) * 1.02)
+    names = sorted({name for name in _framework_names(facts) if name})
+    own = (
+        [(f"{names[0].split('/')[0]}'s own", {"color": "#666666", "linewidth": 0.7, "linestyle": (0, (3, 3))})]
+        if names
+        else []
+    )
+    ours = [("detui's evaluator", {"color": "#666666", "marker": "o", "markersize": 4})]
+    _legend(figure, facts, label, [*ours, *own])
+    return figure
+
+
+def _ap_lines(axis: Axes, facts: ExperimentFacts, run: RunFacts, metric: str, framework: str | None) -> None:
+    style = _style(facts, run)
+    points = [
+        (line["epoch"], 100 * line["values"][metric])
+        for line in run.evaluations
+        if line["values"].get(metric) is not None
+    ]
+    if points:
+        epochs, values = zip(*points, strict=True)
+        axis.plot(epochs, values, marker="o", markersize=4, linewidth=1.6, **style)
+    if run.chosen and run.chosen["values"].get(metric) is not None:
+        place = ([run.chosen["epoch"]], [100 * run.chosen["values"][metric]])
+        axis.plot(*place, marker="o", markersize=9, fillstyle="none", color=style["color"], linestyle="none")
+    if framework and framework in run.framework:
+        own_epochs, own = run.framework[framework]
+        thin = {"color": style["color"], "linestyle": (0, (3, 3)), "linewidth": 0.7, "alpha": 0.7}
+        axis.plot(own_epochs, [100 * value for value in own], **thin)
+
+
+def _framework_names(facts: ExperimentFacts) -> tuple[str | None, str | None]:
+    """What the framework calls its AP and AP50; None where it reports neither."""
+    names = sorted({name for run in facts.runs for name in run.framework})
+    ap = next((name for name in names if name.endswith(("mAP50-95", "mAP50-95(B)", "/AP", "/mAP"))), None)
+    ap50 = next((name for name in names if name.endswith(("mAP50", "mAP50(B)", "/AP50"))), None)
+    return ap, ap50
+
+
+def _pr(facts: ExperimentFacts, curves: Mapping[str, Mapping[str, Any]], label: str) -> Figure:
+    figure, axes = panels(2)
+    for axis, name, title in zip(axes, ("all", "small"), ("all sizes", "small objects"), strict=True):
+        for run in facts.runs:
+            points = curves.get(run.name, {}).get(name)
+            if points:
+                axis.plot(curves[run.name]["recall"], points, linewidth=1.3, **_style(facts, run))
+        if not any(found.get(name) for found in curves.values()):
+            axis.text(0.5, 0.5, "no such boxes in the validation split", ha="center", color="#666666", fontsize=8)
+        axis.set(title=f"{title}, IoU 0.5", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        axis.title.set_fontsize(10)
+    _legend(figure, facts, label)
+    return figure

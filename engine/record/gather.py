@@ -54,6 +54,7 @@ def _run(run: RunDir) -> RunFacts:
         chosen=chosen(history, spec.checkpoint_rule),
         waiting=tuple(str(line.get("path")) for attempt in attempts for line in pending(attempt)),
         cost=dict(_cost(run.name, spec, history, attempts)),
+        trained={line["epoch"]: int(line.get("attempt") or 1) for line in history.epochs if "epoch" in line},
         losses=_series(history, "train/loss"),
         framework=_series(history, f"{spec.backend}/"),
     )
@@ -99,10 +100,10 @@ def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], t
 def _cost(name: str, spec: RunSpec, history: History, attempts: list[AttemptDir]) -> Iterator[tuple[str, Measured]]:
     begin = history.begin or {}
     at = int(begin.get("attempt") or 1)
-    parameters = number((begin.get("model") or {}).get("parameters"))
-    if parameters is not None:
-        yield "model/parameters", Measured(parameters, _file(name, at, "metrics.jsonl"))
-    seconds = [found for line in history.epochs if (found := number(line.get("seconds"))) is not None]
+    for fact in ("parameters", "gflops"):
+        if (found := number((begin.get("model") or {}).get(fact))) is not None:
+            yield f"model/{fact}", Measured(found, _file(name, at, "metrics.jsonl"))
+    seconds = [length for line in history.epochs if (length := number(line.get("seconds"))) is not None]
     # An epoch counts once: those that a resumed attempt repeated are no longer in the history.
     if seconds and len(seconds) == len(history.epochs):
         last = int(history.epochs[-1].get("attempt") or 1)

@@ -18,7 +18,21 @@ from detui.engine.record.setup import Setup
 from detui.engine.record.sources import Ledger
 from detui.engine.record.words import Words
 
-WORST_FIRST = ("running", "stopping", "starting", "queued", "lost", "crashed", "oom", "failed", "killed", "stopped", "finished")
+WORST_FIRST = (
+    "running",
+    "stopping",
+    "starting",
+    "queued",
+    "lost",
+    "crashed",
+    "oom",
+    "failed",
+    "killed",
+    "stopped",
+    "finished",
+)
+OPTIONAL: dict[str, Any] = {"command": "", "warnings": (), "milestones": (), "goals": (), "claims": ()}
+"""What a template may ask of experiment.json although an experiment need not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +43,10 @@ class Picture:
     """"losses", "ap", "pr", "memory" or "detections"."""
     path: str
     """Relative to the record."""
-    detail: str
-    """What the figure's caption must say besides: which epochs, which threshold. Plain English."""
+    runs: tuple[tuple[str, int, int], ...] = ()
+    """Arm, seed and epoch of each column, where the figure shows one checkpoint an arm."""
+    threshold: float | None = None
+    """Confidence below which detections were not drawn."""
 
 
 def render(facts: ExperimentFacts, language: str, pictures: Sequence[Picture] = ()) -> str:
@@ -57,7 +73,9 @@ def _template(name: str) -> str:
     except (FileNotFoundError, NotADirectoryError) as error:
         known = sorted({entry.name.split(".")[0] for entry in folder.iterdir() if entry.name.endswith(".jinja")})
         raise MissingError(
-            "There is no such template for a record.", where=f"{folder / name}", hint=f"record.template: {' | '.join(known)}"
+            "There is no such template for a record.",
+            where=f"{folder / name}",
+            hint=f"record.template: {' | '.join(known)}",
         ) from error
 
 
@@ -66,11 +84,11 @@ def _context(facts: ExperimentFacts, language: str, pictures: Sequence[Picture])
     results = Results(facts, words, ledger)
     return {
         "facts": facts,
-        "info": facts.info,
+        "info": {**OPTIONAL, **facts.info},
         "words": words,
         "setup": Setup(facts, words),
         "results": results,
-        "pictures": pictures,
+        "pictures": [(picture, _caption(picture, words)) for picture in pictures],
         "title": text.plain(words.pick(facts.info.get("title")) or facts.info["recipe"]),
         "question": text.plain(words.pick(facts.info.get("question"))),
         "state": overall(facts),
@@ -87,6 +105,12 @@ def _context(facts: ExperimentFacts, language: str, pictures: Sequence[Picture])
 
 def _block(name: str, caller: Callable[[], str]) -> str:
     return wrap(name, caller())
+
+
+def _caption(picture: Picture, words: Words) -> str:
+    columns = "; ".join(words("of epoch", text.code(arm), seed, epoch) for arm, seed, epoch in picture.runs)
+    detail = words(f"detail {picture.name}", picture.threshold, columns)
+    return f"**{words(picture.name)}.** {detail}" if words.language == "en" else f"**{words(picture.name)}**。{detail}"
 
 
 def overall(facts: ExperimentFacts) -> dict[str, Any]:
@@ -125,7 +149,14 @@ def provenance(ledger: Ledger, words: Words) -> text.Table:
     """Every mark of the record: what was taken from where."""
     head = [words("source"), words("numbers"), words("run"), words("attempt"), words("epoch"), words("file")]
     rows = [
-        [mark, "; ".join(said), text.code(source.run), str(source.attempt), str(source.epoch or "–"), text.code(source.file)]
+        [
+            mark,
+            "; ".join(said),
+            text.code(source.run),
+            str(source.attempt),
+            str(source.epoch or "–"),
+            text.code(source.file),
+        ]
         for mark, source, said in ledger.entries()
     ]
     return text.Table(head, rows)

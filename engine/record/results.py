@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from detui.engine.analysis import compare, judge_goal, summarise
-from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts
+from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
@@ -73,18 +73,22 @@ class Results:
         words = self.words
         forms: Sequence[tuple[str, str, Callable[[float], str]]] = (
             ("model/parameters", words("params"), count),
+            ("model/gflops", words("gflops"), lambda value: f"{value:.2f}"),
             ("cost/training_seconds", words("training time"), duration),
             ("cost/gpu_memory", words("gpu memory"), size),
             ("cost/host_memory", words("host memory"), size),
         )
-        if not any("cost/gpu_memory" in run.cost for run in self.facts.runs):
-            forms = [form for form in forms if form[0] != "cost/gpu_memory"]
+        optional = ("cost/gpu_memory", "model/gflops")
+        told = {name for run in self.facts.runs for name in run.cost}
+        forms = [form for form in forms if form[0] in told or form[0] not in optional]
         head = [words("arm"), words("seed"), *(title for _, title, _ in forms), words("source")]
         rows = []
         for arm in self.facts.arms:
             for run in self.facts.of(arm):
                 cells = [self.cell(run.cost.get(name), form) for name, _, form in forms]
-                cited = {self.ledger.cite(run.cost[name].source, title): 1 for name, title, _ in forms if name in run.cost}
+                cited = {
+                    self.ledger.cite(run.cost[name].source, title): 1 for name, title, _ in forms if name in run.cost
+                }
                 rows.append([code(arm), str(run.seed), *cells, ", ".join(cited)])
         return Table(head, rows, frozenset(range(1, len(head) - 1)))
 
@@ -117,7 +121,16 @@ class Results:
         paired = ", ".join(f"s{seed}: {points(delta)}" for seed, delta in found.paired.items())
         verdict = f"{self.words(found.verdict)} ({self.words(found.reason)})"
         p = "–" if found.p is None else f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
-        return [code(arm), label(metric), points(found.delta), interval, p, " / ".join(map(str, found.n)), paired, verdict]
+        return [
+            code(arm),
+            label(metric),
+            points(found.delta),
+            interval,
+            p,
+            " / ".join(map(str, found.n)),
+            paired,
+            verdict,
+        ]
 
     def per_class(self) -> Table:
         """Per class and per class × size: mean over seeds for each arm."""
@@ -138,7 +151,9 @@ class Results:
         words = self.words
         head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in MILESTONE), words("loss"),
                 words("source")]  # fmt: skip
-        rows = [self._milestone(epoch, arm) for epoch in self.facts.info.get("milestones", ()) for arm in self.facts.arms]
+        rows = [
+            self._milestone(epoch, arm) for epoch in self.facts.info.get("milestones", ()) for arm in self.facts.arms
+        ]
         return Table(head, rows, frozenset({0, *range(2, len(head) - 1)}))
 
     def _milestone(self, epoch: int, arm: str) -> list[str]:
@@ -150,7 +165,8 @@ class Results:
             found = {run.seed: value.value for run, line in lines if (value := run.value(metric, line))}
             cells.append(self._partial(found, len(runs)) if lines else absent)
         mark = self.ledger.cite_all((run.source(line) for run, line in lines), self.words("milestones"))
-        return [str(epoch), code(arm), *cells, self._losses(runs, epoch), mark]
+        losses, loss_mark = self._losses(runs, epoch)
+        return [str(epoch), code(arm), *cells, losses, ", ".join(filter(None, (mark, loss_mark)))]
 
     def _partial(self, found: Mapping[int, float], runs: int) -> str:
         return self.spread(found, runs).replace("**", "") if found else self.words("not available")
@@ -160,15 +176,22 @@ class Results:
             return self.words("stopped early at", max(run.epoch for run in runs))
         return self.words("missing")
 
-    def _losses(self, runs: Sequence[RunFacts], epoch: int) -> str:
-        """Each loss term, averaged over the seeds: "box 1.21, cls 0.83"."""
-        names = sorted({name for run in runs for name in run.losses})
-        parts = []
-        for name in names:
-            found = [value for run in runs for at, value in zip(*run.losses.get(name, ((), ())), strict=True) if at == epoch]
-            if found:
-                parts.append(f"{plain(name.removeprefix('train/').removeprefix('loss_'))} {sum(found) / len(found):.3g}")
-        return ", ".join(parts) or self.words("missing")
+    def _losses(self, runs: Sequence[RunFacts], epoch: int) -> tuple[str, str]:
+        """Each loss term, averaged over the seeds ("box 1.21, cls 0.83"), and the marks of where they stand."""
+        terms: dict[str, list[float]] = {}
+        sources: list[Source] = []
+        for run in runs:
+            found = {name: dict(zip(*series, strict=True)).get(epoch) for name, series in run.losses.items()}
+            for name, value in found.items():
+                if value is not None:
+                    terms.setdefault(name.removeprefix("train/").removeprefix("loss_"), []).append(value)
+            if any(value is not None for value in found.values()):
+                attempt = run.trained.get(epoch, 1)
+                sources.append(Source(run.name, attempt, epoch, f"runs/{run.name}/attempts/{attempt}/metrics.jsonl"))
+        if not terms:
+            return self.words("missing"), ""
+        shown = ", ".join(f"{plain(name)} {sum(values) / len(values):.3g}" for name, values in sorted(terms.items()))
+        return shown, self.ledger.cite_all(sources, self.words("said loss"))
 
     def goals(self) -> Table:
         """The recipe's goals, each with the numbers that its verdict rests on."""
@@ -192,7 +215,9 @@ class Results:
         metric = str(goal["metric"])
         form, unit = (self.form(metric), " %" if metric.startswith("val/") else "")
         if "delta_at_least" in goal:
-            text = f"{label(metric)} − {code(goal['against'])} ≥ {points(goal['delta_at_least'])} pp"
+            text = (
+                f"{label(metric)}, {code(goal['arm'])} − {code(goal['against'])} ≥ {points(goal['delta_at_least'])} pp"
+            )
         else:
             bounds = [f"{sign} {form(goal[key])}{unit}" for sign, key in (("≥", "at_least"), ("≤", "at_most"))
                       if goal.get(key) is not None]  # fmt: skip

@@ -35,7 +35,9 @@ def update(path: Path, change: Callable[[bytes | None], bytes | None]) -> bool:
                 return True
     except OSError as error:
         raise write_error(path, error) from error
-    raise RunError("Something else rewrites this file all the time.", where=str(path), hint="detui record fill EXPERIMENT")
+    raise RunError(
+        "Something else rewrites this file all the time.", where=str(path), hint="detui record fill EXPERIMENT"
+    )
 
 
 def _read(path: Path) -> bytes | None:

@@ -64,7 +64,9 @@ class Setup:
             if found and len({str(value) for value in found.values()}) == 1 and len(found) == len(self._configs):
                 return code(next(iter(found.values())))
             if found:
-                return ", ".join(f"{code(arm)}: {code(config.get(name, NOT_SET))}" for arm, config in self._configs.items())
+                return ", ".join(
+                    f"{code(arm)}: {code(config.get(name, NOT_SET))}" for arm, config in self._configs.items()
+                )
         return ""
 
     def _data(self) -> Iterator[tuple[str, str]]:
@@ -72,7 +74,10 @@ class Setup:
         if not data:
             return
         title = plain(data.get("title") or data.get("name") or "")
-        yield "data", f"{code(data.get('name'))} {title}" + (f" ({words('generated')})" if data.get("generated") else "")
+        yield (
+            "data",
+            f"{code(data.get('name'))} {title}" + (f" ({words('generated')})" if data.get("generated") else ""),
+        )
         splits = data.get("splits") or {}
         yield "split", "; ".join(self._split(name, split) for name, split in splits.items())
         yield "classes", ", ".join(map(plain, data.get("classes") or ()))
@@ -115,7 +120,9 @@ class Setup:
 
     def confounders(self) -> list[str]:
         """What differs and should not, in the audit's words."""
-        return [plain(f.get("text") or f["field"]) for f in self.info.get("fairness") or () if f["level"] == "confounder"]
+        return [
+            plain(f.get("text") or f["field"]) for f in self.info.get("fairness") or () if f["level"] == "confounder"
+        ]
 
     def notes(self) -> list[str]:
         """What else the audit has to say."""

@@ -92,7 +92,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "state not measured": ("not measured yet", "尚未测得"),
     "notice": (
         "> **detui:** the part above was changed by hand and was kept. What detui measured follows.",
-        "> **detui:** 上面的内容被手工修改过, 已原样保留. detui 测得的内容见下.",
+        "> **detui:** 上面的内容被手工修改过，已原样保留。detui 测得的内容见下.",
     ),
     # set-up
     "item": ("item", "项目"),
@@ -122,7 +122,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "batch": ("batch size", "批大小"),
     "image size": ("image size", "图像尺寸"),
     "checkpoint rule": ("checkpoint rule, all arms", "检查点规则 (各组一致)"),
-    "best by": ("best {} by our evaluator, the earlier epoch on a tie", "我方评估器的 {} 最高者, 相同时取较早轮次"),
+    "best by": ("best {} by our evaluator, the earlier epoch on a tie", "我方评估器的 {} 最高者，相同时取较早轮次"),
     "last": ("last epoch", "最后一轮"),
     "milestones": ("milestones", "里程碑轮次"),
     "overrides": ("overrides", "覆盖项"),
@@ -145,14 +145,33 @@ WORDS: dict[str, tuple[str, str]] = {
     "commit": ("git commit", "git 提交"),
     "dirty": ("uncommitted changes", "未提交的改动"),
     "clean": ("no", "无"),
-    "dirty yes": ("yes, kept in `{}`", "有, 保存于 `{}`"),
+    "dirty yes": ("yes, kept in `{}`", "有，保存于 `{}`"),
     "dirty lost": ("yes", "有"),
     # figures
     "losses": ("Training losses", "训练损失"),
-    "ap": ("AP over epochs", "AP 随轮次变化"),
+    "ap": ("AP over epochs", "AP 随轮次的变化"),
     "pr": ("Precision and recall at IoU 0.5", "IoU 0.5 下的精确率与召回率"),
-    "memory figure": ("Memory", "内存"),
     "detections": ("Detections on the same pictures", "同一组图像上的检测结果"),
+    "detail losses": (
+        "One line a run; colour: arm, line style: seed.",
+        "每条线为一个运行；颜色表示实验组，线型表示随机种子。",
+    ),
+    "detail ap": (
+        "Solid or dashed with dots: detui's evaluator, at the milestones. Thin: the framework's own numbers on its "
+        "own terms, which enter no comparison. The ring marks the chosen checkpoint.",
+        "带圆点的线：detui 的评估器在里程碑处的结果。细线：框架自己的数值，口径不同，不参与比较。圆环标出选定的检查点。",
+    ),
+    "detail pr": (
+        "Chosen checkpoints, mean over classes; one line a run. Left: all sizes. Right: small objects.",
+        "选定的检查点，各类别的均值；每条线为一个运行。左：所有尺寸。右：小目标。",
+    ),
+    "detail detections": (
+        "Confidence of at least {}. The pictures are spread evenly over the validation split, not chosen by result. "
+        "Each arm's lowest evaluated seed, at its chosen checkpoint: {}.",
+        "置信度不低于 {}。图像在验证集中等间隔选取，不按结果挑选。每组取已评估的最小随机种子及其选定的检查点：{}。",
+    ),
+    "of epoch": ("{}: seed {}, epoch {}", "{}：种子 {}，第 {} 轮"),
+    "said loss": ("training loss at milestones", "里程碑处的训练损失"),
 }
 
 

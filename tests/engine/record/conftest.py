@@ -60,7 +60,9 @@ def prepare(folder: Path, images: int = 10) -> dict:
 class Trial:
     """An experiment of two arms, trained as far as a test wants."""
 
-    def __init__(self, folder: Path, *, profile: str = "quick", seeds: tuple[int, ...] = (0, 1), **changes: object) -> None:
+    def __init__(
+        self, folder: Path, *, profile: str = "quick", seeds: tuple[int, ...] = (0, 1), **changes: object
+    ) -> None:
         self.data = prepare(folder / "prepared")
         self.path = folder / "starter.mosaic-20261120-134500"
         self.seeds = seeds
@@ -68,23 +70,23 @@ class Trial:
         self.info = self._info() | changes
         self.path.mkdir()
         write_json(self.path / "experiment.json", self.info)
-        self.runs = {
-            name: RunDir.create(self.path / "runs" / name, self._spec(name)) for name in self.info["runs"]
-        }
+        self.runs = {name: RunDir.create(self.path / "runs" / name, self._spec(name)) for name in self.info["runs"]}
 
     def _info(self) -> dict:
+        model, train = {"name": "yolo12n"}, {"batch": 16, "imgsz": 320}
         arms = [
             {"name": "baseline", "title": {"en": "with mosaic", "zh": "使用马赛克增强"},
-             "config": {"model": {"name": "yolo12n"}, "train": {"mosaic": 1.0, "batch": 16, "imgsz": 320}}, "sources": {}},
+             "config": {"model": model, "train": {**train, "mosaic": 1.0}}, "sources": {}},
             {"name": "no-mosaic", "title": {"en": "without mosaic", "zh": "不使用马赛克增强"},
-             "config": {"model": {"name": "yolo12n"}, "train": {"mosaic": 0.0, "batch": 16, "imgsz": 320}}, "sources": {}},
+             "config": {"model": model, "train": {**train, "mosaic": 0.0}}, "sources": {}},
         ]  # fmt: skip
         return {
             "id": self.path.name, "recipe": "starter/mosaic", "family": "starter",
             "title": {"en": "Mosaic for a nano detector", "zh": "轻量检测器与马赛克增强"},
             "question": {"en": "Does mosaic help?", "zh": "马赛克增强是否有帮助?"},
             "profile": self.profile, "created": "2026-11-20T13:45:00Z", "name": "exp_mosaic_v1", "tags": ["demo"],
-            "note": None, "command": f"detui run starter/mosaic --profile {self.profile}", "overrides": ["train.lr0=0.0005"],
+            "note": None, "command": f"detui run starter/mosaic --profile {self.profile}",
+            "overrides": ["train.lr0=0.0005"],
             "varies": ["train.mosaic"], "arms": arms, "differs": {"train.mosaic": {"baseline": 1.0, "no-mosaic": 0.0}},
             "fairness": [{"level": "varies", "field": "train.mosaic", "text": "train.mosaic differs, as declared."}],
             "seeds": list(self.seeds), "stages": [{"name": "main", "epochs": EPOCHS}], "epochs": EPOCHS,
@@ -132,24 +134,27 @@ class Trial:
         telemetry.close()
         if ended:
             run.append_event(ended, attempt=1)
-            write_json(attempt.path / "exit.json", {"state": ended, "code": 0, "signal": None, "reason": None, "seconds": 97.5})
+            write_json(
+                attempt.path / "exit.json", {"state": ended, "code": 0, "signal": None, "reason": None, "seconds": 97.5}
+            )
         if evaluate:
             evaluate_run(run)
 
     def _lines(self, name: str, epochs: int):
         strength = 1.0 if name.startswith("baseline") else 1.25
         draw = random.Random(name)
-        yield {"kind": "begin", "t": 0.1, "attempt": 1, "resumed_from_step": 0, "total_epochs": EPOCHS, "steps_per_epoch": 6,
-               "model": {"name": "yolo12n", "parameters": 2602288, "gflops": 6.5}, "asked": {"lr0": 0.0005, "amp": False},
-               "used": {"lr0": 0.002, "amp": False}, "packages": {"Python": "3.11.7", "torch": "2.13.0", "ultralytics": "8.4.190"},
+        yield {"kind": "begin", "t": 0.1, "attempt": 1, "resumed_from_step": 0, "total_epochs": EPOCHS,
+               "steps_per_epoch": 6, "model": {"name": "yolo12n", "parameters": 2602288, "gflops": 6.5},
+               "asked": {"lr0": 0.0005, "amp": False}, "used": {"lr0": 0.002, "amp": False},
+               "packages": {"Python": "3.11.7", "torch": "2.13.0", "ultralytics": "8.4.190"},
                "device": {"kind": "cpu", "name": "Some CPU", "cuda": None}}  # fmt: skip
         for epoch in range(1, epochs + 1):
             loss = 3 * math.exp(-epoch / 12) + 0.5 + draw.uniform(0, 0.1)
             yield {"kind": "step", "t": epoch * 3.0, "step": epoch * 6, "epoch": epoch, "stage": "main",
                    "values": {"train/loss_box": loss, "memory/reserved": 5}}  # fmt: skip
-            yield {"kind": "epoch", "t": epoch * 3.0, "step": epoch * 6, "epoch": epoch, "stage": "main", "seconds": 3.25,
-                   "values": {"train/loss_box": loss, "train/loss_cls": 1.4 * loss,
-                              "ultralytics/mAP50-95": 0.9 * epoch / 40 * strength}}  # fmt: skip
+            yield {"kind": "epoch", "t": epoch * 3.0, "step": epoch * 6, "epoch": epoch, "stage": "main",
+                   "seconds": 3.25, "values": {"train/loss_box": loss, "train/loss_cls": 1.4 * loss,
+                              "ultralytics/mAP50-95": 0.5 * epoch / 40, "ultralytics/mAP50": 0.9 * epoch / 40}}  # fmt: skip
             if epoch in MILESTONES:
                 path = f"predictions/val-epoch-{epoch:04d}.json"
                 self._dump(self.runs[name].attempt(1).path / path, draw, strength * epoch)
@@ -168,8 +173,8 @@ class Trial:
                 found.append({"image_id": entry["image_id"], "category_id": entry["category_id"], "bbox": place,
                               "score": round(min(0.99, draw.uniform(0.2, 0.5) + skill / 80), 4)})  # fmt: skip
             if draw.random() < 0.5:
-                found.append({"image_id": entry["image_id"], "category_id": draw.randint(1, 3), "bbox": [y, x / 2, h, w],
-                              "score": round(draw.uniform(0.01, 0.5), 4)})  # fmt: skip
+                found.append({"image_id": entry["image_id"], "category_id": draw.randint(1, 3),
+                              "bbox": [y, x / 2, h, w], "score": round(draw.uniform(0.01, 0.5), 4)})  # fmt: skip
         path.write_text(json.dumps(found))
 
     def train_all(self) -> None:
