@@ -213,7 +213,7 @@ class _Files:
 
 def _thin(samples: list[Line]) -> None:
     """Drop every second sample of the older part once they are many: days at one a second."""
-    if len(samples) > _TELEMETRY_KEPT:
+    while len(samples) > _TELEMETRY_KEPT:
         recent = _TELEMETRY_KEPT // 4
         del samples[:-recent:2]
 

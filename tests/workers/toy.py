@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import DataError
@@ -45,8 +46,7 @@ class ToyTrainer:
     def _load(self, report: Reporter) -> tuple[float, int]:
         if report.resume is None:
             return 1.0, 0
-        with open(report.resume["checkpoint"]) as file:
-            return json.load(file)["weight"], report.resume["step"]
+        return json.loads(Path(report.resume["checkpoint"]).read_text())["weight"], report.resume["step"]
 
     def _save(self, report: Reporter, step: int, per_epoch: int, weight: float) -> None:
         path = report.attempt.checkpoints / "resume.json"
@@ -69,8 +69,8 @@ def _ignore_term(_report: Reporter) -> None:
 
 def _fork_escapee(report: Reporter) -> None:
     """Leave the process group and the parent: only the tag and the subreaper still know it."""
-    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)"
-    pid = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    code = "import subprocess as s;print(s.Popen(['sleep', '600'], start_new_session=True, stdout=s.DEVNULL).pid)"
+    pid = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
     (report.attempt.path / "escapee").write_text(pid)
 
 

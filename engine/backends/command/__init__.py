@@ -1,0 +1,1 @@
+"""The backend for any program: its output becomes metrics."""

@@ -1,0 +1,149 @@
+"""The training half for any program: starts it, reads its output, passes a stop on. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections import deque
+
+from detui.engine.backends.command.output import JsonLines, Patterns
+from detui.engine.backends.command.placeholders import fill
+from detui.engine.errors import MissingError, RunError, UsageError
+from detui.engine.run.files import write_json
+from detui.engine.run.spec import RunSpec
+from detui.engine.worker.reporter import Reporter
+from detui.engine.worker.stop import StopRequested
+
+_LOOK_SECONDS = 0.2
+_DRAIN_SECONDS = 1.0
+_LONGEST_LINE = 1 << 20
+
+
+class CommandTrainer:
+    """Runs one program to its end."""
+
+    def train(self, spec: RunSpec, report: Reporter) -> None:
+        """Run the program. Raises StopRequested after a stop, RunError where it fails."""
+        if len(spec.stages) > 1:
+            raise UsageError("The command backend runs one stage.", where="stages", hint="let the program do them")
+        config = spec.config
+        report.begin(total_epochs=spec.total_epochs, asked=config["train"], device={"kind": spec.device.kind})
+        patterns = config["read"]
+        reader = JsonLines(report) if patterns == "json_lines" else Patterns(report, patterns)
+        program = _Program(_start(spec, report), report, reader)
+        code = program.follow()
+        if report.stop_requested and not (code == 0 and report.last_epoch >= spec.total_epochs):
+            raise StopRequested
+        if code != 0:
+            raise RunError(_account(code, program.tail), where=config["command"][0])
+
+
+def _start(spec: RunSpec, report: Reporter) -> subprocess.Popen[bytes]:
+    values = _values(spec, report)
+    command = [fill(word, values) for word in spec.config["command"]]
+    environment = {name: fill(value, values) for name, value in spec.config["env"].items()}
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=report.attempt.path,
+            env={**os.environ, "DETUI_RESUME": values["resume"], **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # its last words are often there
+        )
+    except OSError as error:
+        raise MissingError(f"Cannot start it: {error.strerror}.", where=command[0]) from error
+
+
+def _values(spec: RunSpec, report: Reporter) -> dict[str, str]:
+    """Return what each placeholder stands for, having written the file of `{config}`."""
+    settings = report.attempt.path / "config.json"
+    write_json(settings, {"seed": spec.seed, "epochs": spec.total_epochs, "train": spec.config["train"]})
+    return {
+        "seed": str(spec.seed),
+        "arm": spec.arm,
+        "device": spec.device.kind,
+        "attempt": str(report.attempt.number),
+        "out": str(report.attempt.path),
+        "config": str(settings),
+        "data": str((spec.data or {}).get("prepared", "")),
+        "resume": str(report.resume["checkpoint"]) if report.resume else "",
+        "python": spec.python,
+    }
+
+
+class _Program:
+    """A running program and its output."""
+
+    def __init__(self, process: subprocess.Popen[bytes], report: Reporter, reader: JsonLines | Patterns) -> None:
+        self.tail: deque[str] = deque(maxlen=5)
+        """The last lines that it wrote."""
+        self._process = process
+        self._report = report
+        self._reader = reader
+        self._asked_to_stop = False
+        self._rest = b""
+
+    def follow(self) -> int:
+        """Echo and read its output until it ends; return its exit code, minus the number of a signal."""
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        with selectors.DefaultSelector() as selector, self._process.stdout:
+            selector.register(descriptor, selectors.EVENT_READ)
+            open_end = True
+            while open_end and self._process.poll() is None:
+                self._pass_stop_on()
+                if selector.select(_LOOK_SECONDS):
+                    open_end = self._take(os.read(descriptor, 65536))
+            # What it started may hold the pipe open for ever: after its end only what is there is read.
+            while open_end and selector.select(_DRAIN_SECONDS):
+                open_end = self._take(os.read(descriptor, 65536))
+        self._take(b"\n")
+        return self._wait()
+
+    def _wait(self) -> int:
+        """Wait for a program that closed its output."""
+        while True:
+            self._pass_stop_on()
+            try:
+                return self._process.wait(_LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def _pass_stop_on(self) -> None:
+        if self._report.stop_requested and not self._asked_to_stop:
+            self._asked_to_stop = True
+            self._process.send_signal(signal.SIGTERM)
+
+    def _take(self, block: bytes) -> bool:
+        """Echo a block and read its whole lines; a progress bar's returns end lines, too. False at the end."""
+        if not block:
+            return False
+        sys.stdout.buffer.write(block)
+        sys.stdout.buffer.flush()
+        *lines, self._rest = (self._rest + block).replace(b"\r", b"\n").split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            text = line.decode(errors="replace").strip()
+            if text:
+                self.tail.append(text[:500])
+                self._reader.read(text)
+        return True
+
+
+def _account(code: int, tail: deque[str]) -> str:
+    """Say how a program failed, with the last thing that it said."""
+    how = f"exited with code {code}" if code > 0 else f"was ended by {_signal(-code)}"
+    said = f"; the last it said: {tail[-1]}" if tail else ""
+    return f"The program {how}{said}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,161 @@
+"""NVML through the real nvidia-ml-py, answered by a compiled stand-in for the driver's library."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+A = "GPU-aaaaaaaa-0000-0000-0000-000000000000"
+B = "GPU-abbbbbbb-1111-1111-1111-111111111111"
+TWO = f"""count=2
+gpu0.uuid={A}
+gpu0.name=Big GPU
+gpu0.total=85899345920
+gpu0.used=1073741824
+gpu0.util=87
+gpu0.power=321500
+gpu0.temp=61
+gpu1.uuid={B}
+gpu1.name=Small GPU
+gpu1.total=25769803776
+gpu1.used=0
+gpu1.util=0
+"""
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler to build the stand-in for NVML")
+    folder = tmp_path_factory.mktemp("nvml")
+    source = Path(__file__).parent / "nvml_stand_in.c"
+    command = [compiler, "-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
+    subprocess.run([*command, "-o", folder / "libnvidia-ml.so.1", source], check=True)
+    return folder
+
+
+@pytest.fixture
+def ask(library: Path, tmp_path: Path) -> Ask:
+    """Evaluates an expression over engine.devices.nvml in a process that sees the stand-in."""
+
+    def evaluate(expression: str, answers: str = TWO, **environ: str) -> Any:
+        (tmp_path / "answers").write_text(answers)
+        code = (
+            "import json, os, sys; from dataclasses import asdict\n"
+            "from detui.engine.devices.nvml import *\n"
+            "from detui.engine.devices.nvml import sample_gpus, gpu_problem\n"
+            f"print(json.dumps({expression}))"
+        )
+        places = {"LD_LIBRARY_PATH": str(library), "NVML_STAND_IN": str(tmp_path / "answers")}
+        clean = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+        ended = subprocess.run(
+            [sys.executable, "-c", code], env={**clean, **places, **environ}, capture_output=True, text=True
+        )
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    return evaluate
+
+
+def test_gpus_are_listed_as_nvidia_smi_counts_them(ask: Ask) -> None:
+    assert ask("[asdict(gpu) for gpu in list_gpus()]") == [
+        {"index": 0, "uuid": A, "name": "Big GPU", "memory_total": 85899345920},
+        {"index": 1, "uuid": B, "name": "Small GPU", "memory_total": 25769803776},
+    ]
+    assert ask("driver_versions()") == {"driver": "580.65.06", "cuda": "13.2"}
+    assert ask("gpu_problem()") is None
+
+
+def test_a_sample_says_what_the_driver_says(ask: Ask) -> None:
+    sample = ask(f"sample_gpus([{A!r}])")
+    assert sample == [{
+        "uuid": A, "index": 0, "name": "Big GPU", "memory_used": 1 << 30, "memory_total": 80 << 30,
+        "utilization": 87, "power": 321.5, "temperature": 61,
+    }]  # fmt: skip
+
+
+def test_each_query_fails_alone_and_is_none(ask: Ask) -> None:
+    failing = TWO + "gpu0.fail.nvmlDeviceGetPowerUsage=4\ngpu0.fail.nvmlDeviceGetMemoryInfo_v2=13\n"
+    sample = ask(f"sample_gpus([{A!r}])", failing)[0]
+    assert sample["power"] is None and sample["utilization"] == 87
+    assert sample["memory_used"] == (1 << 30) + (1 << 20), "version 1 of the query stands in"
+    nothing = ask(f"sample_gpus([{B!r}])", TWO)[0]
+    assert (nothing["power"], nothing["temperature"], nothing["utilization"]) == (None, None, 0)
+
+
+def test_a_lost_gpu_takes_no_other_with_it(ask: Ask) -> None:
+    lost = TWO + "gpu0.fail=15\n"
+    assert ask("[(gpu.index, gpu.uuid) for gpu in list_gpus()]", lost) == [[1, B]]
+    sample = ask(f"sample_gpus([{A!r}, {B!r}])", lost)
+    assert sample[0] == {"uuid": A} | dict.fromkeys(
+        ("index", "name", "memory_used", "memory_total", "utilization", "power", "temperature")
+    )
+    assert sample[1]["memory_used"] == 0
+
+
+def test_a_driver_that_does_not_match_its_library(ask: Ask) -> None:
+    broken = TWO + "fail.nvmlInit=18\n"
+    assert ask("[list_gpus(), driver_versions()]", broken) == [[], {"driver": None, "cuda": None}]
+    assert "mismatch" in ask("gpu_problem()", broken).lower()
+
+
+def test_no_library_at_all() -> None:
+    code = (
+        "from detui.engine.devices.nvml import *\nfrom detui.engine.devices.nvml import gpu_problem\n"
+        "import sys; assert list_gpus() == [] == visible_gpus({}), 1\n"
+        "assert 'libnvidia-ml' in gpu_problem() and 'pynvml' not in sys.modules"
+    )
+    from detui.engine.devices.nvml import gpu_problem
+
+    if gpu_problem() is None:
+        pytest.skip("this machine has a working NVIDIA driver")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (None, [A, B]),
+        ("1,0", [B, A]),
+        ("1", [B]),
+        ("", []),
+        ("-1", []),
+        ("0,-1,1", [A]),
+        ("0,7,1", [A]),
+        ("0,0", []),
+        (B, [B]),
+        ("GPU-ab,GPU-aaa", [B, A]),
+        ("GPU-a", []),
+        (" 1 , 0 ", [B, A]),
+        ("nonsense", []),
+    ],
+)
+def test_cuda_visible_devices_is_respected(ask: Ask, asked: str | None, expected: list[str]) -> None:
+    environ = {} if asked is None else {"CUDA_VISIBLE_DEVICES": asked}
+    assert ask("[gpu.uuid for gpu in visible_gpus(os.environ)]", **environ) == expected
+
+
+def test_a_divided_gpu_is_its_instances(ask: Ask) -> None:
+    divided = TWO + "".join(
+        f"gpu0.mig{n}.uuid=MIG-{n}\ngpu0.mig{n}.name=Big GPU 3g.40gb\n"
+        f"gpu0.mig{n}.total=42949672960\ngpu0.mig{n}.used=5\n"
+        for n in (0, 2)
+    )  # fmt: skip
+    divided += "gpu0.mig=1\n"
+    listed = ask("[(gpu.index, gpu.uuid, gpu.memory_total) for gpu in list_gpus()]", divided)
+    assert listed == [[0, "MIG-0", 40 << 30], [0, "MIG-2", 40 << 30], [1, B, 24 << 30]]
+    chosen = ask("[gpu.uuid for gpu in visible_gpus(os.environ)]", divided, CUDA_VISIBLE_DEVICES="MIG-2")
+    assert chosen == ["MIG-2"]
+    sample = ask("sample_gpus(['MIG-2'])", divided)[0]
+    assert (sample["memory_used"], sample["utilization"]) == (5, None), "an instance has no utilisation"
