@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from detui.engine.experiment import Experiment
     from detui.engine.run.directory import RunDir
-    from detui.engine.workspace import Experiment, Workspace
+    from detui.engine.workspace import Workspace
 
 
 class Session:

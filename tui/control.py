@@ -25,7 +25,7 @@ def ask(runs: Iterable[RunDir], what: str) -> list[Answer]:
 
 
 def _ask(run: RunDir, what: str) -> Answer:
-    from detui.engine.process import request
+    from detui.engine.process.control import request
 
     state, _ = read_status(run)
     if state.terminal:
@@ -41,7 +41,7 @@ def resume(runs: Iterable[RunDir]) -> list[Answer]:
 
 def _resume(run: RunDir) -> Answer:
     from detui.engine.errors import RunError
-    from detui.engine.process import launch
+    from detui.engine.process.launch import launch
 
     if (refusal := not_resumable(run)) is not None:
         return Answer(run, False, refusal)

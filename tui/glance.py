@@ -128,10 +128,9 @@ def _read(run: RunDir) -> dict[str, Any]:
 def read_status(run: RunDir) -> tuple[State, tuple[str, ...]]:
     """Return a run's state and notes; looks at processes only where the state can still change."""
     state = read_state(run)
-    attempt = run.latest()
-    if state.terminal and not (attempt and attempt.evaluating_path.exists()):
+    if state.terminal and not run.evaluating_path.exists():
         return state, ()
-    from detui.engine.process import status
+    from detui.engine.process.control import status
 
     found = status(run)
     return found.state, found.notes

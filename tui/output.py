@@ -100,6 +100,19 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
+def age(at: str) -> str:
+    """Return how long ago a moment was, so roughly that a list that stands still sends nothing."""
+    seconds = seconds_since(at) if at else None
+    if seconds is None:
+        return DASH
+    if seconds < 60:
+        return "<1m"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{unit}"
+    return DASH
+
+
 def number(value: float | None) -> str:
     """Return a number in four significant digits at most."""
     if value is None:

@@ -27,6 +27,7 @@ class Section:
 def page(plan: Plan, language: str = "en") -> list[Section]:
     """Return the sections of a recipe's page, as it would be launched with these choices."""
     found = [
+        Section("To be mended before it can start", tuple(_problems(plan.errors))),
         Section("Question", (plan.recipe.question.in_language(language),)),
         Section("Arms", tuple(_arms(plan, language))),
         Section("What differs", tuple(_differs(plan))),
@@ -34,7 +35,6 @@ def page(plan: Plan, language: str = "en") -> list[Section]:
         Section("Data", tuple(_data(plan))),
         Section("Goals", tuple(_goal(goal) for goal in plan.recipe.file.goals)),
         Section("Claims (stated by documents, not measured here)", tuple(map(_claim, plan.recipe.file.claims))),
-        Section("To be mended before it can start", tuple(_problems(plan.errors))),
         Section("Warnings", tuple(_problems([p for p in plan.problems if p.level == "warning"]))),
     ]
     return [section for section in found if section.lines]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from detui.engine.run.directory import RunDir
 from detui.tui.control import ask
-from detui.tui.glance import Glance, glance
+from detui.tui.glance import Glance, glance, read_status
 from detui.tui.output import duration, number, percent, say
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ def wait(
     asked = 0
     with presses.counted():
         while True:
+            over = not any(busy(run) for run in runs)
             found = [glance(run, facts) for run in runs]
             view.update(found)
-            if not any(busy(run) for run in found):
+            if over:
                 return found, asked > 0
             if presses.count >= 2:
                 raise Left
@@ -59,9 +60,11 @@ def wait(
             time.sleep(every)
 
 
-def busy(run: Glance) -> bool:
-    """Whether something of a run is still going on: it trains, or its predictions are being evaluated."""
-    return run.live or any(note.startswith("evaluating") for note in run.notes)
+def busy(run: RunDir) -> bool:
+    """Whether something of a run is still going on: it trains, or its supervisor sees to the last evaluation."""
+    from detui.engine.process.control import supervised
+
+    return not read_status(run)[0].terminal or supervised(run)
 
 
 class _Presses:

@@ -12,7 +12,7 @@ from detui.tui.glance import Glance, glance
 from detui.tui.output import DASH, duration, number, percent, print_json, say, seconds_since, table
 
 if TYPE_CHECKING:
-    from detui.engine.workspace import Experiment
+    from detui.engine.experiment import Experiment
 
 _HEAD = ("", "STATE", "RUN", "EPOCH", "LOSS", "AP", "SINCE", "")
 

@@ -35,6 +35,7 @@ _LOG_LINES = 12
 @pass_session
 def command(
     session: Session,
+    /,
     recipe: str,
     name: str | None,
     tags: tuple[str, ...],

@@ -20,7 +20,7 @@ from detui.tui.output import print_json
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of recipe files, for editors.")
 @pass_session
 def command(
-    session: Session, recipe: str | None, as_plan: bool, language: str, as_json: bool, schema: bool, **chosen: Any
+    session: Session, /, recipe: str | None, as_plan: bool, language: str, as_json: bool, schema: bool, **chosen: Any
 ) -> None:
     """Show RECIPE: its question, its arms, what differs between them, the protocol and the data.
 
@@ -48,4 +48,3 @@ def command(
         problems = [section for section in sections if section.title.startswith(("To be mended", "Warnings"))]
         click.echo(f"\n{as_text(problems)}" if problems else "", nl=bool(problems))
     click.echo(f"\nRun it\n  {plan.command()}")
-

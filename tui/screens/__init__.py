@@ -1,0 +1,1 @@
+"""Screens of the application, each with its style sheet beside it."""

@@ -1,0 +1,161 @@
+"""What screens that read in a thread have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from textual.containers import VerticalScroll
+from textual.message import Message
+from textual.screen import Screen
+
+from detui.engine.errors import DetuiError
+from detui.engine.run.directory import RunDir
+from detui.tui import control
+from detui.tui.messages import ReadFailed, Told
+from detui.tui.reader import Reader, in_thread
+from detui.tui.screens.confirm import ConfirmScreen
+
+if TYPE_CHECKING:
+    from detui.tui.app import DetuiApp
+
+
+class DetuiScreen(Screen[None]):
+    """Any screen of the application."""
+
+    @property
+    def detui(self) -> DetuiApp:
+        """The application, as what it is."""
+        return cast("DetuiApp", self.app)
+
+
+class PageScreen(DetuiScreen):
+    """A screen whose one VerticalScroll the moving keys scroll."""
+
+    @property
+    def _page(self) -> VerticalScroll:
+        return self.query_one(VerticalScroll)
+
+    def action_down(self) -> None:
+        """One line down."""
+        self._page.scroll_relative(y=1, animate=False)
+
+    def action_up(self) -> None:
+        """One line up."""
+        self._page.scroll_relative(y=-1, animate=False)
+
+    def action_top(self) -> None:
+        """To the top."""
+        self._page.scroll_home(animate=False)
+
+    def action_bottom(self) -> None:
+        """To the bottom."""
+        self._page.scroll_end(animate=False)
+
+    def action_page_down(self) -> None:
+        """A page down."""
+        self._page.scroll_page_down(animate=False)
+
+    def action_page_up(self) -> None:
+        """A page up."""
+        self._page.scroll_page_up(animate=False)
+
+
+class ReadingScreen(DetuiScreen):
+    """A screen that shows what a thread reads again and again."""
+
+    EVERY = 1.0
+    """Seconds between two readings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reader: Reader | None = None
+
+    def read(self) -> Message | None:
+        """Read; called in the thread. Raises DetuiError or OSError for what is tried again."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Start to read."""
+        self._reader = Reader(self.read, self, self.EVERY)
+        self._reader.start()
+
+    def on_unmount(self) -> None:
+        """Let the thread end."""
+        if self._reader is not None:
+            self._reader.end()
+
+    def on_screen_suspend(self) -> None:
+        """Do not read while another screen covers this one."""
+        if self._reader is not None:
+            self._reader.pause(True)
+
+    def on_screen_resume(self) -> None:
+        """Read again, at once."""
+        if self._reader is not None:
+            self._reader.pause(False)
+            self._reader.now()
+
+    def taken(self) -> None:
+        """Let the thread read the next."""
+        if self._reader is not None:
+            self._reader.taken()
+
+    def on_read_failed(self, message: ReadFailed) -> None:
+        """Say what could not be read."""
+        self.taken()
+        self.notify(message.text, severity="warning", markup=False)
+
+    def on_told(self, message: Told) -> None:
+        """Say what came of something that was asked."""
+        self.notify(message.text, severity="error" if message.failed else "information", markup=False)
+        if self._reader is not None:
+            self._reader.now()
+
+    def ask_runs(self, runs: Sequence[RunDir], what: str, question: str) -> None:
+        """Ask the person, then put a request to runs: "stop", "kill" or "resume"."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                in_thread(lambda: _put(runs, what), self)
+
+        self.app.push_screen(ConfirmScreen(question), answered)
+
+
+def _put(runs: Sequence[RunDir], what: str) -> Message:
+    try:
+        answers = control.resume(runs) if what == "resume" else control.ask(runs, what)
+    except DetuiError as error:
+        return Told(str(error), failed=True)
+    return Told("\n".join(f"{a.run.name} {a.text}" for a in answers), not any(a.done for a in answers))
+
+
+def question(runs: Sequence[RunDir], what: str) -> str:
+    """Return what a person is asked before a request: the runs, their devices, and what is lost."""
+    lines = "\n".join(f"  {run.experiment_dir.name}/{run.name}  {_device(run)}" for run in runs)
+    return f"{_QUESTIONS[what]}\n\n{lines}{_lost(runs, what)}"
+
+
+_QUESTIONS = {
+    "stop": "Stop with a checkpoint? It can be resumed.",
+    "kill": "Kill at once? What was done since the last checkpoint is lost.",
+    "resume": "Resume from the last checkpoint?",
+}
+
+
+def _lost(runs: Sequence[RunDir], what: str) -> str:
+    if what == "kill":
+        return ""
+    try:
+        found = sorted({control.what_is_lost(run) for run in runs})
+    except DetuiError:
+        return ""
+    return "\n\n" + "; ".join(found)
+
+
+def _device(run: RunDir) -> str:
+    try:
+        device = run.spec().device
+    except DetuiError:
+        return ""
+    return "CPU" if device.kind == "cpu" else f"{device.kind} {', '.join(device.candidates)}"

@@ -1,0 +1,45 @@
+"""The line above the charts: state, bar, epoch, loss, metric."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from detui.tui.glance import Glance
+from detui.tui.output import cut, number, percent
+from detui.tui.widgets.palette import DIM, bar, state_style
+
+
+class RunHead(Widget):
+    """One run in one line."""
+
+    DEFAULT_CSS = "RunHead { height: 1; width: 1fr; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: Glance | None = None
+
+    def show(self, run: Glance) -> None:
+        """Show the run; nothing is drawn where nothing changed."""
+        if run != self._run:
+            self._run = run
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return the line."""
+        columns = self.size.width
+        if self._run is None:
+            return Strip([Segment(" reading…", DIM)]).adjust_cell_length(columns)
+        run = self._run
+        right = f"  epoch {run.epoch}/{run.epochs or '?'}  loss {number(run.loss)}  AP {percent(run.metric)} "
+        state = Segment(f" {run.letter} {run.word} ", state_style(run.word) + Style(reverse=True))
+        told = [getattr(run.state, "reason", None), run.problem, *run.notes]
+        notes = "; ".join(str(text) for text in told if text)
+        room = columns - state.cell_length - len(right) - 1
+        if notes:
+            middle = Segment(" " + cut(notes.replace("\n", " "), room).ljust(room))
+        else:
+            middle = Segment(" " + bar(run.epoch, run.epochs, room), state_style(run.word))
+        return Strip([state, middle, Segment(right)]).adjust_cell_length(columns)
