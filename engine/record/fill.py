@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,7 +72,7 @@ class _Memory:
     def __init__(self, path: Path) -> None:
         self.path = path
         found: Mapping[str, Any] = read_json_if_there(path) or {}
-        self._saved = dict(found)
+        self._saved = json.dumps(found)
         self._languages: dict[str, Any] = dict(found.get("languages") or {})
         self.figures: dict[str, Any] = dict(found.get("figures") or {})
 
@@ -88,6 +89,7 @@ class _Memory:
 
     def save(self) -> None:
         wanted = {"schema": 1, "languages": self._languages, "figures": self.figures}
-        if wanted != self._saved:
+        text = json.dumps(wanted)
+        if text != self._saved:
             write_json(self.path, wanted)
-            self._saved = wanted
+            self._saved = text

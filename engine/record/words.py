@@ -94,6 +94,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "> **detui:** the part above was changed by hand and was kept. What detui measured follows.",
         "> **detui:** 上面的内容被手工修改过，已原样保留。detui 测得的内容见下.",
     ),
+    "unfinished": (
+        "⚠️ **Not every run of this experiment is finished: this record is not complete.**",
+        "⚠️ **本实验尚有运行未完成：这份记录不完整。**",
+    ),
     # set-up
     "item": ("item", "项目"),
     "recipe": ("recipe", "配方"),
@@ -159,7 +163,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "detail ap": (
         "Solid or dashed with dots: detui's evaluator, at the milestones. Thin: the framework's own numbers on its "
         "own terms, which enter no comparison. The ring marks the chosen checkpoint.",
-        "带圆点的线：detui 的评估器在里程碑处的结果。细线：框架自己的数值，口径不同，不参与比较。圆环标出选定的检查点。",
+        "带圆点的线：detui 的评估器在里程碑处的结果。细线：框架自己的数值，口径不同，不参与比较。"
+        "圆环标出选定的检查点。",
     ),
     "detail pr": (
         "Chosen checkpoints, mean over classes; one line a run. Left: all sizes. Right: small objects.",

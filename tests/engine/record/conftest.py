@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from detui.engine.evaluate import evaluate_run
+from detui.engine.record import fill
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import write_json
 from detui.engine.run.lines import LineWriter
@@ -153,8 +154,9 @@ class Trial:
             yield {"kind": "step", "t": epoch * 3.0, "step": epoch * 6, "epoch": epoch, "stage": "main",
                    "values": {"train/loss_box": loss, "memory/reserved": 5}}  # fmt: skip
             yield {"kind": "epoch", "t": epoch * 3.0, "step": epoch * 6, "epoch": epoch, "stage": "main",
-                   "seconds": 3.25, "values": {"train/loss_box": loss, "train/loss_cls": 1.4 * loss,
-                              "ultralytics/mAP50-95": 0.5 * epoch / 40, "ultralytics/mAP50": 0.9 * epoch / 40}}  # fmt: skip
+                   "seconds": 3.25, "values": {
+                       "train/loss_box": loss, "train/loss_cls": 1.4 * loss,
+                       "ultralytics/mAP50-95": 0.5 * epoch / 40, "ultralytics/mAP50": 0.9 * epoch / 40}}  # fmt: skip
             if epoch in MILESTONES:
                 path = f"predictions/val-epoch-{epoch:04d}.json"
                 self._dump(self.runs[name].attempt(1).path / path, draw, strength * epoch)
@@ -184,14 +186,29 @@ class Trial:
 
 
 @pytest.fixture
-def trial(hostile_path: Path) -> Trial:
-    """A quick experiment with nothing trained yet, in a plain and in a hostile folder."""
+def trial(tmp_path: Path) -> Trial:
+    """A quick experiment with nothing trained yet."""
+    return Trial(tmp_path)
+
+
+@pytest.fixture
+def hostile_trial(hostile_path: Path) -> Trial:
+    """The same, in a plain and in a hostile folder."""
     return Trial(hostile_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    """A quick experiment, trained, evaluated and filled; for tests that only read it."""
+    trial = Trial(tmp_path_factory.mktemp("finished"))
+    trial.train_all()
+    fill(trial.path)
+    return trial
 
 
 @pytest.fixture
 def make_trial(tmp_path: Path):
-    """Make experiments of other shapes: `make_trial(profile="full", seeds=(0, 1, 2))`."""
+    """Make an experiment of another shape: `make_trial(profile="full", seeds=(0, 1, 2))`."""
 
     def make(**changes) -> Trial:
         return Trial(tmp_path, **changes)
