@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from detui.engine.run.state import read_state
 
 READY_SECONDS = 60.0
 """How long a supervisor may take to say that it owns its run, on a machine under load."""
+
+LEAVE_SECONDS = 3.0
+"""How long to wait for the supervisor of a run that has just ended."""
 
 
 def launch(run: RunDir, *, resume: bool = False) -> None:
@@ -48,6 +52,8 @@ def _refuse(run: RunDir, resume: bool) -> None:
     """Refuse early what the supervisor would refuse, in the words of the present state."""
     if supervised(run):
         if read_state(run).terminal:
+            if _leaves(run):
+                return _refuse(run, resume)
             hint = "wait a moment and try again"
             raise RunError("Its results are still being evaluated.", where=str(run.path), hint=hint)
         hint = f"detui tail {run.name} shows what it does, detui stop {run.name} ends it"
@@ -57,6 +63,17 @@ def _refuse(run: RunDir, resume: bool) -> None:
         hint = f"detui resume {run.name}"
         raise RunError(f"The run has ended already: {state.word}.", where=str(run.path), hint=hint)
     find_checkpoint(run)
+    return None
+
+
+def _leaves(run: RunDir) -> bool:
+    """Give the supervisor of an ended run a moment to leave. Returns whether it did."""
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while time.monotonic() < deadline:
+        if not supervised(run):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _start(run: RunDir, resume: bool, ready: int) -> None:

@@ -24,8 +24,8 @@ from detui.engine.run.spec import RunSpec
 TICK = 0.2
 """Seconds between two looks at requests and metrics; the end of the worker is seen at once."""
 
-LINGER = 30.0
-"""Seconds that a worker has to exit after it wrote that it is done."""
+LINGER = float(os.environ.get("DETUI_LINGER") or 30.0)
+"""Seconds that a worker has to exit after it wrote that it is done; DETUI_LINGER sets another."""
 
 
 @dataclass(frozen=True, slots=True)

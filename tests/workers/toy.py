@@ -34,7 +34,7 @@ class ToyTrainer:
             time.sleep(config.get("seconds", 0.01))
             weight -= 0.1 * weight
             report.step(step, (step - 1) // per_epoch + 1, {"train/loss_toy": weight * weight, "lr/all": 0.1})
-            if step == config.get("when"):
+            if config.get("at") and step == config["when"]:
                 MISBEHAVIOURS[config["at"]](report)
             if step % per_epoch == 0:
                 self._end_epoch(spec, report, step // per_epoch, step, weight)

@@ -1,0 +1,57 @@
+"""Identity: a process is never mistaken for another that has its pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import replace
+
+from detui.engine.process.identity import Identity, boot_id
+
+
+def test_a_process_is_known_until_it_ends() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    identity = Identity.of(process.pid)
+    assert identity is not None and identity.alive() and identity.here
+    assert Identity.from_json({**identity.to_json(), "schema": 1}) == identity
+    assert identity.signal(signal.SIGTERM)
+    assert process.wait() == -signal.SIGTERM
+    assert not identity.alive() and not identity.signal(signal.SIGTERM)
+
+
+def test_a_zombie_is_gone() -> None:
+    child = os.fork()
+    if child == 0:
+        time.sleep(0.2)
+        os._exit(0)
+    identity = Identity.of(child)
+    time.sleep(0.5)
+    assert identity is not None and not identity.alive() and Identity.of(child) is None
+    os.waitpid(child, 0)
+
+
+def test_an_innocent_process_with_the_same_pid_is_not_signalled() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    identity = Identity.of(process.pid)
+    assert identity is not None
+    reused = replace(identity, start=identity.start - 1)
+    rebooted = replace(identity, boot="another-boot")
+    for other in (reused, rebooted):
+        assert not other.alive() and not other.signal(signal.SIGKILL)
+    assert rebooted.rebooted and rebooted.here
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
+def test_another_host_and_another_container_are_elsewhere() -> None:
+    me = Identity.of(os.getpid())
+    assert me is not None and me.boot == boot_id()
+    assert not replace(me, boot="other", host="other").here
+    assert not replace(me, namespace="pid:[1]").here
+
+
+def test_half_an_identity_is_none() -> None:
+    assert Identity.from_json(None) is None and Identity.from_json({"pid": 1}) is None

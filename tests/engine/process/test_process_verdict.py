@@ -1,0 +1,63 @@
+"""What an ending amounts to, case by case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from detui.engine.process.verdict import Ending, judge
+
+FINISHED = {"outcome": "finished", "message": None, "error": None}
+STOPPED = {"outcome": "stopped", "message": None, "error": None}
+FAILED = {"outcome": "failed", "message": "no labels", "error": "DataError"}
+TORCH_OOM = {"outcome": "failed", "message": "CUDA out of memory", "error": "OutOfMemoryError"}
+
+CASES: list[tuple[dict[str, Any], str, str | None]] = [
+    ({"code": 0, "done": FINISHED}, "finished", None),
+    ({"code": 0, "done": FINISHED, "stop_asked": True}, "finished", None),
+    ({"code": -9, "done": FINISHED, "kill_asked": True}, "finished", "it ended with SIGKILL after it was done"),
+    ({"code": -11, "done": FINISHED}, "finished", "it ended with SIGSEGV after it was done"),
+    ({"code": -9, "done": FINISHED, "lingered": True}, "finished", "it was done, did not exit, and was killed"),
+    ({"code": 0, "done": None}, "failed", "it exited with code 0 without saying that it finished"),
+    ({"code": 0, "done": FAILED}, "failed", "no labels"),
+    ({"code": 1, "done": FAILED}, "failed", "no labels"),
+    ({"code": 1, "done": FAILED, "stop_asked": True}, "failed", "no labels"),
+    ({"code": 3, "done": None, "last_line": "bye"}, "failed", "bye"),
+    ({"code": 3, "done": None}, "failed", "exit code 3"),
+    ({"code": 0, "done": STOPPED, "stop_asked": True}, "stopped", None),
+    ({"code": 0, "done": STOPPED}, "stopped", "a SIGTERM from elsewhere asked it to stop"),
+    ({"code": -15, "done": None, "stop_asked": True}, "stopped", "it ended without saying that it saved a checkpoint"),
+    ({"code": 1, "done": None, "stop_asked": True}, "stopped", "it ended without saying that it saved a checkpoint"),
+    ({"code": -15, "done": None}, "crashed", None),
+    ({"code": -9, "done": None, "kill_asked": True}, "killed", "killed on request"),
+    ({"code": -9, "done": None, "stop_asked": True, "grace_over": 30.0}, "killed", "it did not stop within 30 s"),
+    (
+        {"code": -9, "done": STOPPED, "stop_asked": True, "grace_over": 30.0},
+        "stopped",
+        "it ended with SIGKILL after it was done",
+    ),
+    ({"code": -11, "done": None, "last_line": "Fatal"}, "crashed", "Fatal"),
+    ({"code": -11, "done": None, "stop_asked": True}, "crashed", None),
+    ({"code": -9, "done": None}, "crashed", None),
+    (
+        {"code": -9, "done": None, "memory_kills": 2},
+        "oom",
+        "probable: SIGKILL, and the kernel killed 2 for want of memory meanwhile",
+    ),
+    ({"code": 1, "done": TORCH_OOM}, "oom", "CUDA out of memory"),
+    ({"code": 1, "done": {"outcome": "failed", "message": "m", "error": "MemoryError"}}, "oom", "m"),
+    ({"code": -64, "done": None}, "crashed", None),
+]
+
+
+@pytest.mark.parametrize(("seen", "word", "reason"), CASES)
+def test_the_state_of_an_ending(seen: dict[str, Any], word: str, reason: str | None) -> None:
+    verdict = judge(Ending(**seen))
+    assert (verdict.word, verdict.reason) == (word, reason)
+
+
+def test_each_event_carries_its_own_fields() -> None:
+    assert judge(Ending(code=3, done=None)).event() == {"code": 3, "reason": "exit code 3"}
+    assert judge(Ending(code=-11, done=None)).event() == {"signal": "SIGSEGV", "reason": None}
+    assert judge(Ending(code=0, done=FINISHED)).event() == {"reason": None}
