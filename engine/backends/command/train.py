@@ -101,7 +101,7 @@ class _Program:
             # What it started may hold the pipe open for ever: after its end only what is there is read.
             while open_end and selector.select(_DRAIN_SECONDS):
                 open_end = self._take(os.read(descriptor, 65536))
-        self._take(b"\n")
+        self._read(b"\n")
         return self._wait()
 
     def _wait(self) -> int:
@@ -119,11 +119,16 @@ class _Program:
             self._process.send_signal(signal.SIGTERM)
 
     def _take(self, block: bytes) -> bool:
-        """Echo a block and read its whole lines; a progress bar's returns end lines, too. False at the end."""
+        """Echo a block, byte for byte, and read its whole lines. Returns False at the end of the output."""
         if not block:
             return False
         sys.stdout.buffer.write(block)
         sys.stdout.buffer.flush()
+        self._read(block)
+        return True
+
+    def _read(self, block: bytes) -> None:
+        """Read the lines that end in this block; the returns of a progress bar end lines, too."""
         *lines, self._rest = (self._rest + block).replace(b"\r", b"\n").split(b"\n")
         if len(self._rest) > _LONGEST_LINE:
             lines, self._rest = [*lines, self._rest], b""
@@ -132,7 +137,6 @@ class _Program:
             if text:
                 self.tail.append(text[:500])
                 self._reader.read(text)
-        return True
 
 
 def _account(code: int, tail: deque[str]) -> str:
