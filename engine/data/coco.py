@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 from detui.engine.data.definition import CocoDefinition, CocoSplit
 from detui.engine.data.form import Image
@@ -56,10 +56,12 @@ class _File:
         path = reading.root / split.annotations
         reading.progress(f"reading {split.annotations}", 0, 1)
         value = _parse(reading, path)
-        lists = [value.get(key) for key in ("images", "annotations", "categories")]
-        for key, entries in zip(("images", "annotations", "categories"), lists, strict=True):
+        lists: list[list[Any]] = []
+        for key in ("images", "annotations", "categories"):
+            entries = value.get(key)
             if not isinstance(entries, list):
                 raise DataError(f"The list {key!r} is missing.", where=str(path), hint="is it COCO's JSON?")
+            lists.append(entries)
         return cls(reading, path, split.images, *lists)
 
     @property
@@ -245,11 +247,11 @@ def _name(entry: Mapping[str, Any]) -> str:
     return f"annotation {entry.get('id', '(no id)')}"
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -75,9 +75,12 @@ def look(content: bytes, *, decode: bool) -> Seen:
     return Seen(digest, *shown, stored=stored if stored != shown else None)
 
 
-def is_cut_jpeg(content: bytes) -> bool:
-    """Whether a JPEG lacks its end marker: some frameworks "repair" such a file in place."""
-    return content.startswith(b"\xff\xd8") and not content.rstrip(b"\0").endswith(b"\xff\xd9")
+def is_cut_jpeg(path: Path) -> bool:
+    """Whether a file is a JPEG that does not end with its end marker. Raises OSError."""
+    with path.open("rb") as file:
+        begins = file.read(2) == b"\xff\xd8"
+        file.seek(max(file.seek(0, 2) - 2, 0))
+        return begins and file.read(2) != b"\xff\xd9"
 
 
 def _header(file: Any) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -164,4 +167,15 @@ class ImageFiles:
         except DetuiError:
             return {}
         files = content.get("files", {}) if content.get("root") == str(self._root) else {}
-        return {k: v for k, v in files.items() if isinstance(v, list) and len(v) == 7}
+        return {name: entry for name, entry in files.items() if _is_entry(entry)} if isinstance(files, dict) else {}
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether a remembered entry has the form that `see` writes: three stamps, hash, width, height, stored size."""
+    return (
+        isinstance(value, list)
+        and len(value) == 7
+        and isinstance(value[3], str)
+        and all(isinstance(number, int) for number in (*value[:3], value[4], value[5]))
+        and (value[6] is None or isinstance(value[6], list))
+    )

@@ -243,7 +243,8 @@ def _develop(chance: Chance, canvas: Ints, options: SceneOptions) -> npt.NDArray
         image = blur(image)
     if options.noise:
         image = image + chance.array(-options.noise, options.noise, image.shape)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.clip(image, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _extent(mask: Mask) -> tuple[int, int, int, int]:

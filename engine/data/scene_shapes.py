@@ -136,7 +136,8 @@ def smooth_field(nodes: Ints, size: int) -> Ints:
     index, part = position >> 8, position & 255
     rows = nodes[index] * (256 - part)[:, None, None] + nodes[index + 1] * part[:, None, None]
     columns = part[None, :, None]
-    return (rows[:, index] * (256 - columns) + rows[:, index + 1] * columns) >> 16
+    field: Ints = (rows[:, index] * (256 - columns) + rows[:, index + 1] * columns) >> 16
+    return field
 
 
 def blur(image: Ints) -> Ints:

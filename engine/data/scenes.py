@@ -90,7 +90,8 @@ def _draw_split(root: Path, options: SceneOptions, name: str, ids: range, progre
 
     for folder in ["images", *(["depth"] if options.depth else [])]:
         (root / folder / name).mkdir(parents=True)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for index, image_id in enumerate(ids):
         progress(f"drawing {name}", index, len(ids))
         scene = draw_scene(options, name, index)

@@ -91,14 +91,13 @@ def _annotation(annotation: Annotation) -> dict[str, Any]:
 def _place(original: Path, link: Path) -> None:
     """Link to the original, or copy it.
 
-    A JPEG without its end marker is copied: Ultralytics "restores" such a file in place, through
-    the link, and would change the person's data. A file system without links gets copies too.
+    A JPEG that does not end with its end marker is copied: Ultralytics "restores" such a file, some
+    versions in place and thus through the link, which would change the person's data. A file system
+    without links gets copies too.
     """
-    if link.suffix.lower() in (".jpg", ".jpeg"):
-        content = original.read_bytes()
-        if is_cut_jpeg(content):
-            link.write_bytes(content)
-            return
+    if is_cut_jpeg(original):
+        link.write_bytes(original.read_bytes())
+        return
     try:
         link.symlink_to(os.path.abspath(original))  # noqa: PTH100 - the link must not resolve other links
     except (PermissionError, NotImplementedError):

@@ -10,6 +10,7 @@ because it may just as well be a lost file.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from detui.engine.data.definition import YoloDefinition
 from detui.engine.data.form import Box, Image
 from detui.engine.data.imagefiles import SUFFIXES, NoImageError, size_of
+from detui.engine.data.masks import area_of
 from detui.engine.data.reading import Content, Gathering, Reading
 from detui.engine.errors import DataError, MissingError
 
@@ -54,8 +56,8 @@ def read_yolo(layout: YoloDefinition, reading: Reading) -> Content:
 def resolve(layout: YoloDefinition, root: Path) -> YoloLayout:
     """The layout, from the definition or from the data.yaml that it names. Raises MissingError, DataError."""
     if layout.data_yaml is None:
-        splits = {name: ((split.images,), split.labels) for name, split in layout.splits.items()}
-        return YoloLayout(tuple(layout.classes or ()), splits)
+        given = {name: ((split.images,), split.labels) for name, split in layout.splits.items()}
+        return YoloLayout(tuple(layout.classes or ()), given)
     from detui.engine.yaml import load_yaml
 
     document = load_yaml(root / layout.data_yaml)
@@ -112,8 +114,6 @@ def _below(root: Path, data_yaml: str, value: Mapping[str | int, Any], item: str
 
 
 def _relative(root: Path, path: Path) -> str:
-    import os
-
     return Path(os.path.relpath(path, root)).as_posix()
 
 
@@ -124,7 +124,7 @@ def _listed(reading: Reading, sources: tuple[str, ...]) -> list[str]:
         path = reading.root / source
         if path.is_dir():
             names = sorted(item.relative_to(reading.root).as_posix() for item in _images_below(path))
-            entries = [(name, source, None) for name in names]
+            entries: list[tuple[str, str, int | None]] = [(name, source, None) for name in names]
         else:
             entries = _from_list(reading, path, source)
         for name, file, line in entries:
@@ -188,11 +188,16 @@ def _lines(reading: Reading, name: str, labels: Path, source: str) -> list[str] 
     if not labels.is_file():
         action = reading.ledger.report("missing_annotation", name, None, f"there is no label file {source}")
         return [] if action == "keep" else None
+    content = b""
     try:
-        return reading.text(labels).splitlines()
-    except DataError as error:
-        reading.ledger.report("unreadable_file", source, None, error.message)
-        return None
+        content = labels.read_bytes()
+        return content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        reading.ledger.report("unreadable_file", source, line, "it is not UTF-8 text")
+    except OSError as error:
+        reading.ledger.report("unreadable_file", source, None, f"it cannot be read ({error.strerror})")
+    return None
 
 
 def _read_line(reading: Reading, gathering: Gathering, image: Image, line: int, words: list[str]) -> None:
@@ -225,8 +230,8 @@ def _add(
     polygon = [v * (height if i % 2 else width) for i, v in enumerate(values)]
     xs, ys = polygon[0::2], polygon[1::2]
     box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-    from detui.engine.data.masks import area_of
-
+    if not all(map(math.isfinite, polygon)):
+        box = (math.nan,) * 4
     gathering.add(image, category_id, box, place, area=area_of([polygon]) or None, segmentation=[polygon])
 
 
