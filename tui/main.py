@@ -27,7 +27,7 @@ COMMANDS = {
     "kill": "End runs at once, without a checkpoint.",
     "resume": "Continue runs from their last checkpoint.",
     "record": "Show, fill or export the record of an experiment.",
-    "data": "Check data sets: what is there, what is wrong, the fingerprint.",
+    "data": "Look at data sets: what is there, and what is wrong with it.",
     "doctor": "Check this machine: packages, devices, workspace.",
     "config": "Show the configuration, and where each value came from.",
     "version": "Print the version of detui and of what it runs on.",

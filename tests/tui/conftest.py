@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import write_json
 from detui.engine.run.lines import LineWriter
@@ -145,3 +147,42 @@ def detui(workspace: Path, tmp_path: Path) -> Callable[..., subprocess.Completed
 def environment(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DETUI_", "XDG_"))}
     return {**kept, "HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+RECIPE = """\
+schema: 1
+title: {{en: A toy program, zh: 玩具程序}}
+question: Does it go down?
+backend: command
+base:
+  command: ["{{python}}", {toy}, "{epochs}", "{pause}", "{{resume}}"]
+  epochs: {epochs}
+  train: {{lr: 0.01}}
+arms:
+  baseline: {{}}
+  slow: {{train: {{lr: 0.001}}}}
+varies: [train]
+seeds: [0]
+checkpoint_rule: last
+"""
+
+
+def write_recipe(folder: Path, *, epochs: int = 3, pause: float = 0.1) -> Path:
+    """A recipe for the toy program, which any machine trains in a second."""
+    path = folder / "mine" / "toy.yaml"
+    path.parent.mkdir(exist_ok=True)
+    toy = json.dumps(str(Path(__file__).with_name("toy.py")))
+    path.write_text(RECIPE.format(toy=toy, epochs=epochs, pause=pause))
+    return path
+
+
+@pytest.fixture
+def written(workspace: Path) -> Path:
+    """An experiment with one finished and one stopped run."""
+    return write_experiment(workspace)
+
+
+@pytest.fixture
+def toy_recipe(tmp_path: Path) -> Callable[..., Path]:
+    """Write the recipe of the toy program."""
+    return lambda **given: write_recipe(tmp_path, **given)

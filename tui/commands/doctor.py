@@ -97,7 +97,8 @@ except (ImportError, RuntimeError, AttributeError, OSError):
 
 
 def _devices(session: Session) -> Iterator[Check]:
-    from detui.engine.devices import cpu_slots, list_gpus, visible_gpus
+    from detui.engine.devices.host import cpu_slots
+    from detui.engine.devices.nvml import gpu_problem, list_gpus, visible_gpus
 
     environ = dict(os.environ)
     cores = cpu_slots(environ)
@@ -105,7 +106,7 @@ def _devices(session: Session) -> Iterator[Check]:
     gpus = list_gpus()
     visible = {gpu.uuid for gpu in visible_gpus(environ)}
     if not gpus:
-        yield Check("gpu", "note", "none found; runs use the CPU")
+        yield Check("gpu", "note", f"{gpu_problem() or 'none found'}; runs use the CPU")
     for gpu in gpus:
         hidden = "" if gpu.uuid in visible else " (hidden by CUDA_VISIBLE_DEVICES)"
         yield Check(f"gpu {gpu.index}", "ok", f"{gpu.name}, {size(gpu.memory_total)}, {gpu.uuid}{hidden}")
