@@ -13,20 +13,21 @@ class _History(Protocol):
     evaluations: list[dict[str, Any]]
 
 
-def standing(history: _History) -> list[dict[str, Any]]:
-    """The evaluations that count, one an epoch, by epoch; a later attempt's word counts over an earlier's.
+def standing(history: _History, split: str = "val") -> list[dict[str, Any]]:
+    """A split's evaluations that count, one an epoch, by epoch; a later attempt's word counts over an earlier's.
 
     The history already leaves out what an attempt measured beyond the step that a later one resumed from.
     """
     found: dict[int, dict[str, Any]] = {}
     for line in sorted(history.evaluations, key=lambda line: int(line.get("attempt") or 1)):
-        if isinstance(line.get("epoch"), int) and line.get("values"):
+        right = line.get("split", split) == split and line.get("values")
+        if right and isinstance(line.get("epoch"), int):
             found[line["epoch"]] = line
     return [found[epoch] for epoch in sorted(found)]
 
 
 def chosen(history: _History, rule: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The evaluation line of the checkpoint that `rule` chooses, or None while there is none.
+    """The evaluation line (validation split) of the checkpoint that `rule` chooses, or None while there is none.
 
     "best": the highest value of the rule's metric, the earlier epoch on a tie.
     "last": the last evaluated epoch.

@@ -69,6 +69,8 @@ def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None
     result = evaluate_file(_truth(run, split), predictions)
     curves = predictions.with_suffix(".pr.json")
     write_json(curves, {"schema": SCHEMA, **result.curves})
+    if line not in pending(attempt):
+        return  # another machine, whose locks are not ours, was faster
     writer = LineWriter(attempt.evaluations_path)
     try:
         writer.write(_line(line, split, result, str(curves.relative_to(attempt.path))))

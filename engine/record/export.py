@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from detui.engine.errors import MissingError, UsageError
-from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts
+from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts, record_path
 from detui.engine.record.gather import gather
 from detui.engine.record.words import Words
 from detui.engine.run.files import write_error, write_whole
@@ -119,8 +119,6 @@ def _row(run: RunFacts, metric: str, found: Measured, role: str, profile: object
 
 def _record(experiment: Path, language: str) -> str:
     """The record as it stands, with a first line that says so while the experiment has not ended well."""
-    from detui.engine.record import record_path
-
     path = record_path(experiment, language)
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")

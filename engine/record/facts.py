@@ -13,6 +13,11 @@ COST = ("model/parameters", "model/gflops", "cost/training_seconds", "cost/gpu_m
 """Measurements of a run that are no evaluation; bytes and seconds."""
 
 
+def record_path(experiment_dir: Path, language: str = "en") -> Path:
+    """Where the record of an experiment stands in a language, whether it is there or not."""
+    return experiment_dir / ("record.md" if language == "en" else f"record.{language}.md")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a number stands."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the drawing changes, so that old figures are drawn anew."""
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Colours that people with any colour vision tell apart (Okabe and Ito 2008)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from detui.engine.evaluate.lock import node_lock
 from detui.engine.record.blocks import merge
-from detui.engine.record.facts import ExperimentFacts
+from detui.engine.record.facts import ExperimentFacts, record_path
 from detui.engine.record.figures import draw
 from detui.engine.record.gather import gather
 from detui.engine.record.render import render
@@ -40,11 +40,6 @@ def languages(facts: ExperimentFacts) -> list[str]:
     """The languages that the recipe wants its record in."""
     wanted = (facts.info.get("record") or {}).get("languages") or LANGUAGES
     return [language for language in LANGUAGES if language in wanted]
-
-
-def record_path(experiment_dir: Path, language: str = "en") -> Path:
-    """Where the record in a language stands."""
-    return experiment_dir / ("record.md" if language == "en" else f"record.{language}.md")
 
 
 def _fill_language(facts: ExperimentFacts, language: str, pictures: Any, memory: _Memory) -> Path:

@@ -50,7 +50,7 @@ def _run(run: RunDir) -> RunFacts:
         begin=history.begin or {},
         attempts=tuple(_attempt(attempt) for attempt in attempts),
         alarms=tuple(str(line.get("text") or line.get("name")) for line in history.alarms),
-        evaluations=tuple(_of_split(standing(history))),
+        evaluations=tuple(standing(history)),
         chosen=chosen(history, spec.checkpoint_rule),
         waiting=tuple(str(line.get("path")) for attempt in attempts for line in pending(attempt)),
         cost=dict(_cost(run.name, spec, history, attempts)),
@@ -58,11 +58,6 @@ def _run(run: RunDir) -> RunFacts:
         losses=_series(history, "train/loss"),
         framework=_series(history, f"{spec.backend}/"),
     )
-
-
-def _of_split(lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A record is about the validation split; a test split evaluated besides has other values' names."""
-    return (line for line in lines if line.get("split", "val") == "val")
 
 
 def _reason(state: Any) -> str | None:

@@ -33,6 +33,8 @@ class Column:
     run: tuple[str, int, int] | None
     """Arm, seed and epoch; None for the ground truth."""
     boxes: Mapping[int, Sequence[Mapping[str, Any]]]
+    highest: Mapping[int, float]
+    """Image → its highest confidence, the threshold apart; empty for the ground truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Sheet:
 
     def key(self) -> list[Any]:
         """What the figure depends on, to tell whether it must be drawn again."""
-        columns = [[column.title, sorted(column.boxes.items())] for column in self.columns]
+        columns = [[c.title, sorted(c.boxes.items()), sorted(c.highest.items())] for c in self.columns]
         return [str(self.root), list(self.images), sorted(self.classes.items()), columns]
 
 
@@ -66,7 +68,7 @@ def sheets(facts: ExperimentFacts) -> list[Sheet]:
     images = _pick(truth)
     wanted = {image["id"] for image in images}
     classes = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
-    right = Column(GROUND_TRUTH, None, _by_image(truth["annotations"], wanted))
+    right = Column(GROUND_TRUTH, None, _by_image(truth["annotations"], wanted), {})
     columns = [_column(facts, run, wanted) for run in shown]
     groups = [columns[start : start + ARMS] for start in range(0, len(columns), ARMS)]
     return [Sheet(root, images, classes, [right, *group]) for group in groups]
@@ -93,8 +95,12 @@ def _column(facts: ExperimentFacts, run: RunFacts, wanted: set[int]) -> Column:
     except ValueError as error:
         raise DataError(f"This is no whole JSON: {error}.", where=str(path)) from None
     boxes = _by_image((entry for entry in found if entry["score"] >= THRESHOLD), wanted)
+    highest: dict[int, float] = {}
+    for entry in found:
+        highest[entry["image_id"]] = max(entry["score"], highest.get(entry["image_id"], 0.0))
     epoch = int(line["epoch"])
-    return Column(f"{run.arm}\nseed {run.seed}, epoch {epoch}", (run.arm, run.seed, epoch), boxes)
+    title = f"{run.arm}\nseed {run.seed}, epoch {epoch}"
+    return Column(title, (run.arm, run.seed, epoch), boxes, {number: highest.get(number, 0.0) for number in wanted})
 
 
 def _by_image(entries: Any, wanted: set[int]) -> dict[int, list[dict[str, Any]]]:
@@ -120,6 +126,8 @@ def draw(sheet: Sheet, label: str) -> Figure:
             pixels = opened.convert("RGB")
         for axis, column in zip(grid[row], sheet.columns, strict=True):
             _cell(axis, pixels, column.boxes.get(image["id"], ()), sheet)
+            if column.run and not column.boxes.get(image["id"]):
+                _say_none(axis, column.highest.get(image["id"], 0.0))
         grid[row][0].set_ylabel(_ascii(Path(image["file_name"]).name), fontsize=7)
     for axis, column in zip(grid[0], sheet.columns, strict=True):
         axis.set_title(_ascii(column.title), fontsize=9)
@@ -148,6 +156,13 @@ def _cell(axis: Axes, pixels: Any, boxes: Sequence[Mapping[str, Any]], sheet: Sh
             axis.text(*place, f"{entry['score']:.2f}", fontsize=5, clip_on=True, va="bottom", bbox=box)
     axis.set_xlim(0, pixels.width)
     axis.set_ylim(pixels.height, 0)
+
+
+def _say_none(axis: Axes, highest: float) -> None:
+    """An empty cell must not look like a forgotten one."""
+    text = f"none of {THRESHOLD} or above\n(highest: {highest:.2f})" if highest else "no detection at all"
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
+    axis.text(0.5, 0.04, text, transform=axis.transAxes, ha="center", va="bottom", fontsize=7, bbox=box)
 
 
 def _colour(sheet: Sheet, category: int) -> str:

@@ -37,3 +37,10 @@ def test_values_that_are_not_available_are_never_chosen():
 
 def test_a_later_attempt_speaks_for_the_same_epoch():
     assert [line["values"]["val/AP"] for line in standing(history((10, 2, 0.1), (10, 1, 0.9)))] == [0.1]
+
+
+def test_another_split_never_chooses():
+    lines = history((10, 1, 0.2), (20, 1, 0.4))
+    lines.evaluations.append({"epoch": 20, "attempt": 1, "split": "test", "values": {"test/AP": 0.9, "val/AP": 0.1}})
+    lines.evaluations.append({"epoch": 30, "attempt": 1, "split": "test", "values": {"test/AP": 0.9, "val/AP": 0.9}})
+    assert chosen(lines, BEST)["epoch"] == 20 and chosen(lines, {"rule": "last"})["epoch"] == 20

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 
-from detui.engine.evaluate import evaluate_run, pending
+from detui.engine.evaluate import evaluate_run
+from detui.engine.evaluate.pending import pending
 from detui.engine.run.files import read_json
 from detui.engine.run.lines import read_lines
 

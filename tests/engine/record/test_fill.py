@@ -349,3 +349,15 @@ def test_the_memory_file_names_its_schema_and_its_blocks(trial):
     assert found["schema"] == 1 and set(found["languages"]) == {"en", "zh"}
     assert set(found["languages"]["en"]["blocks"]) == set(find(record_path(trial.path).read_text()))
     assert json.dumps(found)
+
+
+def test_importing_is_light_and_the_package_keeps_its_names():
+    """The parts of a package must not shadow what it offers, and `detui ls` must not pay for matplotlib."""
+    code = (
+        "import sys, detui.engine.record, detui.engine.evaluate, detui.engine.analysis\n"
+        "heavy = {'numpy', 'scipy', 'matplotlib', 'jinja2', 'hotcoco', 'PIL'} & set(sys.modules)\n"
+        "import detui.engine.record.fill, detui.engine.record.export, detui.engine.evaluate.pending\n"
+        "assert callable(detui.engine.record.fill) and callable(detui.engine.evaluate.evaluate_run), 'shadowed'\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
