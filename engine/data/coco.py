@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 from detui.engine.data.definition import CocoDefinition, CocoSplit
 from detui.engine.data.form import Image
 from detui.engine.data.masks import area_of
-from detui.engine.data.reading import Content, Gathering, Reading
+from detui.engine.data.reading import Content, Gathering, Reading, is_name
 from detui.engine.errors import DataError
 
 STEP = 500
@@ -76,7 +76,7 @@ class _File:
         found: dict[int, str] = {}
         for index, category in enumerate(self.categories):
             identity, name = (category.get("id"), category.get("name")) if isinstance(category, dict) else (0, 0)
-            if not _is_id(identity) or not isinstance(name, str) or identity in found or name in found.values():
+            if not _is_id(identity) or not is_name(name) or identity in found or name in found.values():
                 where = f"{self.path}: categories[{index}]"
                 raise DataError("A category needs an id and a name of its own.", where=where)
             found[identity] = name
@@ -98,6 +98,8 @@ def _parse(reading: Reading, path: Path) -> Mapping[str, Any]:
         raise DataError(f"The file is no valid JSON: {error.msg}.", where=where) from None
     except RecursionError:
         raise DataError("The file is no COCO JSON: it is nested without end.", where=str(path)) from None
+    except ValueError as error:
+        raise DataError(f"The file is no valid JSON: {error}.", where=str(path)) from None
     if not isinstance(value, dict):
         raise DataError("The file is no COCO JSON: an object was expected.", where=str(path))
     return value
@@ -145,7 +147,7 @@ def _images(file: _File) -> dict[int, Image]:
 
 def _depth(file: _File, entry: Mapping[str, Any]) -> str | None:
     name = entry.get("depth_file")
-    return PurePosixPath(file.folder, name).as_posix() if isinstance(name, str) and _is_below(name) else None
+    return PurePosixPath(file.folder, name).as_posix() if is_name(name) and _is_below(name) else None
 
 
 def _image_fault(entry: Any) -> str | None:
@@ -155,7 +157,7 @@ def _image_fault(entry: Any) -> str | None:
     if not _is_id(entry.get("id")) or entry["id"] > LARGEST_ID:
         return f"its id is {entry.get('id')!r}, expected an integer of at most twelve digits, 0 or more"
     name = entry.get("file_name")
-    if not isinstance(name, str) or not name or not _is_below(name):
+    if not is_name(name) or not _is_below(name):
         return f"the file_name of image {entry['id']} is {name!r}, expected a path below the image folder"
     for key in ("width", "height"):
         if not _is_id(entry.get(key)) or entry[key] < 1:
@@ -248,11 +250,12 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _is_id(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """A number that a float can hold: JSON's integers have no limit."""
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63)
 
 
 def _is_below(name: str) -> bool:

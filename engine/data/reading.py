@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from detui.engine.data.boxes import BoxCheck
 from detui.engine.data.form import Annotation, Box, Image, Split
@@ -18,6 +18,17 @@ Progress = Callable[[str, int, int], None]
 
 def no_progress(_what: str, _done: int, _total: int) -> None:
     """Report to nobody."""
+
+
+def is_name(value: Any) -> TypeGuard[str]:
+    """Whether a value from a file can name something: text, not empty, that a file system and UTF-8 can carry."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

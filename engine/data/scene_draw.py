@@ -38,7 +38,7 @@ RENDERER = 1
 VISIBLE_PERCENT = 40
 DEPTH_UNITS_PER_METRE = 25
 _TRIES = 12
-_CONTRAST = 110
+_CONTRAST = 150
 _SIDES = {"small": (10, 28), "medium": (36, 88), "large": (100, 10**6)}
 """Side of the square with a mask's area, in pixels: well inside COCO's bins, as occlusion takes some away."""
 
@@ -111,7 +111,7 @@ def draw_scene(options: SceneOptions, split: str, index: int) -> Scene:
     taken = np.zeros((options.size, options.size), bool)
     objects = []
     for thing in _things(chance, options):
-        placed = _place(chance, thing, taken)
+        placed = _place(chance, thing, options.turn, taken)
         if placed is None:
             continue
         taken |= placed.mask
@@ -191,10 +191,10 @@ def _clutter(chance: Chance, size: int) -> _Thing:
     return _Thing(_depth(chance), None, shape, extent, 0)
 
 
-def _place(chance: Chance, thing: _Thing, taken: Mask) -> _Placed | None:
+def _place(chance: Chance, thing: _Thing, turn: int, taken: Mask) -> _Placed | None:
     """Find a place where enough of the thing is visible; None when there is none."""
     size = taken.shape[0]
-    direction = chance.between(0, DIRECTIONS - 1)
+    direction = chance.between(-turn, turn)
     for _ in range(_TRIES):
         centre = (_centre(chance, thing, size), _centre(chance, thing, size))
         u, v, (left, top) = local_frame(centre, thing.extent, direction)
@@ -229,7 +229,7 @@ def _paint(chance: Chance, canvas: Ints, placed: _Placed) -> None:
         if int(abs(first - ground).sum()) >= _CONTRAST:
             break
         first = chance.array(0, 255, (3,))
-    second = np.clip(first + chance.array(-80, 80, (3,)), 0, 255)
+    second = np.clip(first + chance.array(-60, 60, (3,)), 0, 255)
     grain = chance.array(0, 256, placed.u.shape)
     amount = texture(chance.between(0, TEXTURES - 1), chance.between(150, 600), placed.u, placed.v, grain)
     canvas[placed.mask] = (first * (256 - amount[:, None]) + second * amount[:, None]) >> 8

@@ -39,6 +39,8 @@ class SceneOptions(Closed):
     objects: Annotated[list[Annotated[int, Field(ge=0, le=200)]], Field(min_length=2, max_length=2)] = [2, 6]
     """The least and the largest number of objects on a scene; fewer where they would hide each other."""
     sizes: SizeMix = SizeMix()
+    turn: Annotated[int, Field(ge=0, le=32)] = 5
+    """How far things are turned to either side at most, in 64ths of a full turn; 32 is any way round."""
     clutter: Annotated[int, Field(ge=0, le=100)] = 4
     """How many things lie on a scene that are no objects."""
     noise: Annotated[int, Field(ge=0, le=64)] = 10

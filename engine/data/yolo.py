@@ -20,7 +20,7 @@ from detui.engine.data.definition import YoloDefinition
 from detui.engine.data.form import Box, Image
 from detui.engine.data.imagefiles import SUFFIXES, NoImageError, size_of
 from detui.engine.data.masks import area_of
-from detui.engine.data.reading import Content, Gathering, Reading
+from detui.engine.data.reading import Content, Gathering, Reading, is_name
 from detui.engine.errors import DataError, MissingError
 
 
@@ -145,6 +145,9 @@ def _from_list(reading: Reading, path: Path, source: str) -> list[tuple[str, str
     entries: list[tuple[str, str, int | None]] = []
     for line, text in enumerate(reading.text(path).splitlines(), 1):
         if not (name := text.strip()):
+            continue
+        if not is_name(name):
+            reading.ledger.report("malformed", source, line, f"{name!r} cannot be a file")
             continue
         beside = path.parent / name
         entries.append((_relative(reading.root, beside if beside.exists() else reading.root / name), source, line))
