@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from detui.engine.errors import RunError
+from detui.engine.run.files import write_error
 
 
 @contextmanager
@@ -25,7 +26,11 @@ def node_lock(purpose: str, path: Path) -> Iterator[None]:
     Freed by the kernel when the process ends, however it ends.
     """
     name = hashlib.sha256(f"{purpose}\0{path.resolve()}".encode("utf-8", "surrogateescape")).hexdigest()
-    descriptor = os.open(_folder() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder = Path(tempfile.gettempdir()) / f"detui-{os.getuid()}" / "locks"
+    try:
+        descriptor = os.open(_safe(folder) / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise write_error(folder, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -33,15 +38,11 @@ def node_lock(purpose: str, path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"detui-{os.getuid()}" / "locks"
+def _safe(folder: Path) -> Path:
     for level in (folder.parent, folder):
         level.mkdir(mode=0o700, exist_ok=True)
         if level.is_symlink() or level.stat().st_uid != os.getuid():
             # In a shared /tmp somebody else could have made it first, to lead our files elsewhere.
-            raise RunError(
-                "This folder for locks belongs to another user.",
-                where=str(level),
-                hint="set TMPDIR to a folder of your own on this machine",
-            )
+            hint = "set TMPDIR to a folder of your own on this machine"
+            raise RunError("This folder for locks belongs to another user.", where=str(level), hint=hint)
     return folder

@@ -17,7 +17,7 @@ from detui.engine.errors import DataError, DetuiError, MissingError
 from detui.engine.evaluate.coco import BoxResult, evaluate_boxes
 from detui.engine.evaluate.lock import node_lock
 from detui.engine.run.directory import AttemptDir, RunDir, now
-from detui.engine.run.files import write_json
+from detui.engine.run.files import write_error, write_json
 from detui.engine.run.lines import LineWriter, read_lines
 
 SCHEMA = 1
@@ -71,12 +71,19 @@ def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None
     write_json(curves, {"schema": SCHEMA, **result.curves})
     if line not in pending(attempt):
         return  # another machine, whose locks are not ours, was faster
-    writer = LineWriter(attempt.evaluations_path)
+    _append(attempt.evaluations_path, _line(line, split, result, str(curves.relative_to(attempt.path))))
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
     try:
-        writer.write(_line(line, split, result, str(curves.relative_to(attempt.path))))
-        writer.sync()
-    finally:
-        writer.close()
+        writer = LineWriter(path)
+        try:
+            writer.write(line)
+            writer.sync()
+        finally:
+            writer.close()
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def _truth(run: RunDir, split: str) -> Path:

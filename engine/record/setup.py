@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from detui.engine.analysis.fairness import flatten
@@ -152,9 +152,10 @@ class Setup:
         if device.get("kind") == "cpu":
             yield "gpu", self.words("no gpu")
             return
-        yield "gpu", ", ".join(map(plain, device.get("names") or device.get("candidates") or ()))
+        used = [run.begin.get("device") or {} for run in self.facts.runs]
+        yield "gpu", ", ".join(map(plain, device.get("names") or _each(used, "name") or device.get("candidates") or ()))
         yield "driver", plain(device.get("driver") or "")
-        yield "cuda", plain(device.get("cuda") or "")
+        yield "cuda", ", ".join(map(plain, _each(used, "cuda"))) or plain(device.get("cuda") or "")
 
     def _packages(self) -> dict[str, str]:
         """Package → version as the workers reported it; every version when runs disagree."""
@@ -212,6 +213,11 @@ class Setup:
             str(len(run.attempts)), "; ".join(ended) or words("missing"),
             "; ".join(plain(text) for text in run.alarms) or words("none"),
         ]  # fmt: skip
+
+
+def _each(devices: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """What the workers reported, each answer once."""
+    return list(dict.fromkeys(str(device[key]) for device in devices if device.get(key)))
 
 
 def _changed(run: RunFacts) -> Iterator[tuple[str, Any, Any]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import time
 
+import pytest
+
+from detui.engine.errors import RunError
 from detui.engine.evaluate import evaluate_run
 from detui.engine.evaluate.pending import pending
 from detui.engine.run.files import read_json
-from detui.engine.run.lines import read_lines
+from detui.engine.run.lines import LineWriter, read_lines
 
 HIT = [{"image_id": 1, "category_id": 1, "bbox": [10.0, 10.0, 40.0, 40.0], "score": 0.9}]
 
@@ -65,6 +70,29 @@ def test_a_torn_line_is_evaluated_again_and_later_lines_stay_readable(dumping):
     path.write_bytes(path.read_bytes()[:-20])
     assert evaluate_run(dumping.dir) == 1
     assert [line["epoch"] for line in read_lines(path)] == [2]
+
+
+def test_a_full_disk_is_a_problem_with_its_path_and_nothing_is_lost(dumping, monkeypatch):
+    dumping.dump(2, HIT)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with monkeypatch.context() as patch:
+        patch.setattr(LineWriter, "write_bytes", lambda *_: (_ for _ in ()).throw(full))
+        problems = []
+        assert evaluate_run(dumping.dir, problems) == 0
+    assert "No space left" in problems[0].message and "evaluations.jsonl" in problems[0].where
+    assert evaluate_run(dumping.dir) == 1
+
+
+def test_a_lock_folder_that_is_somebody_elses_is_refused(dumping, tmp_path, monkeypatch):
+    temporary, theirs = tmp_path / "tmp", tmp_path / "theirs"
+    temporary.mkdir()
+    theirs.mkdir()
+    (temporary / f"detui-{os.getuid()}").symlink_to(theirs)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(temporary))
+    dumping.dump(2, HIT)
+    with pytest.raises(RunError, match="another user"):
+        evaluate_run(dumping.dir)
+    assert not list(theirs.iterdir())
 
 
 EVALUATE = """

@@ -217,6 +217,21 @@ def test_values_used_otherwise_than_asked_are_shown(trial):
     ]
 
 
+def test_the_gpu_its_driver_and_cuda_are_in_the_environment(make_trial):
+    device = {
+        "kind": "cuda",
+        "count": 1,
+        "candidates": ["GPU-1"],
+        "names": ["RTX 4090"],
+        "driver": "550.54",
+        "cuda": "12.4",
+    }
+    trial = make_trial(device=device)
+    fill(trial.path)
+    found = dict(rows(record_path(trial.path).read_text(), "environment"))
+    assert (found["GPU"], found["GPU driver"], found["CUDA"]) == ("RTX 4090", "550.54", "12.4")
+
+
 def test_a_run_that_ended_early_says_where(trial):
     for name in trial.runs:
         trial.train(name, 14, ended="stopped")
