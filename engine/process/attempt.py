@@ -33,29 +33,21 @@ class Worker:
 def find_checkpoint(run: RunDir) -> dict[str, Any] | None:
     """Return where a resume starts, the object `resume` of attempt.json; None: from the beginning.
 
-    The newest resumable checkpoint of the newest attempt that has one. Raises
-    RunError where there is none although steps were made.
+    The newest resumable checkpoint of the newest attempt that has one. A run that was ended before its first
+    checkpoint has lost its steps, and begins again: the same spec, the same seed.
     """
-    attempts = run.attempts()
-    for attempt in reversed(attempts):
+    for attempt in reversed(run.attempts()):
         for line in reversed(read_lines(attempt.metrics_path)):
             if line.get("kind") == "checkpoint" and line.get("resumable"):
                 path = attempt.path / str(line.get("path"))
                 if path.is_file():
                     return _start(attempt, line, str(path))
-    if any(_made_steps(attempt) for attempt in attempts):
-        hint = "start it anew: `detui run` with the same recipe makes a new experiment"
-        raise RunError("There is no checkpoint to resume from.", where=str(run.path), hint=hint)
     return None
 
 
 def _start(attempt: AttemptDir, line: dict[str, Any], path: str) -> dict[str, Any]:
     counts = {name: int(line.get(name) or 0) for name in ("step", "epoch", "stage")}
     return {"attempt": attempt.number, "checkpoint": path, **counts}
-
-
-def _made_steps(attempt: AttemptDir) -> bool:
-    return any(line.get("kind") == "step" for line in read_lines(attempt.metrics_path))
 
 
 def make_attempt(run: RunDir) -> AttemptDir:

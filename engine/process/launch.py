@@ -28,8 +28,7 @@ LEAVE_SECONDS = 3.0
 def launch(run: RunDir, *, resume: bool = False) -> None:
     """Start the run's supervisor and return once it owns the run.
 
-    Raises RunError: the run is being supervised, has ended, has finished, or
-    there is no checkpoint to resume from.
+    Raises RunError: the run is being supervised, has ended, or has finished.
     """
     run = RunDir(run.path.resolve())
     run.spec()

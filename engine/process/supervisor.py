@@ -43,12 +43,11 @@ class Supervisor:
         self.evaluation = Evaluation(run, self.spec.after, self.reaper)
 
     def own(self) -> Lease:
-        """Take the run, or raise RunError: somebody has it, it is over, or there is nothing to resume."""
+        """Take the run, or raise RunError: somebody has it, or it is over."""
         lock = _lock(self.run)
         state = settled(self.run)
         if state.terminal and not self.resume:
             raise RunError(f"The run has ended already: {state.word}.", hint=f"detui resume {self.run.name}")
-        find_checkpoint(self.run)
         self.requests.install()
         become_subreaper()
         me = Identity.of(os.getpid())

@@ -193,13 +193,15 @@ def test_a_finished_run_is_not_resumed(make_run: MakeRun) -> None:
         launch(run, resume=True)
 
 
-def test_without_a_checkpoint_there_is_nothing_to_resume(make_run: MakeRun) -> None:
+def test_without_a_checkpoint_a_resume_begins_again(make_run: MakeRun) -> None:
     run = make_run({"at": "kill", "when": 3, "checkpoint_every": 1000})
     launch(run)
+    assert ended(run).word == "crashed"
+    launch(run, resume=True)
     ended(run)
-    with pytest.raises(RunError, match="no checkpoint to resume from"):
-        launch(run, resume=True)
-    assert [attempt.number for attempt in run.attempts()] == [1]
+    assert [attempt.number for attempt in run.attempts()] == [1, 2]
+    assert (run.attempt(2).info() or {}).get("resume", "absent") is None
+    assert read_lines(run.attempt(2).metrics_path)[0]["resumed_from_step"] == 0
 
 
 def test_kill_9_of_the_supervisor_leaves_the_worker(make_run: MakeRun) -> None:
