@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from detui.engine.process.control import request, status, supervised
 from detui.engine.process.control import wait as wait_for
 from detui.engine.workspace import Workspace

@@ -42,13 +42,14 @@ def steady(limits: Limits | None, low: float, high: float) -> Limits:
 
 def rounded(low: float, high: float) -> Limits:
     """Return the nearest round limits that hold both numbers."""
+    negative = low < 0
     if high - low <= max(abs(high), abs(low)) * 1e-9 + _SMALLEST:
         margin = abs(high) * 0.1 or 1.0
         low, high = low - margin, high + margin
     step = _step((high - low) / 4)
     bottom = math.floor(low / step + 1e-9) * step
     # A quantity that is never negative must not seem to have room below zero.
-    return Limits(max(0.0, bottom) if low >= 0 else bottom, math.ceil(high / step - 1e-9) * step)
+    return Limits(bottom if negative else max(0.0, bottom), math.ceil(high / step - 1e-9) * step)
 
 
 def ticks(limits: Limits, most: int) -> list[float]:

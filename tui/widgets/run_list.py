@@ -113,9 +113,11 @@ class RunList(ScrollView, can_focus=True):
         state = Segment(f"  {run.letter} {run.word:<9}", state_style(run.word))
         if run.problem is not None:
             return [state, Segment(f" {run.name}  {run.problem}")]
-        wide = 16 if columns >= 110 else 8
+        wide = _bar_width(columns)
         epoch = f"{run.epoch}/{run.epochs or '?'}"
-        filled = Segment(f" {bar(run.epoch, run.epochs, wide, ascii_only=self._ascii)}", state_style(run.word))
+        filled = Segment(
+            f" {bar(run.epoch, run.epochs, wide, ascii_only=self._ascii)}" if wide else "", state_style(run.word)
+        )
         rest = f" {epoch:>8} {number(run.loss):>7} {percent(run.metric):>5} {age(run.since):>4} "
         notes = f"  {'; '.join(run.notes)}" if run.notes else ""
         room = columns - state.cell_length - filled.cell_length - len(rest) - 1
@@ -123,10 +125,15 @@ class RunList(ScrollView, can_focus=True):
         return [state, Segment(f" {name}"), filled, Segment(rest)]
 
 
+def _bar_width(columns: int) -> int:
+    """Return the cells of the bar: none where the name of the run needs them."""
+    return 16 if columns >= 110 else 8 if columns >= 72 else 0
+
+
 def header(columns: int) -> str:
     """Return the titles of the columns, aligned with the runs of a list of that width."""
-    wide = 16 if columns >= 110 else 8
-    right = f" {'epoch':>{wide + 9}} {'loss':>7} {'AP':>5} {'age':>4} "
+    wide = _bar_width(columns)
+    right = f" {'epoch':>{wide + 9 if wide else 8}} {'loss':>7} {'AP':>5} {'age':>4} "
     return pad("    state     run", columns - len(right)) + right
 
 
