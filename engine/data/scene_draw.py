@@ -36,6 +36,8 @@ from detui.engine.data.scene_shapes import (
 RENDERER = 1
 """Raised whenever a pixel of any scene would change: files drawn before are then drawn anew."""
 VISIBLE_PERCENT = 40
+LARGEST_PERCENT = 36
+"""Side of the largest object, of the scene's: more of them would hide each other than be seen."""
 DEPTH_UNITS_PER_METRE = 25
 _TRIES = 12
 _CONTRAST = 150
@@ -176,7 +178,7 @@ def _side(chance: Chance, mix: SizeMix, size: int) -> int:
     shares = [round(share * 1000) for share in (mix.small, mix.medium, mix.large)]
     pick = chance.between(1, max(sum(shares), 1))
     bin_index = 0 if pick <= shares[0] else 1 if pick <= shares[0] + shares[1] else 2
-    largest = size * 45 // 100
+    largest = size * LARGEST_PERCENT // 100
     names = ("small", "medium", "large")
     while bin_index and _SIDES[names[bin_index]][0] > largest:
         bin_index -= 1

@@ -19,8 +19,8 @@ class SizeMix(Closed):
     occlusion moves some objects to a smaller one.
     """
 
-    small: Share = 0.2
-    medium: Share = 0.7
+    small: Share = 0.1
+    medium: Share = 0.8
     large: Share = 0.1
 
     @model_validator(mode="after")
@@ -41,7 +41,7 @@ class SceneOptions(Closed):
     sizes: SizeMix = SizeMix()
     turn: Annotated[int, Field(ge=0, le=32)] = 5
     """How far things are turned to either side at most, in 64ths of a full turn; 32 is any way round."""
-    clutter: Annotated[int, Field(ge=0, le=100)] = 4
+    clutter: Annotated[int, Field(ge=0, le=100)] = 3
     """How many things lie on a scene that are no objects."""
     noise: Annotated[int, Field(ge=0, le=64)] = 10
     """The largest change of a pixel by noise, of 255."""

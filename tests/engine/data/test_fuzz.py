@@ -49,7 +49,7 @@ def finish(read) -> None:
             assert annotation.area > 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(files | values)
 def test_coco(value):
     layout = CocoDefinition(name="x", title="x", format="coco", splits={"train": CocoSplit(annotations="x.json")})
@@ -77,7 +77,7 @@ def documents(draw):
     return f"<annotation>{size}{objects}</annotation>".encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(documents() | xml, st.sampled_from(["a\n", "a 1\n", "\0\n", "..\n", "a\na\n"]))
 def test_voc(content, listed):
     places = {"images": ".", "annotations": ".", "splits": {"t": VocSplit(list="t")}}
@@ -94,7 +94,7 @@ words = st.sampled_from(["0", "1", "0.5", "0.1", "-1", "nan", "inf", "x", "1e999
 lines = st.lists(st.lists(words, max_size=9).map(" ".join), max_size=5).map("\n".join).map(str.encode)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(lines | st.binary(max_size=30))
 def test_yolo(content):
     from PIL import Image

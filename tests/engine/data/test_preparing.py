@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import shutil
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -272,3 +274,25 @@ def test_progress_reaches_its_end(make_site):
     last = {what: (done, total) for what, done, total in told}
     assert last["checking images of train"] == (4, 4)
     assert all(done <= total for _, done, total in told)
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from detui.engine.configuration import Configuration
+from detui.engine.data import prepare
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+selection = {"name": "scenes", "train": {"images": 3}, "val": {"images": 2}, "options": {"size": 64}}
+prepare(selection, Configuration.load(environ={"HOME": "/nowhere"}), Path(sys.argv[1]), yolo=True)
+"""
+
+
+def test_a_full_disk_leaves_nothing_half_made(tmp_path):
+    """A limit on the size of files makes writing fail as a full disk does."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "RunError" in done.stderr
+    assert "Cannot write: File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []

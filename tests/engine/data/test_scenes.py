@@ -18,8 +18,8 @@ from detui.engine.data.scene_options import SceneOptions
 from detui.engine.data.scene_shapes import CLUTTER, DIRECTIONS, OBJECTS, TEXTURES, cosine, local_frame, sine
 from detui.engine.errors import RecipeError
 
-GOLDEN = "GOLDEN_HERE"
-ALL = SceneOptions(size=128, classes=list(OBJECTS), objects=[1, 9], seed=7)
+GOLDEN = "7e94d665096ef2db96514ecd066d8d04d2761b9bb730c3ccb15ef4531bd8be2e"
+ALL = SceneOptions(size=128, classes=list(OBJECTS), objects=[1, 9], seed=7, turn=32)
 
 
 def scene_hash() -> str:
@@ -187,7 +187,7 @@ def test_bad_options(options, text):
 def test_options_merge_with_the_definition():
     layout = load_definition("scenes").with_options({"sizes": {"large": 0.5}, "seed": 3}).layout
     assert layout.options.seed == 3
-    assert (layout.options.sizes.small, layout.options.sizes.large) == (0.2, 0.5)
+    assert (layout.options.sizes.small, layout.options.sizes.large) == (0.1, 0.5)
 
 
 def test_other_data_has_no_options():
