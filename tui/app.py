@@ -115,6 +115,14 @@ class DetuiApp(App[int]):
         self.copy_to_clipboard(text)
         self.notify(f"Copied: {text}", markup=False)
 
+    def thread_failed(self, failed: threading.ExceptHookArgs) -> None:
+        """Say that a reading thread crashed; by itself it would write its traceback over the screen."""
+        if failed.exc_value is None:
+            return
+        path = crash.keep(failed.exc_value)
+        text = f"detui: crashed: {failed.exc_type.__name__}: {failed.exc_value}\ntraceback: {path}"
+        self.call_from_thread(self.notify, text, severity="error", timeout=30, markup=False)
+
     def _handle_exception(self, error: Exception) -> None:
         # Textual would print every local variable, arrays included; the terminal is restored first instead.
         self._return_code = 1
@@ -128,6 +136,7 @@ class DetuiApp(App[int]):
 def run_application(workspace: Workspace, debug: bool) -> int:
     """Open the application and return its exit code."""
     app = DetuiApp(workspace, debug=debug)
+    threading.excepthook = app.thread_failed
     code = app.run()
     if app.failure is not None and not debug:
         crash.report(type(app.failure), app.failure, app.failure.__traceback__)

@@ -17,10 +17,15 @@ def install(*, debug: bool) -> None:
         sys.excepthook = report
 
 
+def keep(error: BaseException) -> Path | None:
+    """Write the traceback of an error to a file. Returns where, None where that failed."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return _write(f"detui {sys.argv[1:]}\npython {sys.version}\n\n{text}")
+
+
 def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Write the traceback to a file and say where. Python then exits with 1."""
-    text = "".join(traceback.format_exception(kind, error, trace))
-    path = _write(f"detui {sys.argv[1:]}\npython {sys.version}\n\n{text}")
+    path = keep(error.with_traceback(trace))
     first = (str(error).strip() or kind.__name__).splitlines()[0]
     print(f"detui: crashed: {kind.__name__}: {first}", file=sys.stderr)
     print(f"  traceback: {path or 'could not be written (use --debug to see it)'}", file=sys.stderr)

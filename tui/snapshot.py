@@ -93,12 +93,12 @@ def _lines(history: History, names: Sequence[str], scale: float = 1.0) -> tuple[
 
 
 def _epoch_lines(history: History) -> tuple[Series, ...]:
-    """Return our evaluator's metrics; the framework's own, under its name, while there is none of ours."""
+    """Return our evaluator's metrics, and the framework's own under its name: those come every epoch."""
     known = history.epoch_names()
     ours = [name for name in _OURS[:2] if name in known]
     theirs = [n for n in known if "/" in n and n.split("/")[0] not in ("val", "train", "lr", "memory")]
     found = []
-    for name in (*ours, *[n for n in theirs if "mAP50" in n]):
+    for name in (*ours, *[n for n in theirs if "mAP50" in n][: 1 if ours else 2]):
         x, y = history.epoch_series(name)
         label = name.removeprefix("val/")
         found.append(Series(label, np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)))

@@ -282,9 +282,9 @@ def test_start_watch_stop_and_resume_a_real_run(workspace: Path, toy_recipe: Cal
     recipe = toy_recipe(epochs=400, pause=0.2)
     recipe.write_text(recipe.read_text().replace("  slow: {train: {lr: 0.001}}\n", "").replace("varies: [train]\n", ""))
 
-    def state() -> str:
-        experiments = Workspace.open(str(workspace)).experiments()
-        return status(experiments[0].runs()[0]).state.word if experiments else ""
+    def state() -> tuple[str, int | None]:
+        found = status(Workspace.open(str(workspace)).experiments()[0].runs()[0])
+        return found.state.word, found.attempt
 
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         app.open_recipe(str(recipe))
@@ -297,13 +297,14 @@ def test_start_watch_stop_and_resume_a_real_run(workspace: Path, toy_recipe: Cal
         await pilot.press("x")
         await shows(app, pilot, "Stop with a checkpoint?", "baseline-s0")
         await pilot.press("y")
-        await until(pilot, lambda: state() == "stopped", 40)
+        await until(pilot, lambda: state() == ("stopped", 1), 40)
         await shows(app, pilot, "S stopped")
         await until(pilot, lambda: not _supervised(workspace), 40)
         await pilot.press("r")
         await shows(app, pilot, "Resume from the last checkpoint?")
         await pilot.press("y")
-        await shows(app, pilot, "r running", "── attempt 2 ──")
+        await until(pilot, lambda: state() == ("running", 2), 40)
+        await shows(app, pilot, "r running")
         await pilot.press("q", "X")
         await shows(app, pilot, "Kill at once?")
         await pilot.press("y")

@@ -70,21 +70,33 @@ def _warn(plan: Plan, yes: bool) -> None:
 
 
 def _start(session: Session, plan: Plan, **about: Any) -> Experiment:
-    experiment = session.workspace.start(plan, **about, progress=_Preparing())
+    preparing = _Preparing()
+    try:
+        experiment = session.workspace.start(plan, **about, progress=preparing)
+    finally:
+        preparing.end()
     say(f"{experiment.id}: {len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''} on {plan.placement.text}")
     return experiment
 
 
 class _Preparing:
-    """Says what is being prepared: each thing once, with its size."""
+    """Says what is being prepared: on a terminal a line that counts, elsewhere each thing once with its size."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
+        self._moves = sys.stderr.isatty()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if what not in self._said:
+        if self._moves:
+            click.echo(f"\r\x1b[K{what} {done}/{total}" if total else f"\r\x1b[K{what}", err=True, nl=False)
+        elif what not in self._said:
             self._said.add(what)
             say(f"{what}{f' ({total})' if total else ''}")
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._moves:
+            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _detached(experiment: Experiment, as_json: bool) -> None:

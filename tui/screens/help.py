@@ -46,5 +46,5 @@ def help_text() -> Text:
             text.append(f"  {pad(key.displays, 12)}", "cyan")
             text.append(f"{key.tooltip}\n")
         text.append("\n")
-    text.append("q, esc or ? closes this list.", "bright_black")
+    text.append("q, esc or ? closes this list.", "grey62")
     return text

@@ -158,9 +158,10 @@ def _first_profile(workspace: Workspace, ref: str) -> str:
 
 
 def _page(plan: Plan) -> Text:
-    text = Text(f"{plan.recipe.title.en}\n", "bold")
+    text = Text()
+    text.append(f"{plan.recipe.title.en}\n", "bold")
     names = " · ".join(f"[{name}]" if name == plan.profile else name for name in profiles(plan))
-    text.append(f"profile: {names}\n", "bright_black")
+    text.append(f"profile: {names}\n", "grey62")
     for section in page(plan):
         text.append(f"\n{section.title}\n", "bold cyan" if not _urgent(section) else "bold bright_red")
         for line in section.lines:

@@ -106,10 +106,11 @@ def _options(recipes: Sequence[RecipeSummary]) -> list[Option]:
 
 
 def _text(recipe: RecipeSummary) -> Text:
-    text = Text(f"  {recipe.ref}", "bold cyan", overflow="fold")
-    text.append(f"  {recipe.title}\n", "default")
+    text = Text(overflow="fold")
+    text.append(f"  {recipe.ref}", "bold cyan")
+    text.append(f"  {recipe.title}\n")
     if recipe.problem is not None:
         text.append(f"    ! {recipe.problem.splitlines()[0]}", "bright_magenta")
     else:
-        text.append(f"    {recipe.question}", "bright_black")
+        text.append(f"    {recipe.question}", "grey62")
     return text

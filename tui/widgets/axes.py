@@ -20,11 +20,11 @@ class Limits:
 def grown(limits: Limits | None, first: float, last: float, most: float | None = None) -> Limits:
     """Return limits for an x axis: the old ones while the data fits, else widened by a quarter, up to `most`.
 
-    The axis begins at 0 where the data begins near it.
+    The axis begins at 0 where the data begins near it, or its end is known.
     """
     if limits is not None and limits.low <= first and last <= limits.high:
         return limits
-    low = 0.0 if 0 <= first <= 0.2 * last or first == last else first
+    low = 0.0 if most is not None or 0 <= first <= 0.2 * last or first == last else first
     high = low + _round_up((last - low) * _GROWTH)
     if most is not None and last <= most < high:
         high = most

@@ -110,9 +110,9 @@ class Chart(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the picture."""
-        if y < len(self._picture.strips):
-            return self._picture.strips[y]
-        return Strip.blank(self.size.width)
+        strips = self._picture.strips
+        strip = strips[y] if y < len(strips) else Strip([])
+        return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
 
     def _refresh_changes(self, before: _Picture, after: _Picture) -> None:
         same = before.cells is not None and after.cells is not None and before.cells.shape == after.cells.shape
@@ -163,7 +163,7 @@ class Chart(Widget):
         assert self._x is not None and self._y is not None
         box = (self._x.low, self._x.high, self._y.low, self._y.high)
         cells = np.zeros((rows, columns), dtype=np.int16)
-        for index, (x, y) in enumerate(lines):
+        for index, (x, y) in reversed(list(enumerate(lines))):  # the first line lies on top
             bits = rasterise(x, y, columns, rows, box).astype(np.int16)
             cells = np.where(bits > 0, bits + 256 * (index % 100), cells)
         return cells
@@ -200,15 +200,12 @@ class Chart(Widget):
         """Return the first line: title, then each line's label and last value, as far as they fit."""
         mark = "-" if self._ascii else "━"
         title = self._title + (" log" if self._log else "")
-        segments = [Segment(f"{title} ", PLAIN)]
-        room = self.size.width - width(title) - 1
-        for index, series in enumerate(self._series):
-            text = f" {mark}{series.label} {self._form(_last(series))}"
-            room -= width(text)
-            if room < 0:
-                break
-            segments.append(Segment(text, series_style(index)))
-        return Strip(segments).extend_cell_length(self.size.width)
+        names = [f" {mark}{series.label}" for series in self._series]
+        texts = [f"{name} {self._form(_last(series))}" for name, series in zip(names, self._series, strict=True)]
+        if sum(map(width, texts)) > self.size.width - width(title) - 1:
+            texts = names
+        segments = [Segment(f"{title} ", PLAIN), *(Segment(t, series_style(i)) for i, t in enumerate(texts))]
+        return Strip(segments).adjust_cell_length(self.size.width)
 
 
 def _last(series: Series) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.style import Style
 
 STATES = {
-    "queued": "bright_black",
+    "queued": "white",
     "starting": "cyan",
     "running": "bright_cyan",
     "stopping": "yellow",
@@ -23,7 +23,8 @@ STATES = {
 SERIES = ("bright_cyan", "bright_yellow", "bright_magenta", "bright_green", "bright_blue", "bright_red")
 """Colours of the lines of a chart, in order."""
 
-DIM = Style.parse("bright_black")
+DIM = Style.parse("grey62")
+"""Falls to plain white where there are sixteen colours, and stays readable."""
 PLAIN = Style()
 
 

@@ -31,7 +31,7 @@ class RunHead(Widget):
         """Return the line."""
         columns = self.size.width
         if self._run is None:
-            return Strip([Segment(" reading…", DIM)]).adjust_cell_length(columns)
+            return Strip([Segment(" reading…", DIM)]).adjust_cell_length(columns).apply_style(self.rich_style)
         run = self._run
         right = f"  epoch {run.epoch}/{run.epochs or '?'}  loss {number(run.loss)}  AP {percent(run.metric)} "
         state = Segment(f" {run.letter} {run.word} ", state_style(run.word) + Style(reverse=True))
@@ -42,4 +42,4 @@ class RunHead(Widget):
             middle = Segment(" " + cut(notes.replace("\n", " "), room).ljust(room))
         else:
             middle = Segment(" " + bar(run.epoch, run.epochs, room), state_style(run.word))
-        return Strip([state, middle, Segment(right)]).adjust_cell_length(columns)
+        return Strip([state, middle, Segment(right)]).adjust_cell_length(columns).apply_style(self.rich_style)

@@ -15,10 +15,11 @@ from textual.strip import Strip
 from detui.tui.glance import Glance
 from detui.tui.output import age, cut, number, pad, percent
 from detui.tui.rows import Heading, Row
-from detui.tui.widgets.palette import DIM, bar, state_style
+from detui.tui.widgets.palette import bar, state_style
 
 _BOLD = Style(bold=True)
-_CURSOR = Style(reverse=True)
+_CURSOR = Style(bgcolor="grey30")
+_QUIET = Style(color="white")
 
 
 class RunList(ScrollView, can_focus=True):
@@ -101,16 +102,17 @@ class RunList(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Return one line of the list."""
         index = y + self.scroll_offset.y
-        if index >= len(self._rows):
-            return Strip.blank(self.size.width)
-        row = self._rows[index]
         columns = self.size.width
-        segments = _heading(row, columns) if isinstance(row, Heading) else self._run(row, columns)
-        strip = Strip(segments).adjust_cell_length(columns)
-        return strip.apply_style(_CURSOR) if index == self._cursor else strip
+        if index >= len(self._rows):
+            return Strip.blank(columns, self.rich_style)
+        row = self._rows[index]
+        here = index == self._cursor
+        segments = _heading(row) if isinstance(row, Heading) else self._run(row, columns - 1)
+        marked = Strip([Segment(">" if here else " "), *segments]).adjust_cell_length(columns)
+        return marked.apply_style(_CURSOR if here else self.rich_style)
 
     def _run(self, run: Glance, columns: int) -> list[Segment]:
-        state = Segment(f"  {run.letter} {run.word:<9}", state_style(run.word))
+        state = Segment(f" {run.letter} {run.word:<9}", state_style(run.word))
         if run.problem is not None:
             return [state, Segment(f" {run.name}  {run.problem}")]
         wide = _bar_width(columns)
@@ -137,9 +139,9 @@ def header(columns: int) -> str:
     return pad("    state     run", columns - len(right)) + right
 
 
-def _heading(row: Heading, columns: int) -> list[Segment]:
+def _heading(row: Heading) -> list[Segment]:
     problem = [Segment(f"  ! {row.problem}", state_style("broken"))] if row.problem else []
-    return [Segment(row.id, _BOLD), Segment(f"  {row.text}", DIM), *problem]
+    return [Segment(row.id, _BOLD), Segment(f"  {row.text}", _QUIET), *problem]
 
 
 def _shown(row: Row) -> tuple[object, ...]:

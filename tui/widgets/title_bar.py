@@ -39,7 +39,7 @@ class TitleBar(Widget):
         room = self.size.width - sum(segment.cell_length for segment in segments) - 2
         note = cut(self._note, room) if room > 8 else ""
         segments.append(Segment(pad(note, room, right=True) if note else " " * max(0, room), DIM))
-        return Strip(segments).adjust_cell_length(self.size.width)
+        return Strip(segments).adjust_cell_length(self.size.width).apply_style(self.rich_style)
 
     @property
     def note(self) -> str:
