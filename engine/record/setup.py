@@ -183,6 +183,19 @@ class Setup:
                  for (arm, field, asked, used), seeds in rows.items()]  # fmt: skip
         return Table([words("arm"), words("seeds"), words("field"), words("asked"), words("used")], cells)
 
+    def effective(self) -> Table:
+        """Every value that the framework reported it used, one column an arm; runs that disagree are all shown."""
+        arms = self.facts.arms
+        used: dict[str, dict[str, list[str]]] = {}
+        for run in self.facts.runs:
+            for field, value in flatten(run.begin.get("used") or {}).items() if run.begin else ():
+                shown = used.setdefault(field, {}).setdefault(run.arm, [])
+                if code(_shown(value)) not in shown:
+                    shown.append(code(_shown(value)))
+        cells = [[code(field), *(", ".join(of.get(arm, [self.words("missing")])) for arm in arms)]
+                 for field, of in sorted(used.items())]  # fmt: skip
+        return Table([self.words("field"), *map(code, arms)], cells)
+
     def begun(self) -> bool:
         """Whether any worker has reported what it uses."""
         return any(run.begin for run in self.facts.runs)
