@@ -89,7 +89,7 @@ class TestFinished:
         for result in results:
             x, y, w, h = result["bbox"]
             width, height = sizes[result["image_id"]]
-            assert -1 <= x and -1 <= y and x + w <= width + 1 and y + h <= height + 1
+            assert x >= -1 and y >= -1 and x + w <= width + 1 and y + h <= height + 1
 
     def test_no_file_lies_beside_the_attempt(self, finished: RunDir) -> None:
         """Nothing in the prepared data, whatever Ultralytics caches: others read it at the same time."""
