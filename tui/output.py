@@ -6,8 +6,8 @@ import json
 import sys
 import time
 import unicodedata
-from calendar import timegm
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -80,10 +80,10 @@ def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[s
 def seconds_since(at: str, clock: Callable[[], float] = time.time) -> float | None:
     """Return the seconds since a wall time as detui's files write it, None where it is none."""
     try:
-        moment = timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S"))
+        moment = datetime.fromisoformat(at[:19]).replace(tzinfo=timezone.utc)
     except ValueError:
         return None
-    return max(0.0, clock() - moment)
+    return max(0.0, clock() - moment.timestamp())
 
 
 def duration(seconds: float | None) -> str:

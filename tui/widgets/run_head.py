@@ -8,8 +8,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from detui.tui.glance import Glance
-from detui.tui.output import cut, number, percent
+from detui.tui.output import cut, number, percent, width
 from detui.tui.widgets.palette import DIM, bar, state_style
+
+_SHORTEST = 10
+"""Cells of the bar beside a long note."""
 
 
 class RunHead(Widget):
@@ -38,8 +41,10 @@ class RunHead(Widget):
         told = [getattr(run.state, "reason", None), run.problem, *run.notes]
         notes = "; ".join(str(text) for text in told if text)
         room = columns - state.cell_length - len(right) - 1
-        if notes:
-            middle = Segment(" " + cut(notes.replace("\n", " "), room).ljust(room))
-        else:
-            middle = Segment(" " + bar(run.epoch, run.epochs, room), state_style(run.word))
-        return Strip([state, middle, Segment(right)]).adjust_cell_length(columns).apply_style(self.rich_style)
+        note = cut(f"  {notes}".replace("\n", " "), max(0, room - _SHORTEST)) if notes else ""
+        filled = Segment(" " + bar(run.epoch, run.epochs, max(0, room - width(note))), state_style(run.word))
+        return (
+            Strip([state, filled, Segment(note), Segment(right)])
+            .adjust_cell_length(columns)
+            .apply_style(self.rich_style)
+        )
