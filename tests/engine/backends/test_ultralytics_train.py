@@ -31,7 +31,7 @@ def wait_for(run: RunDir, seconds: float = 120) -> str:
     """The word of the run's last state."""
     deadline = time.monotonic() + seconds
     while not status(run).state.terminal:
-        assert time.monotonic() < deadline, run.attempt(1).console_path.read_text()[-2000:]
+        assert time.monotonic() < deadline, f"still {status(run).state} after {seconds} s"
         time.sleep(0.2)
     return str(status(run).state.word)
 
