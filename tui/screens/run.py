@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import Container, Horizontal
 from textual.events import Resize
 from textual.widgets import Footer, Log, Static
 
@@ -12,10 +12,11 @@ from detui.tui.control import not_resumable
 from detui.tui.glance import read_status
 from detui.tui.keys import MOVE, RUN, bindings
 from detui.tui.messages import RunRead
-from detui.tui.output import pad, percent, width
+from detui.tui.output import percent
 from detui.tui.screens.base import ReadingScreen, question
 from detui.tui.snapshot import Snapshot, SnapshotReader, mib
 from detui.tui.widgets.chart import Chart
+from detui.tui.widgets.numbers import Numbers
 from detui.tui.widgets.run_head import RunHead
 from detui.tui.widgets.title_bar import TitleBar
 
@@ -49,8 +50,7 @@ class RunScreen(ReadingScreen):
                 yield Chart("Validation AP", x_label="epoch", form=percent, id="validation")
                 yield Chart("Learning rate", id="rate")
                 yield Chart("Memory", form=mib, id="memory")
-            with VerticalScroll(id="numbers", can_focus=False):
-                yield Static("", markup=False)
+            yield Numbers()
         yield Static("", id="alarms", markup=False)
         yield Log(max_lines=_LOG_LINES)
         yield Footer(show_command_palette=False)
@@ -64,7 +64,7 @@ class RunScreen(ReadingScreen):
         found = message.snapshot
         self.query_one(RunHead).show(found.glance)
         self._show_charts(found)
-        self._show_numbers(found)
+        self.query_one(Numbers).set_numbers(found.numbers)
         self._show_alarms(found)
         if found.log:
             self.query_one(Log).write_lines(found.log)
@@ -73,14 +73,6 @@ class RunScreen(ReadingScreen):
     def _show_charts(self, found: Snapshot) -> None:
         for name, data in (found.charts or {}).items():
             self.query_one(f"#{name}", Chart).set_series(data.series, x_label=data.x_label, x_most=data.x_most)
-
-    def _show_numbers(self, found: Snapshot) -> None:
-        left = max((width(name) for name, _ in found.numbers), default=0)
-        text = "\n".join(f"{pad(name, left)}  {value}" for name, value in found.numbers)
-        numbers = self.query_one("#numbers Static", Static)
-        if text != str(numbers.content):
-            # The height changes only when a number appears; otherwise nothing needs to be laid out.
-            numbers.update(text, layout=text.count("\n") != str(numbers.content).count("\n"))
 
     def _show_alarms(self, found: Snapshot) -> None:
         alarms = self.query_one("#alarms", Static)
