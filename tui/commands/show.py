@@ -27,9 +27,9 @@ def command(
     RECIPE is family/name, a name where that is unique, or the path of a recipe file. Nothing is started.
     """
     if schema:
-        from detui.engine.recipe.schema import RecipeFile
+        from detui.engine.recipe.load import recipe_json_schema
 
-        print_json(RecipeFile.model_json_schema())
+        print_json(recipe_json_schema())
         return
     if recipe is None:
         raise click.UsageError("Which recipe? `detui recipes` lists them.")

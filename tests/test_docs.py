@@ -1,0 +1,97 @@
+"""What the documents say is true: their recipes resolve, their commands exist, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+from detui.engine.backends.command.plan import CommandConfig
+from detui.engine.recipe.load import read_recipe
+from detui.engine.recipe.resolve import resolve
+from detui.engine.recipe.schema import RecipeFile
+from detui.tui.main import application
+
+DETUI = str(Path(sys.executable).with_name("detui"))
+READMES = ["README.md", "README.zh.md"]
+DOCUMENTS = [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/recipes.md", "docs/run-directory.md"]
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.S)
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_ten_line_recipe_resolves_in_both_profiles(repository: Path, tmp_path: Path, name: str) -> None:
+    (text,) = [block for block in blocks(repository / name, "yaml") if block.startswith("schema: 1")]
+    assert len(text.splitlines()) <= 10
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    recipe = read_recipe("own/mine", path)
+    assert [arm.epochs for arm in resolve(recipe, profile="quick").arms] == [4, 4]
+    assert [arm.epochs for arm in resolve(recipe).arms] == [100, 100]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_first_lines_are_the_two_commands(repository: Path, name: str) -> None:
+    first = blocks(repository / name, "sh")[0]
+    assert [line.split()[:2] for line in first.splitlines()] == [["make", "demo"], ["make", "test"]]
+    assert "make test" in (repository / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("name", [*READMES, "docs/recipes.md"])
+def test_every_command_line_is_understood(repository: Path, name: str) -> None:
+    """Each `detui …` line names a command and options that exist (nothing is run)."""
+    lines = [line for block in blocks(repository / name, "sh") for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines if "detui" in line]
+    assert commands
+    for words in commands:
+        words = words[1:]
+        if not words:
+            continue
+        command = application.get_command(None, words[0])  # type: ignore[arg-type]
+        assert command is not None, words
+        options = {option for parameter in command.params for option in parameter.opts}
+        for subcommand in (getattr(command, "commands", {}) or {}).values():
+            options |= {option for parameter in subcommand.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, words
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_list_of_commands_is_complete(repository: Path, name: str) -> None:
+    text = (repository / name).read_text(encoding="utf-8")
+    listed = text.split("## Commands" if name == "README.md" else "## 命令")[1].split("##")[0]
+    assert {name for name in application.list_commands(None) if f"`{name}`" not in listed} == set()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(repository: Path, name: str) -> None:
+    document = repository / name
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+def test_every_recipe_key_is_documented(repository: Path) -> None:
+    text = (repository / "docs" / "recipes.md").read_text()
+    keys = {field.alias or name for name, field in RecipeFile.model_fields.items()}
+    assert {key for key in keys if f"`{key}`" not in text} == set()
+
+
+def test_every_dependency_has_its_reason(repository: Path) -> None:
+    named = requires("detui") or []
+    assert named
+    table = (repository / "CONTRIBUTING.md").read_text()
+    for requirement in named:
+        package = re.split(r"[<>=; ]", requirement)[0]
+        assert re.search(rf"\b{re.escape(package)}\b.*\|", table), package
+
+
+def test_the_schema_for_editors_is_printed() -> None:
+    done = subprocess.run([DETUI, "show", "--schema"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and '"ultralytics_sections"' in done.stdout
+    assert all(f'"{name}"' in done.stdout for name in CommandConfig.model_fields)
