@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import FormatError, MissingError, RunError
-from detui.engine.plan_text import frozen_plan
-from detui.engine.planning import Plan
-from detui.engine.provenance import Code
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import read_json, write_error, write_json, write_whole
+
+if TYPE_CHECKING:
+    from detui.engine.planning import Plan
+    from detui.engine.provenance import Code
 
 FACTS = "experiment.json"
 
@@ -53,6 +54,8 @@ def create(
     code: Code,
 ) -> Experiment:
     """Make the directory and freeze the plan in it. Raises RunError when it cannot be written."""
+    from detui.engine.plan_text import frozen_plan  # listing experiments must not load the recipe schema
+
     path = _new_directory(workspace, plan.recipe.ref)
     frozen = {"schema": 1, "id": path.name, **frozen_plan(plan), **facts, "code": code.facts()}
     if code.diff:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.backends import Backend, backend
-from detui.engine.closed import Keys, has_field, validate
+from detui.engine.closed import Keys, Where, has_field, submodel, validate
 from detui.engine.errors import RecipeError, UsageError
 from detui.engine.recipe.library import find_recipe
 from detui.engine.recipe.schema import SCHEMA, Profile, RecipeFile, Words, words
@@ -140,11 +140,9 @@ def _check_names(recipe: Recipe) -> None:
 
 
 def _check_field(recipe: Recipe, field: Keys, keys: Keys) -> None:
-    if not has_field(recipe.backend.config, field):
-        name = ".".join(map(str, field))
-        hint = nearest(name, dotted_fields(recipe.backend))
-        message = f"{name}: the {recipe.backend.name} backend has no such field."
-        raise RecipeError(message, where=recipe.document.where(keys), hint=hint)
+    unknown = _unknown(recipe.backend, field)
+    if unknown:
+        raise _no_such_field(recipe.backend, unknown, recipe.document.where(keys))
 
 
 def _check_sections(recipe: Recipe) -> None:
@@ -159,30 +157,32 @@ def _check_sections(recipe: Recipe) -> None:
         check_fields(recipe.backend, values, lambda keys, at=at: recipe.document.where((*at, *keys)))
 
 
-def check_fields(of: Backend, values: Mapping[str, Any], where: Any) -> None:
+def check_fields(of: Backend, values: Mapping[str, Any], where: Where) -> None:
     """Raise RecipeError for the first key in `values` that the backend's schema does not know."""
     for leaf, _ in walk(dict(values)):
-        for end in range(1, len(leaf) + 1):
-            if has_field(of.config, leaf[:end]):
-                continue
-            if end > 1 and _free(of, leaf[: end - 1]):
-                break
-            name = ".".join(map(str, leaf[:end]))
-            hint = nearest(name, dotted_fields(of))
-            raise RecipeError(f"{name}: the {of.name} backend has no such field.", where=where(leaf[:end]), hint=hint)
+        unknown = _unknown(of, leaf)
+        if unknown:
+            raise _no_such_field(of, unknown, where(unknown))
 
 
-def _free(of: Backend, keys: Keys) -> bool:
-    """Whether the value at `keys` is a mapping without a schema (the command backend's `train`)."""
-    from detui.engine.closed import submodel
+def _unknown(of: Backend, keys: Keys) -> Keys | None:
+    """The beginning of `keys` that the schema does not know, or None. Below a free mapping everything is known."""
+    for end in range(1, len(keys) + 1):
+        if not has_field(of.config, keys[:end]):
+            return keys[:end]
+        if submodel(of.config, keys[:end]) is None:
+            return None
+    return None
 
-    return has_field(of.config, keys) and submodel(of.config, keys) is None
+
+def _no_such_field(of: Backend, keys: Keys, where: str) -> RecipeError:
+    name = ".".join(map(str, keys))
+    message = f"{name}: the {of.name} backend has no such field."
+    return RecipeError(message, where=where, hint=nearest(name, dotted_fields(of)))
 
 
 def dotted_fields(of: Backend) -> list[str]:
     """Every field of a backend's schema as `train.lr0`."""
-    from detui.engine.closed import submodel
-
     found = []
     for section in of.config.model_fields:
         found.append(section)
