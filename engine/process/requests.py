@@ -46,7 +46,8 @@ class Requests:
         return "stopped" if self.stop_at is not None else None
 
     def clear(self) -> None:
-        """Remove the requests that were served."""
+        """Remove the requests that were served, and forget them: what comes later is asked of what runs then."""
+        self.stop_at = self.kill_at = None
         for name in (STOP, KILL):
             (self._run.control_dir / name).unlink(missing_ok=True)
 

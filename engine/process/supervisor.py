@@ -71,6 +71,7 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must not seem to go on
             log(traceback.format_exc())
             self._end("failed", None, code=None, reason=f"its supervisor failed: {error!r}; see supervisor.log")
+        guarded(self.requests.clear)  # a kill of the training is none of the evaluation that follows it
         self.evaluation.finish(self.requests)
         guarded(self.requests.clear)
         self.ledger.settle()

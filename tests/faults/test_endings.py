@@ -268,6 +268,18 @@ def test_evaluations_run_beside_and_after(make_run: MakeRun) -> None:
     assert status(run).notes == ()
 
 
+def test_a_kill_ends_the_training_and_not_its_last_evaluation(make_run: MakeRun) -> None:
+    after = (sys.executable, str(WORKERS / "evaluator.py"), "0.3", "0")
+    run = make_run({"seconds": 0.05}, after=after)
+    launch(run)
+    begun(run)
+    request(run, "kill")
+    assert ended(run).word == "killed"
+    until(lambda: not supervised(run))
+    assert status(run).notes == ()
+    assert (run.path / "evaluated.txt").read_text()
+
+
 def test_an_evaluation_that_fails_is_noted(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0}, after=(sys.executable, str(WORKERS / "evaluator.py"), "0", "1"))
     launch(run)
