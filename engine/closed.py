@@ -65,17 +65,21 @@ def _describe(model: type[BaseModel], problem: Any, value: Any, where: Where) ->
 def _written_keys(location: Keys, value: Any) -> Keys:
     """A location without the parts that name a branch of a union: only keys that somebody wrote, and a missing last."""
     keys: list[str | int] = []
-    current = value
+    current: Any = value
     for index, part in enumerate(location):
         last = index == len(location) - 1
-        if isinstance(current, dict) and part in current:
-            current = current[part]
-        elif isinstance(current, list) and isinstance(part, int) and part < len(current):
+        if _holds(current, part):
             current = current[part]
         elif not (last and isinstance(current, dict) and part != "[key]"):
             continue
         keys.append(part)
     return tuple(keys)
+
+
+def _holds(value: Any, key: str | int) -> bool:
+    if isinstance(value, dict):
+        return key in value
+    return isinstance(value, list) and isinstance(key, int) and key < len(value)
 
 
 def _nearest(name: str, names: list[str]) -> str | None:

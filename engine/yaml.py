@@ -6,7 +6,7 @@ reads a string), ``no`` is a string, and no tag can construct an object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,10 @@ class Document:
             if place := self.places.get(keys[:end]):
                 return f"{self.source}:{place[0]}:{place[1]}"
         return self.source
+
+    def below(self, *prefix: str | int) -> Callable[[Keys], str]:
+        """`where` for a part of the file: the keys given to it continue `prefix`."""
+        return lambda keys: self.where((*prefix, *keys))
 
 
 def load_yaml(path: Path) -> Document:

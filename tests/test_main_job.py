@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -14,7 +15,9 @@ import pytest
 
 DETUI = str(Path(sys.executable).with_name("detui"))
 
-pytest.importorskip("ultralytics", reason="needs the extra `ultralytics`")
+# Not importorskip: importing ultralytics patches Pillow, for every other test too.
+if importlib.util.find_spec("ultralytics") is None:
+    pytest.skip("needs the extra `ultralytics`", allow_module_level=True)
 
 
 def detui(*arguments: str, seconds: float = 280, **environ: str) -> subprocess.CompletedProcess[str]:

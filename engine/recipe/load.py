@@ -154,7 +154,7 @@ def _check_sections(recipe: Recipe) -> None:
         stacks += [(("profiles", name, "stages", i, "set"), s.set) for i, s in enumerate(profile.stages or [])]
     stacks += [(("stages", i, "set"), stage.set) for i, stage in enumerate(recipe.file.stages)]
     for at, values in stacks:
-        check_fields(recipe.backend, values, lambda keys, at=at: recipe.document.where((*at, *keys)))
+        check_fields(recipe.backend, values, recipe.document.below(*at))
 
 
 def check_fields(of: Backend, values: Mapping[str, Any], where: Where) -> None:

@@ -16,7 +16,7 @@ from detui.engine.recipe.load import FULL, Arm, Recipe, check_fields, nearest
 from detui.engine.recipe.merge import Layer, Merged, merge
 from detui.engine.recipe.overrides import RECIPE_KEYS, Override, parse_overrides
 from detui.engine.recipe.schema import DataSelection, Metric, Profile, RecipeFile, Stage, Words
-from detui.engine.yaml import Document, walk
+from detui.engine.yaml import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,6 @@ def resolve(
     )
 
 
-def _below(document: Document, *prefix: str | int) -> Where:
-    """The places of a mapping that stands at `prefix` in a document."""
-    return lambda keys: document.where((*prefix, *keys))
-
-
 def _said(override: Override) -> Where:
     """The place of a value that the command line gave."""
     return lambda keys: f"--set {override.text}"
@@ -128,9 +123,9 @@ def _arm(recipe: Recipe, profile: str, laid: Profile, arm: Arm, overrides: Seque
     for override in sets:
         check_fields(recipe.backend, override.nested, _said(override))
     layers = [
-        Layer("base", recipe.file.base, _below(document, "base")),
-        Layer(f"profile {profile}", laid.base, _below(document, "profiles", profile, "base")),
-        Layer(f"arm {arm.name}", arm.overrides, _below(document, *arm.keys)),
+        Layer("base", recipe.file.base, document.below("base")),
+        Layer(f"profile {profile}", laid.base, document.below("profiles", profile, "base")),
+        Layer(f"arm {arm.name}", arm.overrides, document.below(*arm.keys)),
         *(Layer("--set", override.nested, _said(override)) for override in sets),
     ]
     merged = merge(layers)
@@ -191,8 +186,8 @@ def _stages(
         for part in reversed(key):
             own = {part: own}
         over = [
-            Layer(f"stage {stage.name}", stage.set, _below(recipe.document, *at, index, "set")),
-            Layer(f"stage {stage.name}", own, _below(recipe.document, *at, index)),
+            Layer(f"stage {stage.name}", stage.set, recipe.document.below(*at, index, "set")),
+            Layer(f"stage {stage.name}", own, recipe.document.below(*at, index)),
         ]
         resolved.append(ResolvedStage(stage.name, stage.epochs, _complete(recipe, merge([*layers, *over]))))
     return tuple(resolved)
@@ -236,7 +231,7 @@ def _recipe_settings(recipe: Recipe, profile: str, laid: Profile, overrides: Seq
     values = {key: value for key, value in given.items() if value is not None}
     layers = [
         Layer("recipe", document.value, document.where),
-        Layer(f"profile {profile}", values, _below(document, "profiles", profile)),
+        Layer(f"profile {profile}", values, document.below("profiles", profile)),
         *(Layer("--set", override.nested, _said(override)) for override in overrides),
     ]
     merged = merge(layers)

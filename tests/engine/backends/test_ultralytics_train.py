@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
 from pathlib import Path
@@ -16,7 +17,9 @@ from detui.engine.run.history import load_history
 from detui.engine.run.lines import read_lines
 from detui.engine.workspace import Workspace
 
-pytest.importorskip("ultralytics", reason="needs the extra `ultralytics`")
+# Not importorskip: importing ultralytics patches Pillow, for every other test too.
+if importlib.util.find_spec("ultralytics") is None:
+    pytest.skip("needs the extra `ultralytics`", allow_module_level=True)
 
 
 def start(folder: Path, *overrides: str, arms: list[str] | None = None, profile: str = "smoke") -> list[RunDir]:
