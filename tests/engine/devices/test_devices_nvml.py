@@ -159,3 +159,38 @@ def test_a_divided_gpu_is_its_instances(ask: Ask) -> None:
     assert chosen == ["MIG-2"]
     sample = ask("sample_gpus(['MIG-2'])", divided)[0]
     assert (sample["memory_used"], sample["utilization"]) == (5, None), "an instance has no utilisation"
+
+
+class TestPlacement:
+    """`--device` on a machine with two GPUs: which physical device a run would get."""
+
+    @pytest.fixture
+    def place(self, ask: Ask, tmp_path: Path) -> Callable[..., Any]:
+        """The placement of a `--device`, beside a torch that is built for CUDA."""
+        (tmp_path / "torch-2.13.0.dist-info").mkdir()
+        metadata = "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0+cu130\n"
+        (tmp_path / "torch-2.13.0.dist-info" / "METADATA").write_text(metadata)
+
+        def placed(asked: str, answers: str = TWO, **environ: str) -> Any:
+            module = "__import__('detui.engine.placement', fromlist=['place'])"
+            return ask(f"asdict({module}.place({asked!r}))", answers, PYTHONPATH=str(tmp_path), **environ)
+
+        return placed
+
+    def test_auto_takes_every_gpu_that_may_be_seen(self, place: Callable[..., Any]) -> None:
+        found = place("auto")
+        assert (found["kind"], found["candidates"]) == ("cuda", [A, B])
+        assert place("auto", CUDA_VISIBLE_DEVICES="1")["candidates"] == [B]
+
+    def test_an_index_is_the_one_of_nvidia_smi_also_under_a_restriction(self, place: Callable[..., Any]) -> None:
+        found = place("1", CUDA_VISIBLE_DEVICES="1")
+        assert found["candidates"] == [B]
+        assert found["names"] == [f"GPU 1, Small GPU ({B})"]
+
+    def test_a_gpu_that_is_hidden_is_refused_with_the_reason(self, place: Callable[..., Any]) -> None:
+        with pytest.raises(AssertionError, match="CUDA_VISIBLE_DEVICES=1 lets you see"):
+            place("0", CUDA_VISIBLE_DEVICES="1")
+
+    def test_without_a_gpu_it_is_the_cpu(self, place: Callable[..., Any]) -> None:
+        assert place("auto", "count=0\n", DETUI_CPU_SLOTS="3")["candidates"] == ["cpu:0", "cpu:1", "cpu:2"]
+        assert place("cpu")["kind"] == "cpu"
