@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
-from pathlib import Path
-
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -18,11 +13,12 @@ from detui.engine.planning import Plan
 from detui.engine.recipe.library import find_recipe
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
+from detui.tui.editor import edit
 from detui.tui.keys import MOVE, RECIPE, bindings
 from detui.tui.messages import PlanRead, Preparing, Started
 from detui.tui.reader import in_thread
 from detui.tui.recipe_page import Section, page, plural
-from detui.tui.screens.base import DetuiScreen, PageScreen
+from detui.tui.screens.base import PageScreen
 from detui.tui.screens.confirm import ConfirmScreen
 from detui.tui.widgets.title_bar import TitleBar
 
@@ -171,13 +167,3 @@ def _page(plan: Plan) -> Text:
 
 def _urgent(section: Section) -> bool:
     return section.title.startswith("To be mended")
-
-
-def edit(screen: DetuiScreen, path: Path) -> None:
-    """Open a file in $EDITOR and come back."""
-    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-    try:
-        with screen.app.suspend():
-            subprocess.run([*editor, str(path)], check=False)
-    except OSError as error:
-        screen.notify(f"{editor[0]}: {error.strerror}. Set $EDITOR.", severity="error", markup=False)

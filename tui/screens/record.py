@@ -9,11 +9,11 @@ from textual.containers import VerticalScroll
 from textual.widgets import Footer, Markdown, Static
 
 from detui.engine.experiment import Experiment
+from detui.tui.editor import edit
 from detui.tui.keys import MOVE, RECORD, bindings
 from detui.tui.markdown import without_comments
 from detui.tui.messages import RecordRead
 from detui.tui.screens.base import PageScreen, ReadingScreen
-from detui.tui.screens.recipe import edit
 from detui.tui.widgets.title_bar import TitleBar
 
 

@@ -6,6 +6,8 @@ class index c is category c + 1: the file needs no look-up table.
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +49,14 @@ def _results(image_id: int, prediction: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for (x1, y1, x2, y2), score, cls in rows
     ]
+
+
+def write_predictions(path: Path, results: list[dict[str, Any]]) -> None:
+    """COCO results, whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(results, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -8,8 +8,6 @@ is the last complete epoch.
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -115,14 +113,3 @@ def packages(operators: str) -> dict[str, str]:
         "torchvision": f"{torchvision.__version__} ({operators} operators)",
         "ultralytics": ultralytics.__version__,
     }
-
-
-def write_predictions(path: Path, results: list[dict[str, Any]]) -> None:
-    """COCO results, whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(results, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

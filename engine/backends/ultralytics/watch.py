@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.backends.ultralytics import settings
-from detui.engine.backends.ultralytics.predictions import Collector
+from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter
@@ -125,8 +125,6 @@ class Watch:
 
     def _hand_over(self, epoch: int, step: int) -> None:
         """Write the predictions, keep the checkpoint that made them, and say so."""
-        from detui.engine.backends.ultralytics.train import write_predictions
-
         path = self.report.attempt.predictions / f"val-epoch-{epoch:04}.json"
         write_predictions(path, self._collector.results if self._collector else [])
         kept = self.report.attempt.checkpoints / f"epoch-{epoch:04}.pt"
