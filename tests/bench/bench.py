@@ -19,9 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from clock import PLACE
+
 from detui.engine.process.control import status
 from detui.engine.run.directory import AttemptDir, RunDir
-from detui.engine.run.lines import read_lines
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 from detui.engine.worker.reporter import Reporter
 from detui.engine.workspace import Workspace
@@ -107,68 +108,64 @@ def _spec(experiment: str, seed: int) -> RunSpec:
 
 def steps(workspace: Path) -> None:
     """Median step of the same Ultralytics training with and without detui, in alternating pairs."""
-    ratios, watched_all, plain_all = [], [], []
+    ratios: list[tuple[float, float]] = []
     for pair in range(PAIRS):
-        first = pair % 2 == 0
-        watched = _watched(workspace / f"pair-{pair}") if first else None
-        plain = _plain(workspace / f"pair-{pair}-plain")
-        watched = watched or _watched(workspace / f"pair-{pair}")
-        ratios.append(watched / plain)
-        watched_all.append(watched)
-        plain_all.append(plain)
-    say(
-        f"a training step under detui ({PAIRS} pairs, {statistics.median(watched_all) * 1000:.0f} ms"
-        f" against {statistics.median(plain_all) * 1000:.0f} ms)",
-        f"ratio {statistics.median(ratios):.4f}",
-        "1.01",
-    )
+        sides = [_watched, _plain] if pair % 2 else [_plain, _watched]
+        times = {side: side(workspace / f"{pair}-{side.__name__}") for side in sides}
+        ratios.append(tuple(times[_watched][i] / times[_plain][i] for i in (0, 1)))  # type: ignore[arg-type]
+    for name, index in (("CPU", 1), ("wall", 0)):
+        median = statistics.median(ratio[index] for ratio in ratios)
+        spread = f"{min(r[index] for r in ratios):.3f} to {max(r[index] for r in ratios):.3f}"
+        say(f"a training step under detui, {name}, {PAIRS} pairs ({spread})", f"ratio {median:.4f}", "1.01")
 
 
-def _overrides() -> list[str]:
-    return [f"train.epochs={EPOCHS}", f"milestones=[{EPOCHS}]", "train.close_mosaic=0"]
-
-
-def _watched(folder: Path) -> float:
+def _plan(folder: Path) -> tuple[Workspace, Any]:
     workspace = Workspace.open(str(folder))
-    plan = workspace.plan(
-        "starter/mosaic", profile="quick", arms=["baseline"], seeds=[0], overrides=_overrides(), device="cpu"
-    )
+    overrides = [f"train.epochs={EPOCHS}", f"milestones=[{EPOCHS}]", "train.close_mosaic=0"]
+    plan = workspace.plan("mosaic", profile="quick", arms=["baseline"], seeds=[0], overrides=overrides, device="cpu")
+    return workspace, plan
+
+
+def _watched(folder: Path) -> tuple[float, float]:
+    """Through workspace, supervisor and worker."""
+    folder.mkdir(parents=True)
+    workspace, plan = _plan(folder)
+    plan.recipe.backend.trainer = "clock:TimedTrainer"
+    os.environ |= {PLACE: str(folder / "times.json"), "PYTHONPATH": str(Path(__file__).parent)}
     run = workspace.start(plan).runs()[0]
     while not status(run).state.terminal:
         time.sleep(0.5)
-    lines = [line for line in read_lines(run.attempt(1).metrics_path) if line["kind"] == "step"]
-    return _median_step([(line["epoch"], line["t"]) for line in lines])
+    return _median_step(folder)
 
 
-def _plain(folder: Path) -> float:
-    """The same arguments given to Ultralytics by a script that only looks at the clock after each batch."""
-    workspace = Workspace.open(str(folder))
-    plan = workspace.plan(
-        "starter/mosaic", profile="quick", arms=["baseline"], seeds=[0], overrides=_overrides(), device="cpu"
-    )
+def _plain(folder: Path) -> tuple[float, float]:
+    """The same arguments given to Ultralytics by a script, without worker, supervisor and callbacks."""
+    folder.mkdir(parents=True)
+    workspace, plan = _plan(folder)
     from detui.engine.data import prepare
 
-    assert plan.resolved.data is not None
-    prepared = prepare(plan.resolved.data.model_dump(), workspace.configuration, folder / ".data", yolo=True)
-    job = {
-        "config": plan.arms[0].config,
-        "data": {**prepared.info, "prepared": str(prepared.path)},
-        "folder": str(folder),
-    }
-    done = subprocess.run(
-        [sys.executable, __file__, "--plain"], input=json.dumps(job), capture_output=True, text=True, check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    selection = plan.resolved.data.model_dump()
+    prepared = prepare(selection, workspace.configuration, folder / ".data", yolo=True)
+    data = {**prepared.info, "prepared": str(prepared.path)}
+    job = {"config": plan.arms[0].config, "data": data, "folder": str(folder)}
+    environ = {**os.environ, PLACE: str(folder / "times.json"), "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [sys.executable, __file__, "--plain"], input=json.dumps(job), text=True, check=True, env=environ,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    return _median_step(json.loads(done.stdout.splitlines()[-1]))
+    return _median_step(folder)
 
 
-def _median_step(times: list[Any]) -> float:
-    """Median of the time between two batches of one epoch, the first epoch left out."""
-    return statistics.median(b[1] - a[1] for a, b in itertools.pairwise(times) if a[0] == b[0] and a[0] > 1)
+def _median_step(folder: Path) -> tuple[float, float]:
+    """Median wall and CPU seconds between two batches of one epoch, the first epoch left out."""
+    times = json.loads((folder / "times.json").read_text())
+    pairs = [(a, b) for a, b in itertools.pairwise(times) if a[0] == b[0] and a[0] > 1]
+    wall, cpu = (statistics.median(b[i] - a[i] for a, b in pairs) for i in (1, 2))
+    return wall, cpu
 
 
 def plain() -> None:
-    """The script without detui's worker, supervisor and callbacks."""
+    """What `_plain` runs."""
     job = json.loads(sys.stdin.read())
     from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
     from detui.engine.backends.ultralytics import settings
@@ -178,15 +175,14 @@ def plain() -> None:
     folder = Path(job["folder"])
     go_offline(folder / "config")
     ensure_torchvision()
+    from clock import Clock
     from ultralytics.models.yolo.detect import DetectionTrainer
 
     view = private_view(job["data"], folder / "view")
     arguments = settings.arguments(job["config"], seed=0, data=view, folder=folder / "out", device="cpu")
     trainer = DetectionTrainer(overrides={**arguments, "model": "yolo12n.yaml", "val": False})
-    times: list[tuple[int, float]] = []
-    trainer.add_callback("on_train_batch_end", lambda t: times.append((t.epoch + 1, time.monotonic())))
+    Clock().attach(trainer)
     trainer.train()
-    print("\n" + json.dumps(times))
 
 
 if __name__ == "__main__":
