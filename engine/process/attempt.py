@@ -15,8 +15,11 @@ from detui.engine.process.identity import Identity
 from detui.engine.process.lease import Lease
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import write_error
-from detui.engine.run.lines import read_lines
+from detui.engine.run.lines import LineReader
 from detui.engine.run.spec import RunSpec
+
+_DISTRIBUTED = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
+"""What torchrun or a batch system left in the environment: frameworks would wait for ranks that do not exist."""
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ def find_checkpoint(run: RunDir) -> dict[str, Any] | None:
     checkpoint has lost its steps, and begins again: the same spec, the same seed.
     """
     for attempt in reversed(run.attempts()):
-        for line in reversed(read_lines(attempt.metrics_path)):
+        for line in reversed(LineReader(attempt.metrics_path, containing=('"checkpoint"',)).poll()):
             if line.get("kind") == "checkpoint" and line.get("resumable"):
                 path = attempt.path / str(line.get("path"))
                 if path.is_file():
@@ -92,8 +95,9 @@ def worker_environment(
     """Return the worker's environment: what is inherited, what the spec sets, and what the run is tagged by."""
     path = [*spec.pythonpath, *filter(None, [inherited.get("PYTHONPATH")])]
     visible = ",".join(devices) if spec.device.kind == "cuda" else ""
+    kept = {name: value for name, value in inherited.items() if name not in _DISTRIBUTED}
     return {
-        **inherited,
+        **kept,
         **spec.environ,
         "OMP_NUM_THREADS": str(spec.threads),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -70,19 +72,42 @@ class Identity:
     def signal(self, number: signal.Signals) -> bool:
         """Send a signal to this very process. Returns whether it was there to receive it."""
         try:
-            descriptor = os.pidfd_open(self.pid)
-        except OSError:
+            with pinned(self.pid) as descriptor:
+                # The descriptor pins whoever has the pid now; only then is it known that it is the right one.
+                if not self.alive():
+                    return False
+                if descriptor is None:
+                    os.kill(self.pid, number)
+                else:
+                    signal.pidfd_send_signal(descriptor, number)
+        except (ProcessLookupError, PermissionError):
             return False
-        try:
-            # The descriptor pins whoever has the pid now; only then is it known that it is the right one.
-            if not self.alive():
-                return False
-            signal.pidfd_send_signal(descriptor, number)
-        except ProcessLookupError:
-            return False
-        finally:
-            os.close(descriptor)
         return True
+
+
+@contextmanager
+def pinned(pid: int) -> Iterator[int | None]:
+    """Hold a descriptor of a process while the block lasts; None where the kernel gives none (Linux before 5.3).
+
+    Raises ProcessLookupError if nobody has the pid.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except (OSError, AttributeError):  # ENOSYS, a sandbox that forbids it, a Python built without it
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def pins_processes() -> bool:
+    """Whether this kernel gives descriptors of processes; without them a process is polled and checked twice."""
+    with pinned(os.getpid()) as descriptor:
+        return descriptor is not None
 
 
 def boot_id() -> str:

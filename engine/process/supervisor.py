@@ -101,17 +101,30 @@ class Supervisor:
         try:
             attempt = self._prepare()
             worker = start_worker(attempt, self.spec, leases)
+            ending = self._watch(attempt, worker, leases)
         except DetuiError as error:
-            for lease in leases:
-                lease.release()
-            number = attempt.number if attempt else None
-            self._end("failed", number, code=None, reason=str(error))
-            return
+            self._give_up(attempt, leases, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, no worker may train on without its supervisor
+            log(traceback.format_exc())
+            self._give_up(attempt, leases, f"its supervisor failed: {error!r}; see supervisor.log")
+        else:
+            self._conclude(attempt, worker, ending, leases)
+
+    def _watch(self, attempt: AttemptDir, worker: Worker, leases: list[Lease]) -> Ending:
         self.reaper.expect(worker.process)
         desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation)
-        watch = Watch(desk, attempt, worker, [lease.resource for lease in leases])
-        ending = watch.until_end()
-        self._conclude(attempt, worker, ending, leases, watch)
+        return Watch(desk, attempt, worker, [lease.resource for lease in leases]).until_end()
+
+    def _give_up(self, attempt: AttemptDir | None, leases: list[Lease], reason: str) -> None:
+        """End what was started of the run, free its devices, and only then say that it failed."""
+        guarded(lambda: self._log_sweep(sweep(self.run.path, self.evaluation.pids, self.reaper.collect)))
+        for lease in leases:
+            lease.release()
+        self._end("failed", attempt.number if attempt else None, code=None, reason=reason)
+
+    def _log_sweep(self, killed: int) -> None:
+        if killed:
+            log(f"killed {killed} of its processes, which nobody would have watched")
 
     def _prepare(self) -> AttemptDir:
         start = find_checkpoint(self.run)
@@ -122,10 +135,9 @@ class Supervisor:
         self.ledger.event("starting", attempt=attempt.number)
         return attempt
 
-    def _conclude(self, attempt: AttemptDir, worker: Worker, ending: Ending, leases: list[Lease], watch: Watch) -> None:
+    def _conclude(self, attempt: AttemptDir, worker: Worker, ending: Ending, leases: list[Lease]) -> None:
         stragglers = sweep(self.run.path, self.evaluation.pids, self.reaper.collect)
         seconds = round(time.monotonic() - worker.zero, 3)
-        guarded(watch.telemetry.stop)
         for lease in leases:
             lease.release()
         verdict = judge(ending)

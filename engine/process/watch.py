@@ -12,6 +12,7 @@ from detui.engine.errors import DetuiError
 from detui.engine.process.attempt import Worker
 from detui.engine.process.children import Reaper
 from detui.engine.process.evaluation import Evaluation
+from detui.engine.process.identity import pinned
 from detui.engine.process.ledger import Ledger, guarded, log
 from detui.engine.process.requests import Requests
 from detui.engine.process.telemetry import Telemetry
@@ -64,15 +65,23 @@ class Watch:
         """Tick until the worker is gone, and return how it ended."""
         guarded(self._identify)
         guarded(self.telemetry.start)
-        gone = select.poll()
-        descriptor = os.pidfd_open(self._worker.process.pid)
-        gone.register(descriptor, select.POLLIN)
-        while (code := self._desk.reaper.code(self._worker.process)) is None:
-            guarded(self._tick)
-            gone.poll(TICK * 1000)
-        os.close(descriptor)
+        try:
+            code = self._tick_until_end()
+        finally:
+            guarded(self.telemetry.stop)
         guarded(self._follow)
         return self._ending(code)
+
+    def _tick_until_end(self) -> int:
+        process = self._worker.process
+        gone = select.poll()
+        with pinned(process.pid) as descriptor:  # without one, the end is seen a tick later
+            if descriptor is not None:
+                gone.register(descriptor, select.POLLIN)
+            while (code := self._desk.reaper.code(process)) is None:
+                guarded(self._tick)
+                gone.poll(TICK * 1000)
+        return code
 
     def _identify(self) -> None:
         if self._worker.identity is not None:

@@ -365,3 +365,42 @@ def test_what_the_worker_is_given(make_run: MakeRun) -> None:
     request(run, "kill")
     ended(run)
     assert read_json(run.attempt(1).path / "exit.json")["signal"] == "SIGKILL"
+
+
+def supervised_by(run: RunDir, sabotage: str) -> subprocess.Popen[bytes]:
+    """A supervisor in the foreground of a process in which something is not as it should be."""
+    code = (
+        "import errno, os, sys\nfrom detui.engine.process import attempt, supervisor, watch\n"
+        "def broken(*_, **__):\n    raise ValueError('a bug')\n"
+        "def absent(*_):\n    raise OSError(errno.ENOSYS, 'Function not implemented')\n"
+        f"{sabotage}\nsys.exit(supervisor.main([sys.argv[1]]))"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, str(run.path)], stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "sabotage", ["watch.Watch._tick_until_end = broken", "watch.LineReader = broken", "attempt.Worker = broken"]
+)
+def test_a_supervisor_that_fails_leaves_no_worker_behind(make_run: MakeRun, sabotage: str) -> None:
+    run = make_run({"seconds": 0.2, "steps": 10_000})
+    process = supervised_by(run, sabotage)
+    state = wait([run], 30)[0].state
+    free = take("cpu:0", "test")
+    assert tagged(run.path.resolve()) == [], "nothing trains on beside the word `failed`"
+    assert free is not None, "the device is free"
+    free.release()
+    assert (state.word, getattr(state, "attempt", None)) == ("failed", 1)
+    assert "its supervisor failed: ValueError('a bug')" in str(getattr(state, "reason", ""))
+    assert process.wait(30) == 1
+
+
+@pytest.mark.parametrize("sabotage", ["os.pidfd_open = absent", "del os.pidfd_open"])
+@pytest.mark.parametrize(("what", "word"), [("stop", "stopped"), ("kill", "killed"), (None, "finished")])
+def test_a_kernel_without_process_descriptors(make_run: MakeRun, sabotage: str, what: str | None, word: str) -> None:
+    run = make_run({"seconds": 0.05})
+    process = supervised_by(run, sabotage)
+    begun(run)
+    if what is not None:
+        request(run, what)
+    assert ended(run).word == word
+    assert process.wait(30) == (0 if word == "finished" else 1)

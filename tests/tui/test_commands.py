@@ -154,6 +154,7 @@ def test_doctor_says_what_is_here(detui: Detui, workspace: Path) -> None:
     done = detui("doctor", "--json")
     checks = {check["name"]: check for check in json.loads(done.stdout)}
     assert checks["python"]["state"] == "ok"
+    assert "pidfd" in checks["processes"]["found"]
     assert str(workspace) in checks["workspace"]["found"]
     absent = any(check["state"] == "absent" for check in checks.values())
     assert done.returncode == (3 if absent else 0)

@@ -150,11 +150,20 @@ def _session_end(session: Session) -> Iterator[Check]:
     yield Check("logout", "note" if kills else "ok", found, "loginctl enable-linger" if kills else None)
 
 
+def _processes(session: Session) -> Iterator[Check]:
+    from detui.engine.process.identity import pins_processes
+
+    if pins_processes():
+        yield Check("processes", "ok", "watched through descriptors (pidfd)")
+    else:
+        yield Check("processes", "note", "polled: this kernel gives no descriptors of processes (pidfd, Linux 5.3)")
+
+
 def _configuration(session: Session) -> Iterator[Check]:
     file = session.workspace.configuration.file
     yield Check("configuration", "ok", str(file) if file.is_file() else f"{file} (there is none: defaults)")
 
 
 _PARTS: tuple[Callable[[Session], Iterator[Check]], ...] = (
-    _python, _packages, _torch, _devices, _configuration, _workspace, _session_end
+    _python, _packages, _torch, _devices, _processes, _configuration, _workspace, _session_end
 )  # fmt: skip

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import time
 from dataclasses import replace
 
-from detui.engine.process.identity import Identity, boot_id
+import pytest
+
+from detui.engine.process.identity import Identity, boot_id, pins_processes
 
 
 def test_a_process_is_known_until_it_ends() -> None:
@@ -32,7 +35,22 @@ def test_a_zombie_is_gone() -> None:
     os.waitpid(child, 0)
 
 
-def test_an_innocent_process_with_the_same_pid_is_not_signalled() -> None:
+def without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Linux before 5.3 answers."""
+
+    def absent(*_: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", absent)
+
+
+@pytest.mark.parametrize("old_kernel", [False, True])
+def test_an_innocent_process_with_the_same_pid_is_not_signalled(
+    old_kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if old_kernel:
+        without_descriptors(monkeypatch)
+    assert pins_processes() is not old_kernel
     process = subprocess.Popen(["sleep", "60"])
     identity = Identity.of(process.pid)
     assert identity is not None
@@ -42,8 +60,9 @@ def test_an_innocent_process_with_the_same_pid_is_not_signalled() -> None:
         assert not other.alive() and not other.signal(signal.SIGKILL)
     assert rebooted.rebooted and rebooted.here
     assert process.poll() is None
-    process.kill()
-    process.wait()
+    assert identity.signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not identity.signal(signal.SIGKILL)
 
 
 def test_another_host_and_another_container_are_elsewhere() -> None:
