@@ -75,10 +75,9 @@ class Configuration:
         return self._places("data", "data_roots", name)
 
     def weights_places(self, name: str) -> list[Path]:
-        """Where a weight file of that name may be, most specific first. A path that exists is its own place."""
-        given = Path(name).expanduser()
-        own = [given.absolute()] if len(given.parts) > 1 else []
-        return own + self._places("weights", "weight_roots", name)
+        """Where a weight file of that name, or path, may be: as a path, then as configured, then in the roots."""
+        own = Path(name).expanduser().absolute()
+        return list(dict.fromkeys([own, *self._places("weights", "weight_roots", name)]))
 
     def environment(self, name: str) -> Path | None:
         """The interpreter configured for a named environment."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detui.engine.analysis.fairness import flatten
 from detui.engine.closed import Keys, Where, validate
 from detui.engine.errors import RecipeError
 from detui.engine.recipe.load import FULL, Arm, Recipe, check_fields, nearest
@@ -62,11 +63,6 @@ class Resolved:
     """Epochs; the last epoch of the longest arm is always among them."""
     checkpoint_rule: dict[str, str]
     overrides: tuple[str, ...]
-
-
-def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested sections as dotted names."""
-    return {".".join(map(str, keys)): value for keys, value in walk(dict(config))}
 
 
 def resolve(
@@ -202,6 +198,11 @@ def _check_stages(
     for index, stage in enumerate(stages):
         if stage.name in names[:index]:
             raise RecipeError(f"Two stages are called {stage.name!r}.", where=where((*at, index, "name")))
+        if "model" in stage.set:
+            message = f"Stage {stage.name!r} sets the model, and a stage continues with the weights of the one before."
+            raise RecipeError(
+                message, where=where((*at, index, "set", "model")), hint="set the model in base or in an arm"
+            )
         if _get(stage.set, key) is not None:
             message = f"Stage {stage.name!r} has its epochs twice: here and in its own field `epochs`."
             raise RecipeError(message, where=where((*at, index, "set", *key)), hint=f"leave {dotted} out of set")

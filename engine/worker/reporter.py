@@ -15,6 +15,7 @@ from typing import Any
 
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import number
+from detui.engine.run.history import OURS
 from detui.engine.worker.journal import Journal
 from detui.engine.worker.stop import StopFlag
 
@@ -31,8 +32,12 @@ class Reporter:
         resume: dict[str, Any] | None = None,
         stop: StopFlag | None = None,
         zero: float | None = None,
+        code: dict[str, Any] | None = None,
     ) -> None:
-        """`zero`: the CLOCK_MONOTONIC second that `t` counts from; now, where it is not given."""
+        """`zero`: the CLOCK_MONOTONIC second that `t` counts from; now, where it is not given.
+
+        `code`: which code this process imports, for the `begin` line.
+        """
         self.attempt = attempt
         self.resume = resume
         """{"attempt", "checkpoint", "step", "epoch", "stage"} to go on from, or None."""
@@ -41,6 +46,7 @@ class Reporter:
         self._stop = stop or StopFlag()
         self._zero = time.monotonic() if zero is None else zero
         self._journal = Journal(attempt.metrics_path)
+        self._code = {"code": code} if code else {}
         self._alarmed: set[str] = set()
         self._lock = Lock()
 
@@ -52,12 +58,15 @@ class Reporter:
     def begin(self, **fields: Any) -> None:
         """Say what is about to be trained: total_epochs, steps_per_epoch, model, asked, used, packages, device."""
         start = {"attempt": self.attempt.number, "resumed_from_step": self.last_step}
-        self._write({"kind": "begin", **start, **fields}, urgent=True)
+        self._write({"kind": "begin", **start, **fields, **self._code}, urgent=True)
 
-    def stage(self, stage: str, index: int, epochs: int, step: int = 0, epoch: int = 0) -> None:
-        """Say that stage number `index` (from 0), of `epochs` epochs, begins after this step and epoch."""
+    def stage(self, stage: str, index: int, epochs: int, step: int = 0, epoch: int = 0, **more: Any) -> None:
+        """Say that stage number `index` (from 0), of `epochs` epochs, begins after this step and epoch.
+
+        `more`: asked, used, where the stage has settings of its own.
+        """
         line = {"kind": "stage", "stage": stage, "index": index, "epochs": epochs}
-        self._write({**line, "step": step, "epoch": epoch}, urgent=True)
+        self._write({**line, "step": step, "epoch": epoch, **more}, urgent=True)
 
     def step(self, step: int, epoch: int, values: Values, stage: str = "main") -> None:
         """Give the measurements of one optimiser step; counts run from 1 over the whole run."""
@@ -111,9 +120,15 @@ class Reporter:
             self.alarm("disk", trouble)
 
     def _sane(self, values: Values) -> Values:
-        """Return `values` as numbers, and raise the alarm `nan` at the first that is not finite."""
+        """Return `values` as numbers; raise the alarm `nan` at the first that is not finite.
+
+        A name of detui's evaluator is left out, with an alarm: no trainer's own number may stand under it.
+        """
         plain = {}
         for name, value in values.items():
+            if name.startswith(OURS):
+                self.alarm("name", f"{name} was left out: names in {OURS} are those of detui's evaluator.")
+                continue
             if type(value) is not float and type(value) is not int:
                 value = _scalar(value)
             if value is not None and not math.isfinite(value):

@@ -38,7 +38,7 @@ def test_places_go_from_specific_to_general(tmp_path: Path) -> None:
     environ = write(tmp_path, "data: {bccd: /d/special}\ndata_roots: [/d]\n")
     configuration = Configuration.load(environ={**environ, "DETUI_DATA": "/e:/f"})
     assert configuration.data_places("bccd") == [Path(p) for p in ("/d/special", "/d/bccd", "/e/bccd", "/f/bccd")]
-    assert configuration.weights_places("yolo12n.pt") == []
+    assert configuration.weights_places("yolo12n.pt") == [Path.cwd() / "yolo12n.pt"]
     assert configuration.weights_places("sub/yolo12n.pt") == [Path.cwd() / "sub/yolo12n.pt"]
 
 

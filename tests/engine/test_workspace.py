@@ -58,7 +58,7 @@ class TestPlan:
 
     def test_absent_weights_name_every_place_and_exit_3(self, workspace: Workspace, tmp_path: Path) -> None:
         plan = workspace.plan(weighted(tmp_path, "0" * 64), device="cpu")
-        with pytest.raises(MissingError, match="no weight file tiny.pt") as caught:
+        with pytest.raises(MissingError, match="no file tiny.pt") as caught:
             workspace.start(plan)
         assert caught.value.exit_code == 3
         assert str(workspace.path.parent / "weights" / "tiny.pt") in caught.value.message

@@ -61,8 +61,11 @@ class Train(Closed):
     """Ultralytics' default of 0.1 is meant for SGD and is ten times lr0; here a warm-up starts at 0."""
     nbs: Annotated[int, Field(ge=1)] = 64
     """Nominal batch size: gradients are accumulated over round(nbs / batch) batches."""
-    patience: Count = 100
-    """Epochs without improvement of the framework's own validation before it stops early; 0 is never."""
+    patience: Count = 0
+    """Epochs without improvement of the framework's own validation before it stops early; 0 is never.
+
+    Ultralytics' default is 100. Here every arm has the same budget unless the recipe says otherwise.
+    """
     close_mosaic: Count = 10
     """Mosaic ends this many epochs before the end."""
     freeze: Count = 0
@@ -72,7 +75,8 @@ class Train(Closed):
     deterministic: bool = True
     """Must be false for RT-DETR on a GPU: grid_sample has no deterministic backward there."""
     workers: Count = 4
-    cache: Literal["ram", "disk", False] = False
+    cache: Literal["ram", False] = False
+    """`disk` is not offered: it writes beside images that other runs read."""
     val: bool = True
     """The framework's own validation after every epoch, for the live curve. Ours runs at milestones anyway."""
     multi_scale: Fraction = 0.0
@@ -132,10 +136,12 @@ class UltralyticsBackend:
         return ("train", "epochs")
 
     def weights(self, config: Mapping[str, Any]) -> list[WeightFile]:
-        """The weight file to start from, if any."""
+        """The weight file to start from, and the model's own YAML, if any."""
         model = config["model"]
-        given = model["weights"]
-        return [WeightFile(keys=("model", "weights"), name=given, sha256=model["sha256"])] if given else []
+        files = [WeightFile(keys=("model", "name"), name=model["name"], sha256=None)] if _is_file(model["name"]) else []
+        if model["weights"]:
+            files.append(WeightFile(keys=("model", "weights"), name=model["weights"], sha256=model["sha256"]))
+        return files
 
     def environ(self) -> dict[str, str]:
         """Keeps Ultralytics off the network: no look-up, no installing of packages, no upload."""
@@ -146,6 +152,11 @@ class UltralyticsBackend:
         config = context.config
         found = [*_installed(), *_model(config), *_device(config, context.device)]
         return found + _batches(config, context.train_images)
+
+
+def _is_file(name: str) -> bool:
+    """Whether a model is named by a YAML of the user's own."""
+    return name.endswith((".yaml", ".yml"))
 
 
 def is_rtdetr(name: str) -> bool:
@@ -164,7 +175,7 @@ def _installed() -> list[Problem]:
 def _model(config: Mapping[str, Any]) -> list[Problem]:
     model, found = config["model"], []
     name = model["name"]
-    if not name.endswith((".yaml", ".yml")) and not MODEL.fullmatch(name):
+    if not _is_file(name) and not MODEL.fullmatch(name):
         text = f"{name!r} is no architecture that Ultralytics ships."
         found.append(_error("model.name", text, "yolo12n, yolo11s, rtdetr-l, or a path to a model YAML"))
     if model["weights"] and not model["sha256"]:
@@ -186,6 +197,9 @@ def _device(config: Mapping[str, Any], device: str) -> list[Problem]:
     if train["amp"] == "fp16" and is_rtdetr(config["model"]["name"]):
         found.append(Problem(level="warning", text="RT-DETR in fp16 is a known source of NaN.", where="train.amp",
                              hint="--set train.amp=bf16"))  # fmt: skip
+    if train["patience"] and not train["val"]:
+        text = "Early stopping looks at the framework's validation of every epoch, and that is switched off."
+        found.append(_error("train.patience", text, "--set train.val=true, or --set train.patience=0"))
     if train["imgsz"] % STRIDE:
         near = max(STRIDE, round(train["imgsz"] / STRIDE) * STRIDE)
         text = f"{train['imgsz']} is no multiple of {STRIDE}; Ultralytics would silently use another size."

@@ -14,6 +14,7 @@ from typing import Any
 
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 from detui.engine.backends.ultralytics import settings
+from detui.engine.backends.ultralytics.checkpoints import check_resumable, readable, stage_of
 from detui.engine.backends.ultralytics.dataset import private_view
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
 from detui.engine.backends.ultralytics.watch import Watch
@@ -34,21 +35,28 @@ class UltralyticsTrainer:
 
         switch_off_trackers(ultralytics_settings)
         data = private_view(spec.data or {}, folder / "data")
-        resume = report.resume
-        first = int(resume.get("stage") or 0) if resume else 0
-        weights = _initial_weights(spec)
+        first, weights, resumed = _starting_point(spec, report)
         for index in range(first, len(spec.stages)):
-            watch = Watch(spec, report, index, facts={"packages": packages(operators)})
-            resumed = Path(resume["checkpoint"]) if resume and index == first else None
+            watch = Watch(spec, report, index, {"packages": packages(operators)}, first=index == first)
             trainer = _trainer(spec, index, data, folder / spec.stages[index].name, weights, resumed)
             watch.attach(trainer)
             trainer.train()
-            weights = watch.last_checkpoint
+            weights, resumed = watch.last_checkpoint, None
             if weights is None:
                 raise RunError(f"Stage {spec.stages[index].name!r} ended without a checkpoint.")
-            # The same bytes as our resume.pt, and Ultralytics' own choice of a best epoch, which nothing reads.
+            # The same bytes as our own copy, and Ultralytics' own choice of a best epoch, which nothing reads.
             for file in (trainer.last, trainer.best):
                 file.unlink(missing_ok=True)
+
+
+def _starting_point(spec: RunSpec, report: Reporter) -> tuple[int, Path | None, Path | None]:
+    """The first stage of this attempt, the weights it starts from, and the checkpoint it resumes in its middle."""
+    if report.resume is None:
+        return 0, _initial_weights(spec), None
+    checkpoint, stage = Path(report.resume["checkpoint"]), int(report.resume.get("stage") or 0)
+    if stage_of(checkpoint) < stage:
+        return stage, checkpoint, None
+    return stage, None, checkpoint
 
 
 def _initial_weights(spec: RunSpec) -> Path | None:
@@ -64,10 +72,11 @@ def _trainer(spec: RunSpec, index: int, data: Path, folder: Path, weights: Path 
     name = config["model"]["name"]
     arguments["model"] = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
     if weights is not None:
-        arguments["pretrained"] = str(weights)
+        arguments["pretrained"] = str(readable(weights))
     if resumed is not None:
-        _check_resumable(resumed)
-        arguments |= {"resume": str(resumed), "model": str(resumed)}
+        check_resumable(resumed)
+        found = str(readable(resumed))
+        arguments |= {"resume": found, "model": found}
     return _trainer_class(name)(overrides=arguments)
 
 
@@ -80,7 +89,25 @@ def _trainer_class(name: str) -> Any:
         from ultralytics.models.yolo.detect import DetectionTrainer as Base
 
     class Trainer(Base):  # type: ignore[misc]
-        """Ultralytics' trainer without its final validation."""
+        """Ultralytics' trainer, with validation as our evaluator needs it."""
+
+        transferred: tuple[int, int] | None = None
+        """How many of the model's tensors came from the weights it was given, and how many it has."""
+
+        def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+            """Build the model; count what the weights gave. Raises RunError when they fit another model."""
+            model = super().get_model(cfg=cfg, weights=weights, verbose=verbose)
+            if weights is not None and not self.resume:
+                self.transferred = count_transferred(weights, model)
+            return model
+
+        def validate(self) -> Any:
+            """In full precision for every arm: Ultralytics would take fp16 where it trains with AMP, even with bf16."""
+            amp, self.amp = self.amp, False
+            try:
+                return super().validate()
+            finally:
+                self.amp = amp
 
         def final_eval(self) -> None:
             """Our evaluator judges every arm on the dumped predictions; the optimizer stays in last.pt."""
@@ -88,17 +115,18 @@ def _trainer_class(name: str) -> Any:
     return Trainer
 
 
-def _check_resumable(path: Path) -> None:
-    """Ultralytics starts a new run on another data set when the checkpoint holds no optimizer."""
-    from ultralytics.nn.tasks import torch_safe_load
+ENOUGH = 0.5
+"""The part of a model's tensors that weights must give, to be called its weights."""
 
-    try:
-        checkpoint, _ = torch_safe_load(str(path))
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        message = f"The checkpoint cannot be read ({type(error).__name__}): it may be truncated."
-        raise RunError(message, where=str(path), hint="start the run again") from error
-    if checkpoint.get("epoch", -1) < 0 or checkpoint.get("optimizer") is None:
-        raise RunError("The checkpoint holds no optimizer state, so it cannot be resumed.", where=str(path))
+
+def count_transferred(weights: Any, model: Any) -> tuple[int, int]:
+    """Tensors of `model` that have their name and shape in `weights`, and all. Raises RunError below half."""
+    given, wanted = weights.state_dict(), model.state_dict()
+    fitting = sum(1 for name, value in wanted.items() if name in given and given[name].shape == value.shape)
+    if fitting < ENOUGH * len(wanted):
+        message = f"The weights are another model's: {fitting} of {len(wanted)} tensors fit."
+        raise RunError(message, where="model.weights", hint="name the weights of this architecture, or none")
+    return fitting, len(wanted)
 
 
 def packages(operators: str) -> dict[str, str]:

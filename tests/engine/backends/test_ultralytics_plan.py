@@ -39,6 +39,7 @@ def test_a_plain_configuration_is_fine_on_both_devices() -> None:
         ("cpu", {"model": {"name": "rtdetr-l"}, "train": {"batch": 1}}, "train.batch", "error"),
         ("cpu", {"model": {"name": "rtdetr-l"}, "train": {"batch": 9}}, "train.batch", "error"),
         ("cpu", {"train": {"batch": 9}}, "train.batch", "warning"),
+        ("cpu", {"train": {"patience": 5, "val": False}}, "train.patience", "error"),
     ],
 )
 def test_a_contradiction_is_named_with_the_way_out(device: str, sections: Any, field: str, level: str) -> None:
@@ -48,9 +49,14 @@ def test_a_contradiction_is_named_with_the_way_out(device: str, sections: Any, f
 
 
 def test_weights_name_where_the_worker_looks() -> None:
-    config = {"model": {"weights": "yolo12n.pt", "sha256": "0" * 64}}
+    config = {"model": {"name": "yolo12n", "weights": "yolo12n.pt", "sha256": "0" * 64}}
     (weight,) = UltralyticsBackend().weights(config)
     assert (weight.keys, weight.name) == (("model", "weights"), "yolo12n.pt")
+
+
+def test_a_model_of_ones_own_is_a_file_to_be_found() -> None:
+    (model,) = UltralyticsBackend().weights({"model": {"name": "mine.yaml", "weights": None, "sha256": None}})
+    assert (model.keys, model.name) == (("model", "name"), "mine.yaml")
 
 
 def test_the_plan_half_imports_no_framework() -> None:
