@@ -7,6 +7,7 @@ valid name, in the words of the recipe rather than of the validator.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
@@ -58,8 +59,27 @@ def _describe(model: type[BaseModel], problem: Any, value: Any, where: Where) ->
     text = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if problem["type"] == "value_error":
         return place, f"{name}: {text}", None
-    text = f"a number {text}" if text.startswith(("greater", "less")) else text
-    return place, f"{name}: found {found!r}, expected {text}.", None
+    return place, f"{name}: found {found!r}, expected {_expected(text)}.", _alternative(found, problem)
+
+
+def _expected(text: str) -> str:
+    """What a value should be, in the words of a recipe rather than of a type system."""
+    if text.startswith(("greater", "less")):
+        return f"a number {text}"
+    if "instance of Words" in text:
+        return "a text, or {en: …, zh: …}"
+    if "should match pattern" in text:
+        return f"text of the form {text.split('pattern', 1)[1].strip()}"
+    return text
+
+
+def _alternative(found: Any, problem: Any) -> str | None:
+    """The nearest of the words that a field may have."""
+    if problem["type"] != "literal_error":
+        return None
+    words = re.findall(r"'([^']+)'", problem["ctx"]["expected"])
+    close = difflib.get_close_matches(str(found).lower(), [word.lower() for word in words], 1, 0.5)
+    return next((word for word in words if word.lower() in close), None)
 
 
 def _written_keys(location: Keys, value: Any) -> Keys:

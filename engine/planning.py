@@ -17,7 +17,7 @@ from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.configuration import Configuration
 from detui.engine.errors import DetuiError, MissingError, RecipeError
 from detui.engine.placement import Placement
-from detui.engine.recipe.load import FULL, Recipe
+from detui.engine.recipe.load import FULL, Recipe, nearest
 from detui.engine.recipe.resolve import Resolved, ResolvedArm
 from detui.engine.run.spec import RunSpec, StageSpec
 
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def runs(self) -> list[str]:
-        """The names of the runs, in the order in which they queue: arms alternate within a seed."""
+        """The names of the runs, in the order in which they are submitted: arms alternate within a seed."""
         return [f"{arm.name}-s{seed}" for seed in self.seeds for arm in self.arms]
 
     @property
@@ -103,7 +103,7 @@ class Plan:
 
     def command(self, *, name: str | None = None, tags: Sequence[str] = (), note: str | None = None) -> str:
         """The command line that does the same."""
-        words = ["detui", "run", self.recipe.ref]
+        words = ["detui", "run", self.recipe.name]
         if self.profile != FULL:
             words += ["--profile", self.profile]
         if len(self.arms) < len(self.recipe.arms):
@@ -162,7 +162,13 @@ def make_plan(resolved: Resolved, placement: Placement, configuration: Configura
         resolved=resolved,
         placement=placement,
         data=data,
-        problems=(*problems, *absent, *_checks(resolved, placement), *map(_confounder, _only_confounders(findings))),
+        problems=(
+            *problems,
+            *absent,
+            *_checks(resolved, placement),
+            *map(_busy_device, placement.warnings),
+            *map(_confounder, _only_confounders(findings)),
+        ),
         fairness=tuple(findings),
         weights=weights,
     )
@@ -181,7 +187,13 @@ def _data(resolved: Resolved, configuration: Configuration) -> tuple[DataState |
     except MissingError as error:
         problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
         return DataState(name, name, False, None, error.message), [problem]
-    return DataState(name, definition.title, definition.generated, place, None), []
+    problems = []
+    for role, split in (("train", resolved.data.train.split), ("val", resolved.data.val.split)):
+        if definition.split_names and split not in definition.split_names:
+            hint = nearest(split, list(definition.split_names))
+            text = f"The data set {name} has no split {split!r}."
+            problems.append(Problem(level="error", text=text, where=f"data.{role}.split", hint=hint))
+    return DataState(name, definition.title, definition.generated, place, None), problems
 
 
 def _weights(
@@ -217,6 +229,11 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)
     return list(found.values())
+
+
+def _busy_device(text: str) -> Problem:
+    """A device that somebody without a lease uses: a run there may run out of memory, or hold them up."""
+    return Problem(level="warning", text=text, where="device", hint="nvidia-smi shows who; --device chooses another")
 
 
 def _only_confounders(findings: Sequence[Finding]) -> list[Finding]:

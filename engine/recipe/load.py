@@ -15,7 +15,7 @@ from typing import Any
 from detui.engine.backends import Backend, backend
 from detui.engine.closed import Keys, Where, has_field, submodel, validate
 from detui.engine.errors import RecipeError, UsageError
-from detui.engine.recipe.library import find_recipe
+from detui.engine.recipe.library import find_recipe, shipped
 from detui.engine.recipe.schema import SCHEMA, Profile, RecipeFile, Words, words
 from detui.engine.yaml import Document, load_yaml, walk
 
@@ -57,6 +57,12 @@ class Recipe:
     def question(self) -> Words:
         """The question that the arms answer."""
         return words(self.file.question)
+
+    @property
+    def name(self) -> str:
+        """What a command line calls it: `family/name`, or the path of a file of one's own."""
+        path = Path(self.document.source)
+        return self.ref if path.is_relative_to(shipped()) else str(path)
 
     @cached_property
     def backend(self) -> Backend:

@@ -60,4 +60,8 @@ def _parse(recipe: Recipe, text: str) -> Override:
         raise RecipeError(
             f"There is no arm {rest[0] if rest else ''!r}.", where=where, hint=nearest(".".join(rest), arms)
         )
+    sections = [*recipe.backend.config.model_fields, *RECIPE_KEYS]
+    if keys[0] not in sections:
+        message = f"{keys[0]!r} is neither a section nor an arm."
+        raise RecipeError(message, where=where, hint=nearest(keys[0], [*sections, *arms]))
     return Override(text, None, keys, value)

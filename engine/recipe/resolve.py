@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from detui.engine.analysis.fairness import flatten
@@ -243,7 +244,15 @@ def _needed_data(recipe: Recipe, settings: RecipeFile) -> DataSelection | None:
     if settings.data is None and recipe.backend.needs_data:
         message = f"The {recipe.backend.name} backend trains on a data set, and this recipe names none."
         raise RecipeError(message, where=recipe.document.where(()), hint="data: {name: scenes}")
-    return settings.data
+    return settings.data and settings.data.model_copy(update={"name": _beside(recipe, settings.data.name)})
+
+
+def _beside(recipe: Recipe, name: str) -> str:
+    """A definition file named relative to the recipe, as its absolute path; any other name as it is."""
+    beside = Path(recipe.document.source).parent / name
+    if name.endswith((".yaml", ".yml")) and not Path(name).is_file() and beside.is_file():
+        return str(beside.absolute())
+    return name
 
 
 def _milestones(recipe: Recipe, milestones: Sequence[int], epochs: int) -> tuple[int, ...]:

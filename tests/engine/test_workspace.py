@@ -115,7 +115,7 @@ class TestPlan:
         with pytest.raises(MissingError, match="no GPU 7"):
             workspace.plan("mosaic", device="7")
         with pytest.raises(UsageError, match="names no device"):
-            workspace.plan("mosaic", device="gpu-seven")
+            workspace.plan("mosaic", device="seven")
 
 
 class TestStart:
