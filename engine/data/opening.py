@@ -65,7 +65,7 @@ def open_dataset(
     counted = checksums(layout.published, content)
     report_differences(counted, definition.path, ledger)
     if not tolerate:
-        ledger.raise_errors(definition.name if definition.own else str(definition.path), root)
+        ledger.raise_errors(definition.name, root, called=None if definition.own else str(definition.path))
     return Dataset(
         name=definition.name,
         title=definition.title,

@@ -124,8 +124,11 @@ class Ledger:
             rows.append(ProblemSummary(kind, action, count, examples))
         return tuple(sorted(rows, key=lambda row: (row.action != "error", row.kind)))
 
-    def raise_errors(self, name: str, root: object) -> None:
-        """Raise DataError with the first ten problems whose action is `error`; nothing when there is none."""
+    def raise_errors(self, name: str, root: object, *, called: str | None = None) -> None:
+        """Raise DataError with the first ten problems whose action is `error`; nothing when there is none.
+
+        `called`: what a command line calls the data set, where that is not its name.
+        """
         errors = [problem for problem in self._kept if problem.action == "error"]
         if not errors:
             return
@@ -135,7 +138,7 @@ class Ledger:
         lines += [f"  {problem} [{problem.kind}]" for problem in shown]
         if total > len(shown):
             lines.append(f"  … and {total - len(shown)} more")
-        raise DataError("\n".join(lines), where=str(root), hint=_hint(shown[0].kind, name))
+        raise DataError("\n".join(lines), where=str(root), hint=_hint(shown[0].kind, called or name))
 
 
 def _problems(count: int) -> str:

@@ -87,6 +87,7 @@ def test_ten_are_listed_and_all_are_counted(make_site):
     assert caught.value.message.count("labels/train/a.txt:") == 10
     assert "and 15 more" in caught.value.message
     assert "on_problem: {inverted: leave_out}" in str(caught.value.hint)
+    assert "detui data check /" in str(caught.value.hint), "a definition of one's own is called by its path"
 
 
 @pytest.mark.parametrize(
