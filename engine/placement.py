@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _GPU_THREADS = 4
 """CPU threads of a worker on a GPU: enough for its tensors on the host, few enough for eight neighbours."""
 
+_IN_USE = 1 << 30
+"""Bytes in use on a GPU beyond which somebody works there; less is what a driver and a desktop take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -25,12 +28,14 @@ class Placement:
     kind: str
     """`cpu` or `cuda`."""
     asked: str
-    """`auto`, `cpu`, or indices as nvidia-smi counts them."""
+    """`auto`, `cpu`, or GPUs by nvidia-smi's index or by UUID."""
     candidates: tuple[str, ...]
     """`cpu:0`… or GPU UUIDs."""
     names: tuple[str, ...]
     """The same for people: `GPU 3, NVIDIA A100 (GPU-5d1e…)`."""
     threads: int
+    warnings: tuple[str, ...] = ()
+    """What is to be known before a launch: a GPU whose memory others use."""
 
     def request(self) -> DeviceRequest:
         """What one run asks for."""
@@ -45,38 +50,48 @@ class Placement:
         return f"one of: {'; '.join(self.names)}"
 
 
-def place(asked: str | None = None, environ: Mapping[str, str] | None = None) -> Placement:
-    """Resolve `--device`: `auto` (a GPU when torch and the machine have one), `cpu`, or `0,3`.
+def place(asked: str | None = None, environ: Mapping[str, str] | None = None, *, own_torch: bool = True) -> Placement:
+    """Resolve `--device`: `auto` (a GPU when torch and the machine have one), `cpu`, or `0,3`, or UUIDs.
 
-    Indices are nvidia-smi's. An inherited CUDA_VISIBLE_DEVICES limits what may be chosen. Raises UsageError for
-    words that are neither, MissingError for a GPU that is not there or not visible.
+    Indices are nvidia-smi's; a UUID may be abbreviated. An inherited CUDA_VISIBLE_DEVICES limits what may be
+    chosen. `own_torch`: whether the runs use the torch of this environment, which may be built for the CPU.
+    Raises UsageError for words that are neither and for names of several devices, MissingError for a GPU that is
+    not there or not visible.
     """
     from detui.engine.devices.nvml import visible_gpus
 
     environ = os.environ if environ is None else environ
-    asked = (asked or "auto").strip().lower()
-    if asked == "cpu":
-        return _cpu(asked, environ)
+    asked = (asked or "auto").strip()
+    if asked.lower() == "cpu":
+        return _cpu("cpu", environ)
     gpus = visible_gpus(environ)
-    if asked == "auto":
-        return _cuda(asked, gpus) if gpus and not _cpu_build() else _cpu(asked, environ)
-    return _cuda(asked, _chosen(asked, gpus, environ))
-
-
-def _chosen(asked: str, gpus: list[Gpu], environ: Mapping[str, str]) -> list[Gpu]:
-    try:
-        indices = [int(part) for part in asked.split(",")]
-    except ValueError:
-        message = f"{asked!r} names no device."
-        raise UsageError(message, where="--device", hint="--device auto, cpu, or indices such as 0,3") from None
-    known = {gpu.index: gpu for gpu in gpus}
-    for index in indices:
-        if index not in known:
-            raise MissingError(f"There is no GPU {index}{_limits(environ)}.", where="--device", hint=_there(gpus))
-    if _cpu_build():
+    without = own_torch and _cpu_build()
+    if asked.lower() == "auto":
+        return _cuda("auto", gpus) if gpus and not without else _cpu("auto", environ)
+    chosen = [_named(part.strip(), gpus, environ) for part in asked.split(",")]
+    if without:
         message = f"torch {version('torch')} is built for the CPU."
         raise MissingError(message, where="--device", hint="install a CUDA build of torch, or --device cpu")
-    return [known[index] for index in dict.fromkeys(indices)]
+    return _cuda(asked, list(dict.fromkeys(chosen)))
+
+
+def _named(name: str, gpus: list[Gpu], environ: Mapping[str, str]) -> Gpu:
+    """The one GPU, or MIG instance, that an index, a UUID or the beginning of a UUID names."""
+    if name.isdecimal():
+        fitting = [gpu for gpu in gpus if gpu.index == int(name)]
+    elif name.upper().startswith(("GPU-", "MIG-")):
+        fitting = [gpu for gpu in gpus if gpu.uuid.lower().startswith(name.lower())]
+    else:
+        hint = "--device auto, cpu, or GPUs by index (0,3) or UUID (GPU-5d1e…)"
+        raise UsageError(f"{name!r} names no device.", where="--device", hint=hint)
+    if not fitting:
+        raise MissingError(f"There is no GPU {name}{_limits(environ)}.", where="--device", hint=_there(gpus))
+    if len(fitting) > 1:
+        what = "GPU " + name if name.isdecimal() else repr(name)
+        message = f"{what} stands for {len(fitting)} devices."
+        hint = f"--device with one or more of {', '.join(gpu.uuid for gpu in fitting)}"
+        raise UsageError(message, where="--device", hint=hint)
+    return fitting[0]
 
 
 def _limits(environ: Mapping[str, str]) -> str:
@@ -105,4 +120,20 @@ def _cpu(asked: str, environ: Mapping[str, str]) -> Placement:
 
 def _cuda(asked: str, gpus: list[Gpu]) -> Placement:
     names = tuple(f"GPU {gpu.index}, {gpu.name or 'unknown'} ({gpu.uuid})" for gpu in gpus)
-    return Placement("cuda", asked, tuple(gpu.uuid for gpu in gpus), names, _GPU_THREADS)
+    return Placement("cuda", asked, tuple(gpu.uuid for gpu in gpus), names, _GPU_THREADS, _in_use(gpus))
+
+
+def _in_use(gpus: list[Gpu]) -> tuple[str, ...]:
+    """Say which GPUs have memory in use: a run that starts there may find too little, or slow somebody down."""
+    from detui.engine.devices.nvml import sample_gpus
+    from detui.engine.process.lease import held
+
+    found = []
+    for gpu, sample in zip(gpus, sample_gpus(gpu.uuid for gpu in gpus), strict=True):
+        used, total = sample["memory_used"], sample["memory_total"]
+        if used is None or total is None:
+            continue
+        if used > _IN_USE and not held(gpu.uuid):  # a run of detui is waited for
+            of = f"{used / (1 << 30):.1f} of {total / (1 << 30):.1f} GiB"
+            found.append(f"GPU {gpu.index} has {of} in use by others.")
+    return tuple(found)

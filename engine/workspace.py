@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,7 @@ class Workspace:
         device: str | None = None,
     ) -> Plan:
         """What a launch would run. Raises RecipeError for what cannot be resolved; what is absent is in `problems`."""
+        from detui.engine.environment import OWN
         from detui.engine.placement import place
         from detui.engine.planning import make_plan
         from detui.engine.recipe.load import FULL
@@ -92,7 +94,8 @@ class Workspace:
 
         recipe = self.recipe(ref)
         resolved = resolve(recipe, profile=profile or FULL, arms=arms, seeds=seeds, overrides=overrides)
-        return make_plan(resolved, place(device), self.configuration)
+        placement = place(device, own_torch=recipe.file.environment == OWN)
+        return make_plan(resolved, placement, self.configuration)
 
     def start(
         self,
@@ -107,11 +110,13 @@ class Workspace:
         """Prepare the data, freeze the plan, and queue every run. Returns when all supervisors are up.
 
         Raises RecipeError or MissingError for the plan's errors, DataError for wrong data, RunError when something
-        cannot be written or a supervisor cannot start: then no run is left queued without one.
+        cannot be written or a supervisor cannot start: then no run is left queued without one. A Ctrl-C waits until
+        no run is half made, and then stops all that were started.
         """
         from detui.engine import experiment as experiments
         from detui.engine.devices.host import host_facts
         from detui.engine.devices.nvml import driver_versions
+        from detui.engine.interrupt import held
         from detui.engine.provenance import code_facts
         from detui.engine.record.fill import fill
 
@@ -136,10 +141,17 @@ class Workspace:
                 **driver_versions(),
             },
         }
-        experiment = experiments.create(self.path, plan, facts=facts, code=code_facts())
-        runs = self._create_runs(experiment, plan, data, python)
-        fill(experiment.path)
-        _submit(runs)
+        code = code_facts()
+        runs: list[RunDir] = []
+        try:
+            with held() as interrupted:
+                experiment = experiments.create(self.path, plan, facts=facts, code=code)
+                runs += self._create_runs(experiment, plan, data, python)
+                fill(experiment.path)
+                _submit(runs, interrupted)
+        except KeyboardInterrupt:
+            _call_off(runs)
+            raise
         return experiment
 
     def experiments(self) -> list[Experiment]:
@@ -158,6 +170,8 @@ class Workspace:
         """A run as `EXPERIMENT/RUN`, as a path, or as the name of a run of the last experiment. Raises MissingError."""
         if (Path(ref) / "spec.json").is_file():
             return find_run(Path(ref).absolute())
+        if ref == "last" and len(runs := self.experiment(ref).runs()) == 1:
+            return runs[0]
         before, _, name = ref.rpartition("/")
         experiment = self.experiment(before or "last")
         runs = {run.name: run for run in experiment.runs()}
@@ -209,17 +223,31 @@ class Workspace:
         return runs
 
 
-def _submit(runs: Sequence[RunDir]) -> None:
+def _submit(runs: Sequence[RunDir], interrupted: Callable[[], bool]) -> None:
     """Start the supervisors; when one cannot be started, say so in the events of every run that has none."""
     from detui.engine.executor.local import submit
 
     for index, run in enumerate(runs):
+        if interrupted():
+            return
         try:
             submit([run])
         except RunError as error:
             for left in runs[index:]:
                 left.append_event("failed", attempt=None, code=None, reason=f"not started: {error.message}")
             raise
+
+
+def _call_off(runs: Sequence[RunDir]) -> None:
+    """Stop the runs that have a supervisor, and say of the others that they never got one."""
+    from detui.engine.process.control import request, supervised
+
+    for run in runs:
+        if supervised(run):
+            with suppress(RunError):  # it has ended meanwhile
+                request(run, "stop")
+        elif run.owner() is None:  # otherwise it had one, and has ended
+            run.append_event("failed", attempt=None, code=None, reason="not started: interrupted")
 
 
 def _summary(ref: str, path: Path) -> RecipeSummary:

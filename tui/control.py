@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from detui.engine.errors import DetuiError, RunError
 from detui.engine.run.directory import RunDir
 from detui.tui.glance import read_status
 
@@ -20,8 +21,15 @@ class Answer:
 
 
 def ask(runs: Iterable[RunDir], what: str) -> list[Answer]:
-    """Put a request ("stop" or "kill") to every run that has not ended."""
-    return [_ask(run, what) for run in runs]
+    """Put a request ("stop" or "kill") to every run that has not ended. One that cannot be asked stops no other."""
+    return [_guarded(_ask, run, what) for run in runs]
+
+
+def _guarded(action: Callable[..., Answer], run: RunDir, *arguments: str) -> Answer:
+    try:
+        return action(run, *arguments)
+    except DetuiError as error:
+        return Answer(run, False, f"was not asked: {error.message}")
 
 
 def _ask(run: RunDir, what: str) -> Answer:
@@ -30,17 +38,19 @@ def _ask(run: RunDir, what: str) -> Answer:
     state, _ = read_status(run)
     if state.terminal:
         return Answer(run, False, f"has ended already: {state.word}")
+    lost = _words(run)  # before the request, which may be served at once
     request(run, what)
-    return Answer(run, True, "will save a checkpoint and end" if what == "stop" else "is being killed")
+    if what == "kill":
+        return Answer(run, True, "is being killed")
+    return Answer(run, True, f"will save a checkpoint and end; {lost}" if run.attempts() else f"will not start; {lost}")
 
 
 def resume(runs: Iterable[RunDir]) -> list[Answer]:
     """Start a new attempt of every run that ended before it had finished."""
-    return [_resume(run) for run in runs]
+    return [_guarded(_resume, run) for run in runs]
 
 
 def _resume(run: RunDir) -> Answer:
-    from detui.engine.errors import RunError
     from detui.engine.process.launch import launch
 
     if (refusal := not_resumable(run)) is not None:
@@ -61,7 +71,36 @@ def not_resumable(run: RunDir) -> str | None:
 
 
 def what_is_lost(run: RunDir) -> str:
-    """Return what resuming a run repeats, in the words of its backend."""
+    """Return what resuming a run repeats: what its backend says, or all of it where it has no checkpoint."""
     from detui.engine.backends import backend
+    from detui.engine.process.attempt import find_checkpoint
 
-    return backend(run.spec().backend).resume_grain
+    ended = read_status(run)[0].terminal
+    if find_checkpoint(run) is not None:
+        return f"{'' if ended else 'on resume '}{backend(run.spec().backend).resume_grain}"
+    if not run.attempts():
+        return "it has not started, and nothing is lost"
+    if ended:
+        return "it has no checkpoint: a resume begins again"
+    return "it has no checkpoint yet: unless it saves one now, a resume begins again"
+
+
+def _words(run: RunDir) -> str:
+    try:
+        return what_is_lost(run)
+    except DetuiError as error:  # what cannot be told must not hinder what is asked
+        return error.message
+
+
+def losses(runs: Sequence[RunDir]) -> str:
+    """Return what resuming each of several runs repeats, as one line for each thing that is to be said."""
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        names.setdefault(_words(run), []).append(run.name)
+    if len(names) == 1:
+        return _sentence(next(iter(names)))
+    return "\n".join(f"{', '.join(found)}: {text}." for text, found in names.items())
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -34,7 +34,10 @@ def choices(function: F) -> F:
             "--set", "overrides", metavar="KEY=VALUE", multiple=True,
             help="Another value: train.lr0=0.0005 for all arms, ARM.train.lr0=0.0005 for one. Repeatable.",
         ),
-        click.option("--device", metavar="WHERE", help="auto, cpu, or GPUs by nvidia-smi's index.  [default: auto]"),
+        click.option(
+            "--device", metavar="WHERE",
+            help="auto, cpu, or GPUs by nvidia-smi's index or UUID: 0,3.  [default: auto]",
+        ),
     )  # fmt: skip
     for option in reversed(options):
         function = option(function)

@@ -36,28 +36,27 @@ class View(Protocol):
 
 
 def wait(
-    runs: Sequence[RunDir], facts: Mapping[str, Any], view: View, every: float = _EVERY
+    runs: Sequence[RunDir], facts: Mapping[str, Any], view: View, presses: Presses, every: float = _EVERY
 ) -> tuple[list[Glance], bool]:
     """Wait until every run has ended and is evaluated. Returns the runs, and whether Ctrl-C asked them to stop.
 
     Raises Left at the second Ctrl-C.
     """
-    presses = _Presses()
     asked = 0
-    with presses.counted():
-        while True:
-            over = not any(busy(run) for run in runs)
-            found = [glance(run, facts) for run in runs]
-            view.update(found)
-            if over:
-                return found, asked > 0
-            if presses.count >= 2:
-                raise Left
-            if presses.count > asked:
-                asked = presses.count
-                view.say("Stopping with a checkpoint. Ctrl-C again leaves the runs to themselves.")
-                ask(runs, "stop")
-            time.sleep(every)
+    while True:
+        over = not any(busy(run) for run in runs)
+        found = [glance(run, facts) for run in runs]
+        view.update(found)
+        if over:
+            return found, asked > 0
+        if presses.count >= 2:
+            raise Left
+        if presses.count > asked:
+            asked = presses.count
+            view.say("Stopping with a checkpoint. Ctrl-C again leaves the runs to themselves.")
+            for answer in ask(runs, "stop"):
+                view.say(f"  {answer.run.name} {answer.text}")
+        time.sleep(every)
 
 
 def busy(run: RunDir) -> bool:
@@ -67,17 +66,22 @@ def busy(run: RunDir) -> bool:
     return not read_status(run)[0].terminal or supervised(run)
 
 
-class _Presses:
-    """Counts Ctrl-C instead of raising KeyboardInterrupt, so that nothing is left half done."""
+class Presses:
+    """Counts Ctrl-C where `counting`, so that no run is left to itself by accident; raises KeyboardInterrupt before."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.counting = False
+        """Set as soon as there are runs to stop."""
 
     def _press(self, signum: int, frame: FrameType | None) -> None:
+        if not self.counting:
+            raise KeyboardInterrupt
         self.count += 1
 
     @contextmanager
     def counted(self) -> Iterator[None]:
+        """Take Ctrl-C over while the block lasts."""
         before = signal.signal(signal.SIGINT, self._press)
         try:
             yield

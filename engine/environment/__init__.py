@@ -3,8 +3,8 @@
 `detui` is the environment that detui runs in. Any other name is looked up in
 the configuration (`environments: {mmdet: /path/bin/python}`). A foreign
 environment sees detui through one generated folder of links: `engine/run`,
-`engine/worker`, the errors and the backend's own package, never our
-site-packages.
+`engine/worker`, the errors, the backend's own package and what backends share
+for torch, never our site-packages.
 """
 
 from __future__ import annotations
@@ -53,9 +53,17 @@ def link_package(backend: str, bridge: Path) -> Path:
     source = Path(detui.engine.errors.__file__).parent
     root = bridge / backend
     target = root / "detui" / "engine"
-    for part in ("run", "worker", "errors.py", f"backends/{backend}"):
-        link = target / part
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to(source / part)
+    for part in ("run", "worker", "errors.py", "backends/torch_support", f"backends/{backend}"):
+        _link(target / part, source / part)
     return root
+
+
+def _link(link: Path, source: Path) -> None:
+    """Make a link, or one that led to a detui that was here before anew; readers see the old or the new one."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink() and link.readlink() == source:
+        return
+    fresh = link.with_name(f"{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(source)
+    fresh.replace(link)

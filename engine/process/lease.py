@@ -65,7 +65,7 @@ def take(resource: str, holder: str) -> Lease | None:
 
     `holder` is written into the file for people who wonder.
     """
-    path = lease_directory() / (re.sub(r"[^A-Za-z0-9_.-]", "_", resource) + ".lock")
+    path = _path(lease_directory(), resource)
     for _ in range(20):
         descriptor = _open(path)
         try:
@@ -78,6 +78,23 @@ def take(resource: str, holder: str) -> Lease | None:
             return Lease(resource, path, descriptor)
         os.close(descriptor)  # its last holder removed the file between our opening and locking it
     raise RunError("The lock's file is replaced again and again.", where=str(path))
+
+
+def held(resource: str) -> bool:
+    """Tell whether somebody has the lease of a resource now, without waiting for it or leaving a trace."""
+    path = _path(Path(os.environ.get("DETUI_LEASES") or DEFAULT_DIRECTORY), resource)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        # Shared, so that two who look at the same moment do not see each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def take_some(count: int, candidates: Sequence[str], holder: str) -> list[Lease] | None:
@@ -94,6 +111,10 @@ def take_some(count: int, candidates: Sequence[str], holder: str) -> list[Lease]
     for lease in held:
         lease.release()
     return None
+
+
+def _path(directory: Path, resource: str) -> Path:
+    return directory / (re.sub(r"[^A-Za-z0-9_.-]", "_", resource) + ".lock")
 
 
 def _open(path: Path) -> int:

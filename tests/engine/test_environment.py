@@ -39,8 +39,20 @@ def test_a_bare_interpreter_imports_the_worker_through_links(hostile_path: Path)
     assert done.stdout.split() == ["None", "None"]
 
 
-def test_links_are_made_once(tmp_path: Path) -> None:
-    assert link_package("command", tmp_path) == link_package("command", tmp_path)
+def test_links_are_made_once_and_lead_to_this_detui(tmp_path: Path) -> None:
+    root = link_package("ultralytics", tmp_path)
+    links = [path for path in root.rglob("*") if path.is_symlink()]
+    assert {link.name for link in links} == {"run", "worker", "errors.py", "ultralytics", "torch_support"}
+    inodes = [link.lstat().st_ino for link in links]
+    assert link_package("ultralytics", tmp_path) == root
+    assert [link.lstat().st_ino for link in links] == inodes
+    stale = root / "detui/engine/run"
+    for elsewhere in (tmp_path, Path("/gone/with/the/old/version")):
+        stale.unlink()
+        stale.symlink_to(elsewhere)
+        link_package("ultralytics", tmp_path)
+        assert (stale / "spec.py").is_file()
+    assert len([path for path in root.rglob("*") if path.is_symlink()]) == len(links)
 
 
 def test_an_environment_that_is_not_configured_says_where_to_add_it(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_a_question_names_the_run_and_can_be_denied(workspace: Path, written: Pa
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await shows(app, pilot, "no-mosaic-s0")
         await pilot.press("j", "r")
-        await shows(app, pilot, f"{written.name}/no-mosaic-s0", "CPU", "the epoch in progress is repeated")
+        await shows(app, pilot, f"{written.name}/no-mosaic-s0", "CPU", "The epoch in progress is repeated.")
         for key in ("n", "escape", "q"):
             await pilot.press(key)
             assert not isinstance(app.screen, ConfirmScreen), key

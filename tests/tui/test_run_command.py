@@ -76,7 +76,8 @@ def test_a_detached_run_goes_on_and_can_be_stopped_and_resumed(
     follower = start("tail", "baseline-s0", "--follow", "--json")
     until(lambda: (workspace / name / "runs/baseline-s0/attempts/1/checkpoints").is_dir())
     time.sleep(1)
-    assert start("stop", name).wait(30) == 0
+    _, said = start("stop", name).communicate(timeout=30)
+    assert "will save a checkpoint and end; on resume what the program did" in said
     until(lambda: states(workspace) == ["stopped"])
     lines = [json.loads(line) for line in follower.communicate(timeout=30)[0].splitlines()]
     assert {"begin", "step", "epoch"} <= {line["kind"] for line in lines}
@@ -100,6 +101,7 @@ def test_ctrl_c_stops_with_a_checkpoint_and_waits(
     _, err = command.communicate(timeout=60)
     assert command.returncode == 130
     assert "Stopping with a checkpoint" in err
+    assert "on resume what the program did since its last checkpoint is repeated" in err
     assert "detui resume" in err
     assert states(workspace) == ["stopped"]
 
@@ -127,3 +129,22 @@ def test_a_run_that_fails_shows_its_last_words(start: Start, toy_recipe: Callabl
     assert json.loads(out)["runs"][0]["state"] == "failed"
     assert "could not convert string to float: 'never'" in err
     assert "Traceback" not in err.split("baseline-s0 failed")[0]
+
+
+def test_predictions_that_nobody_evaluated_are_a_failure(start: Start, toy_recipe: Callable[..., Path]) -> None:
+    """The toy's recipe names no data: nothing says what is right, and that must not look like success."""
+    recipe = toy_recipe()
+    toy = Path(__file__).with_name("toy.py").read_text()
+    program = recipe.with_name("dumper.py")
+    said = 'say(kind="evaluation", epoch=EPOCHS, step=EPOCHS * STEPS, split="val", path="predictions/val.json")'
+    program.write_text(f'{toy}\nPath("predictions").mkdir(exist_ok=True)\n'
+                       f'Path("predictions/val.json").write_text("[]")\n{said}\n')  # fmt: skip
+    recipe.write_text(recipe.read_text().replace(str(Path(__file__).with_name("toy.py")), str(program)))
+    command = start("run", str(recipe), "--arm", "baseline", "--json")
+    out, err = command.communicate(timeout=60)
+    found = json.loads(out)
+    assert [run["state"] for run in found["runs"]] == ["finished"], err
+    assert command.returncode == 1, err
+    assert found["not_evaluated"] == {"baseline-s0": ["1/predictions/val.json", "evaluation failed: see after.log"]}
+    assert "baseline-s0: not evaluated: 1/predictions/val.json" in err
+    assert "detui record fill" in err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from detui.tui.context import Session, complete_runs, pass_session
-from detui.tui.control import not_resumable, resume, what_is_lost
+from detui.tui.control import losses, not_resumable, resume
 from detui.tui.requests import confirm, report
 
 
@@ -19,6 +19,5 @@ def command(session: Session, refs: tuple[str, ...], yes: bool, as_json: bool) -
     runs = [run for ref in refs for run in session.runs_of(ref)[1]]
     able = [run for run in runs if not_resumable(run) is None]
     if able:
-        lost = "; ".join(sorted({what_is_lost(run) for run in able}))
-        confirm(f"Resume {', '.join(run.name for run in able)}? {lost[:1].upper()}{lost[1:]}.", yes)
+        confirm(f"Resume {', '.join(run.name for run in able)}? {losses(able)}", yes)
     report(resume(runs), as_json)

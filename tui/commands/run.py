@@ -13,10 +13,12 @@ import click
 from detui.tui.context import Session, complete_recipes, pass_session
 from detui.tui.options import choices, make_plan
 from detui.tui.output import print_json, say
+from detui.tui.watch import Presses
 
 if TYPE_CHECKING:
     from detui.engine.experiment import Experiment
     from detui.engine.planning import Plan
+    from detui.engine.run.directory import RunDir
     from detui.tui.glance import Glance
     from detui.tui.watch import View
 
@@ -48,16 +50,21 @@ def command(
     """Run RECIPE: every arm with every seed, each a process of its own that outlives this terminal.
 
     Waits and shows the progress; Ctrl-C once stops the runs with a checkpoint, twice leaves them running.
-    Ends with the record on stdout. Exit code: 0 when all runs finished, 1 otherwise, 130 when interrupted.
+    Ends with the record on stdout. Exit code: 0 when all runs finished and are evaluated, 1 otherwise, 130 when
+    interrupted.
     """
     plan = make_plan(session, recipe, **chosen)
     plan.raise_errors()
     _warn(plan, yes)
-    experiment = _start(session, plan, name=name, tags=tags, note=note)
+    about = {"name": name, "tags": tags, "note": note}
     if detach:
-        _detached(experiment, as_json)
+        _detached(_start(session, plan, Presses(), **about), as_json)
         return
-    sys.exit(_attend(experiment, as_json))
+    presses = Presses()
+    with presses.counted():
+        experiment = _start(session, plan, presses, **about)
+        code = _attend(experiment, as_json, presses)
+    sys.exit(code)
 
 
 def _warn(plan: Plan, yes: bool) -> None:
@@ -69,10 +76,11 @@ def _warn(plan: Plan, yes: bool) -> None:
         click.confirm("Run it all the same? The record will say so.", abort=True, default=True, err=True)
 
 
-def _start(session: Session, plan: Plan, **about: Any) -> Experiment:
+def _start(session: Session, plan: Plan, presses: Presses, **about: Any) -> Experiment:
     preparing = _Preparing()
     try:
         experiment = session.workspace.start(plan, **about, progress=preparing)
+        presses.counting = True  # from here on a Ctrl-C is for the runs
     finally:
         preparing.end()
     say(f"{experiment.id}: {len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''} on {plan.placement.text}")
@@ -115,21 +123,39 @@ def _how_to_find(experiment: Experiment) -> str:
     return f"  follow: detui ls {experiment.id}   stop: detui stop {experiment.id}   look: detui"
 
 
-def _attend(experiment: Experiment, as_json: bool) -> int:
+def _attend(experiment: Experiment, as_json: bool, presses: Presses) -> int:
     """Wait for the runs, show the record, and return the exit code."""
     from detui.tui.watch import Left, wait
 
     try:
         with _view() as view:
-            found, stopped = wait(experiment.runs(), experiment.facts(), view)
+            found, stopped = wait(experiment.runs(), experiment.facts(), view, presses)
     except Left:
         say(f"The runs go on without this terminal.\n{_how_to_find(experiment)}")
         return 130
-    finished = all(run.word == "finished" for run in found)
-    _conclude(experiment, found, as_json)
-    if finished:
-        return 0
+    presses.counting = False  # nothing is left to stop
+    waiting = _not_evaluated(experiment.runs(), found)
+    _conclude(experiment, found, waiting, as_json)
+    if all(run.word == "finished" for run in found):
+        return 1 if waiting else 0
     return 130 if stopped else 1
+
+
+def _not_evaluated(runs: Sequence[RunDir], found: Sequence[Glance]) -> dict[str, list[str]]:
+    """Return what a record without gaps lacks: for each run, its predictions without numbers and failed evaluations."""
+    from detui.engine.errors import DetuiError
+    from detui.engine.evaluate.pending import pending
+
+    lacking: dict[str, list[str]] = {}
+    for run, seen in zip(runs, found, strict=True):
+        try:
+            waiting = [f"{a.number}/{line.get('path')}" for a in run.attempts() for line in pending(a)]
+        except DetuiError as error:
+            waiting = [str(error)]
+        waiting += [note for note in seen.notes if note.startswith("evaluation failed")]
+        if waiting:
+            lacking[run.name] = waiting
+    return lacking
 
 
 def _view() -> AbstractContextManager[View]:
@@ -138,19 +164,23 @@ def _view() -> AbstractContextManager[View]:
     return BarView.open() if sys.stderr.isatty() else nullcontext(PlainView())
 
 
-def _conclude(experiment: Experiment, found: Sequence[Glance], as_json: bool) -> None:
+def _conclude(experiment: Experiment, found: Sequence[Glance], waiting: dict[str, list[str]], as_json: bool) -> None:
     record = experiment.record_path()
     figures = sorted(experiment.path.glob("figures/*.png"))
     if as_json:
         paths = {"path": experiment.path, "record": record if record.is_file() else None}
         runs = [run.to_json() for run in found]
-        print_json({"experiment": experiment.id, **paths, "figures": [str(f) for f in figures], "runs": runs})
+        figures_json = [str(figure) for figure in figures]
+        about = {"experiment": experiment.id, **paths, "figures": figures_json, "not_evaluated": waiting}
+        print_json({**about, "runs": runs})
     elif record.is_file():
         _print_record(record)
     sys.stdout.flush()
     for run in found:
         if run.word not in ("finished", "stopped"):
             _explain(run)
+    for name, lacking in waiting.items():
+        say(f"\n{name}: not evaluated: {', '.join(lacking)}\n  try: detui record fill {experiment.id}")
     if resumable := [run for run in found if run.word in ("stopped", "killed")]:
         say(f"{len(resumable)} can go on: detui resume {experiment.id}")
     say(f"experiment  {experiment.path}")

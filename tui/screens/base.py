@@ -133,7 +133,8 @@ def _put(runs: Sequence[RunDir], what: str) -> Message:
 def question(runs: Sequence[RunDir], what: str) -> str:
     """Return what a person is asked before a request: the runs, their devices, and what is lost."""
     lines = "\n".join(f"  {run.experiment_dir.name}/{run.name}  {_device(run)}" for run in runs)
-    return f"{_QUESTIONS[what]}\n\n{lines}{_lost(runs, what)}"
+    lost = "" if what == "kill" else f"\n\n{control.losses(runs)}"
+    return f"{_QUESTIONS[what]}\n\n{lines}{lost}"
 
 
 _QUESTIONS = {
@@ -141,16 +142,6 @@ _QUESTIONS = {
     "kill": "Kill at once? What was done since the last checkpoint is lost.",
     "resume": "Resume from the last checkpoint?",
 }
-
-
-def _lost(runs: Sequence[RunDir], what: str) -> str:
-    if what == "kill":
-        return ""
-    try:
-        found = sorted({control.what_is_lost(run) for run in runs})
-    except DetuiError:
-        return ""
-    return "\n\n" + "; ".join(found)
 
 
 def _device(run: RunDir) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from detui.engine.process.lease import take
+
 A = "GPU-aaaaaaaa-0000-0000-0000-000000000000"
 B = "GPU-abbbbbbb-1111-1111-1111-111111111111"
 TWO = f"""count=2
@@ -171,9 +173,10 @@ class TestPlacement:
         metadata = "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0+cu130\n"
         (tmp_path / "torch-2.13.0.dist-info" / "METADATA").write_text(metadata)
 
-        def placed(asked: str, answers: str = TWO, **environ: str) -> Any:
+        def placed(asked: str, answers: str = TWO, own_torch: bool = True, **environ: str) -> Any:
             module = "__import__('detui.engine.placement', fromlist=['place'])"
-            return ask(f"asdict({module}.place({asked!r}))", answers, PYTHONPATH=str(tmp_path), **environ)
+            call = f"asdict({module}.place({asked!r}, own_torch={own_torch}))"
+            return ask(call, answers, PYTHONPATH=str(tmp_path), **environ)
 
         return placed
 
@@ -191,6 +194,76 @@ class TestPlacement:
         with pytest.raises(AssertionError, match="CUDA_VISIBLE_DEVICES=1 lets you see"):
             place("0", CUDA_VISIBLE_DEVICES="1")
 
+    @pytest.mark.parametrize("asked", [B, B.lower(), "gpu-ab", f"{B},1"])
+    def test_a_uuid_or_its_beginning_is_enough(self, place: Callable[..., Any], asked: str) -> None:
+        assert place(asked)["candidates"] == [B]
+
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            ("GPU-a", f"UsageError: --device: 'GPU-a' stands for 2 devices.*{A}, {B}"),
+            ("GPU-c", "MissingError: --device: There is no GPU GPU-c"),
+            ("7", "MissingError: --device: There is no GPU 7.*--device 0,1"),
+            ("0;1", "UsageError: --device: '0;1' names no device"),
+            ("", "UsageError"),
+        ],
+    )
+    def test_what_names_no_one_device_is_refused(self, place: Callable[..., Any], asked: str, words: str) -> None:
+        with pytest.raises(AssertionError, match=f"(?s){words}"):
+            place(asked or ",")
+
+    def test_an_index_of_a_divided_gpu_is_refused_with_its_instances(self, place: Callable[..., Any]) -> None:
+        divided = TWO + "gpu0.mig=1\n" + "".join(
+            f"gpu0.mig{n}.uuid=MIG-{n}\ngpu0.mig{n}.name=3g.40gb\ngpu0.mig{n}.total=42949672960\ngpu0.mig{n}.used=5\n"
+            for n in (0, 2)
+        )  # fmt: skip
+        with pytest.raises(AssertionError, match=r"(?s)GPU 0 stands for 2 devices.*MIG-0, MIG-2"):
+            place("0", divided)
+        assert place("MIG-2,1", divided)["candidates"] == ["MIG-2", B]
+
+    def test_a_gpu_in_use_is_a_warning(self, place: Callable[..., Any], tmp_path: Path) -> None:
+        busy = TWO + "gpu1.used=21582213120\n"
+        leases = {"DETUI_LEASES": str(tmp_path / "leases")}
+        assert place("auto", **leases)["warnings"] == []
+        assert place("auto", busy, **leases)["warnings"] == ["GPU 1 has 20.1 of 24.0 GiB in use by others."]
+        assert not (tmp_path / "leases").exists(), "a plan leaves nothing behind"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DETUI_LEASES", leases["DETUI_LEASES"])
+            lease = take(B, "a run of detui")
+        assert lease is not None
+        assert place("auto", busy, **leases)["warnings"] == [], "it is waited for"
+        lease.release()
+
+    def test_the_torch_of_another_environment_is_not_judged_by_ours(
+        self, place: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        metadata = tmp_path / "torch-2.13.0.dist-info" / "METADATA"
+        metadata.write_text(metadata.read_text().replace("+cu130", "+cpu"))
+        with pytest.raises(AssertionError, match="built for the CPU"):
+            place("0")
+        assert place("auto")["kind"] == "cpu"
+        assert place("0", own_torch=False)["candidates"] == [A]
+        assert place("auto", own_torch=False)["kind"] == "cuda"
+
     def test_without_a_gpu_it_is_the_cpu(self, place: Callable[..., Any]) -> None:
         assert place("auto", "count=0\n", DETUI_CPU_SLOTS="3")["candidates"] == ["cpu:0", "cpu:1", "cpu:2"]
         assert place("cpu")["kind"] == "cpu"
+
+
+def test_a_plan_warns_of_a_gpu_in_use_and_asks_only_its_own_torch(ask: Ask, tmp_path: Path) -> None:
+    metadata = tmp_path / "torch-2.13.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0+cpu\n")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "schema: 1\ntitle: t\nquestion: q?\nbackend: command\nenvironment: other\n"
+        "base: {command: [sleep, '1'], epochs: 1}\narms: {only: {}}\n"
+    )
+    plan = (
+        "(lambda plan: [plan.placement.candidates, [[p.level, p.text] for p in plan.problems]])("
+        "__import__('detui.engine.workspace', fromlist=['W']).Workspace.open(WORKSPACE).plan(RECIPE, device='1'))"
+    )
+    plan = plan.replace("WORKSPACE", repr(str(tmp_path / "logs"))).replace("RECIPE", repr(str(recipe)))
+    candidates, problems = ask(plan, TWO + "gpu1.used=21582213120\n", PYTHONPATH=str(tmp_path))
+    assert candidates == [B], "the recipe's environment has a torch of its own"
+    assert ["warning", "GPU 1 has 20.1 of 24.0 GiB in use by others."] in problems

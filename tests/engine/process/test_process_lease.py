@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from detui.engine.errors import RunError
-from detui.engine.process.lease import lease_directory, run_resource, take, take_some
+from detui.engine.process.lease import held, lease_directory, run_resource, take, take_some
 
 
 def test_a_resource_has_one_holder(leases: Path) -> None:
     first = take("cpu:0", "run a")
     assert first is not None and take("cpu:0", "run b") is None
+    assert held("cpu:0") and not held("cpu:1")
     other = take("cpu:1", "run b")
     assert other is not None
     assert "run a" in first.path.read_text()
     first.release()
+    assert not held("cpu:0")
     again = take("cpu:0", "run b")
     assert again is not None
     again.release()
