@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import weakref
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, RLock, Thread
 from typing import Any
@@ -25,7 +27,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.given_up = 0
-        """Lines lost because the disk stayed full for too long."""
+        """Lines lost because the disk stayed full for too long; `close` says how many."""
         self._writer = LineWriter(path)
         self._backlog: deque[bytes] = deque()
         self._waiting = 0
@@ -104,16 +106,30 @@ class Journal:
             self._dirty = True
 
     def close(self) -> None:
-        """Write what waits, if the disk takes it now, sync and close."""
+        """Write what waits, if the disk takes it now, sync and close. What was lost is said here and on stderr."""
         self._closing = True
         self._wake.set()
         self._thread.join(timeout=10.0)
         with self._lock:
             self._retry_at = 0.0
             self._drain()
+            self._own_up()
             self._sync()
             self._silent = True
             self._writer.close()
+
+    def _own_up(self) -> None:
+        """Say how many lines are missing, in the file if it can be written and on the console in any case."""
+        lost = self.given_up + len(self._backlog)
+        if not lost:
+            return
+        text = f"{lost} lines of measurements were lost: {self.path} could not be written for too long."
+        with suppress(OSError, ValueError):  # the console may be on the same full disk, or closed
+            sys.stderr.write(f"detui: {text}\n")
+            sys.stderr.flush()
+        if not self._backlog:
+            with suppress(OSError):
+                self._writer.write({"kind": "alarm", "name": "lost-lines", "text": text})
 
     def silence(self) -> None:
         """Stop writing: in a forked child, which is not the one writer of the file."""
