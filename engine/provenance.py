@@ -25,6 +25,8 @@ class Code:
     """Whether there were changes that no commit holds."""
     diff: str
     """Those changes, without files that git does not know."""
+    tree: str | None = None
+    """Hash of the engine's files, which every worker tells of what it imports itself."""
 
     def facts(self) -> dict[str, Any]:
         """For experiment.json; the diff itself is a file of its own."""
@@ -34,18 +36,19 @@ class Code:
 def code_facts() -> Code:
     """The code of the running detui."""
     import detui.engine.errors
+    from detui.engine.run.code import tree_hash
 
     folder = Path(detui.engine.errors.__file__).resolve().parent
     release = version("detui")
     commit = _git(folder, "rev-parse", "HEAD")
     # An installed package may lie inside somebody else's repository, as an ignored file.
     if commit is None or _git(folder, "ls-files", "--error-unmatch", "errors.py") is None:
-        return Code(release, None, None, "")
+        return Code(release, None, None, "", tree_hash(folder))
     status = _git(folder, "status", "--porcelain")
     diff = _git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
     if len(diff) > DIFF_LIMIT:
         diff = diff[:DIFF_LIMIT] + "\n(cut here: the changes are longer)\n"
-    return Code(release, commit.strip(), bool(status and status.strip()), diff if status else "")
+    return Code(release, commit.strip(), bool(status and status.strip()), diff if status else "", tree_hash(folder))
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

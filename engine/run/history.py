@@ -17,6 +17,8 @@ from detui.engine.run.steps import StepTable
 
 Line = dict[str, Any]
 
+OURS = "val/"
+"""Names that begin so belong to detui's evaluator."""
 _TELEMETRY_KEPT = 4096
 _POLL_BYTES = 1 << 20
 
@@ -26,9 +28,11 @@ class History:
     """The measurements of one run. Lines other than steps are kept as written, with `attempt` added."""
 
     begin: Line | None = None
-    """The latest attempt's `begin` line: model, hyper-parameters, packages, device."""
+    """The latest attempt's `begin` line: model, hyper-parameters, packages, device, code."""
+    begins: dict[int, Line] = field(default_factory=dict)
+    """Attempt → what its `begin` lines say: the later one's fields over the first's, but the first's start."""
     stages: list[Line] = field(default_factory=list)
-    """`stage` lines in order."""
+    """`stage` lines in order, one a stage: where it began, though a later attempt went on within it."""
     steps: StepTable = field(default_factory=StepTable)
     """A sequence of `step` lines, kept as columns."""
     epochs: list[Line] = field(default_factory=list)
@@ -57,9 +61,12 @@ class History:
         return self.steps.series(name)
 
     def epoch_series(self, name: str) -> tuple[list[int], list[float]]:
-        """Return the epochs at which `name` was measured, and its values; null ones are left out."""
+        """Return the epochs at which `name` was measured, and its values; null ones are left out.
+
+        Names in `val/` are those of detui's evaluator: no worker's number goes by them.
+        """
         found: dict[int, float] = {}
-        for line in (*self.epochs, *self.evaluations):
+        for line in self.evaluations if name.startswith(OURS) else (*self.epochs, *self.evaluations):
             value = number(line.get("values", {}).get(name))
             if value is not None and isinstance(line.get("epoch"), int):
                 found[line["epoch"]] = value
@@ -71,8 +78,8 @@ class History:
 
     def epoch_names(self) -> list[str]:
         """Return the names that `epoch_series` knows."""
-        lines = (*self.epochs, *self.evaluations)
-        return sorted({name for line in lines for name in line.get("values", {})})
+        theirs = {name for line in self.epochs for name in line.get("values", {}) if not name.startswith(OURS)}
+        return sorted(theirs.union(*(line.get("values", {}) for line in self.evaluations)))
 
     @property
     def step(self) -> int:
@@ -96,6 +103,15 @@ class History:
 def _step(line: Line) -> int:
     value = line.get("step", line.get("resumed_from_step", 0))
     return value if isinstance(value, int) else 0
+
+
+def _beyond(line: Line, start: int) -> bool:
+    """Tell whether a line says what happened after step `start`. A stage that begins there is yet to come."""
+    return _step(line) >= start if line.get("kind") == "stage" else _step(line) > start
+
+
+def _stage(line: Line) -> tuple[Any, Any]:
+    return line.get("index"), line.get("stage")
 
 
 class RunFollower:
@@ -151,6 +167,8 @@ class RunFollower:
             self.history.steps.append(line)
         elif kind == "end":
             self.history.end = {**line, "attempt": attempt}
+        elif kind == "stage" and any(_stage(line) == _stage(known) for known in self.history.stages):
+            return  # a resumed attempt goes on within a stage that began before it
         elif kind in _LISTS:
             getattr(self.history, _LISTS[kind]).append({**line, "attempt": attempt})
 
@@ -165,20 +183,28 @@ class RunFollower:
         """Tell whether a later attempt took over before this line's step."""
         if not self._resumed or line.get("kind") == "alarm":
             return False
-        step = _step(line)
-        return any(later > attempt and step > start for later, start in self._resumed.items())
+        return any(later > attempt and _beyond(line, start) for later, start in self._resumed.items())
 
     def _begin(self, line: Line) -> None:
-        history, attempt, start = self.history, line["attempt"], _step(line)
+        history, attempt = self.history, line["attempt"]
+        first = history.begins.get(attempt)
+        start = _step(first or line)
+        history.begins[attempt] = begin = {**(first or {}), **line, "resumed_from_step": start}
         if history.begin is None or attempt >= history.begin["attempt"]:
-            history.begin, history.end = line, None
-        self._resumed[attempt] = start
+            history.begin, history.end = begin, None
+        if first is None:  # only where the attempt began cuts the earlier ones; it may say more of itself later
+            self._resumed[attempt] = start
+            self._cut(attempt, start)
+
+    def _cut(self, attempt: int, start: int) -> None:
+        """Drop what earlier attempts measured beyond the step from which this one goes on."""
+        history = self.history
         if attempt == min(self._attempts):
             return
         history.steps.cut(start)
         for lines in (history.stages, history.epochs, history.dumps, history.evaluations,
                       history.checkpoints, history.statistics, history.figures):  # fmt: skip
-            lines[:] = (kept for kept in lines if _step(kept) <= start or kept["attempt"] >= attempt)
+            lines[:] = (kept for kept in lines if not _beyond(kept, start) or kept["attempt"] >= attempt)
 
 
 _LISTS = {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from detui.engine.errors import DetuiError, MissingError, RunError, UsageError
+from detui.engine.run.code import running_code
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import write_error, write_json
 from detui.engine.run.spec import RunSpec
@@ -61,7 +62,8 @@ def _open(attempt: AttemptDir, stop: StopFlag) -> Reporter:
     try:
         for folder in (attempt.checkpoints, attempt.predictions, attempt.figures):
             folder.mkdir(exist_ok=True)
-        return Reporter(attempt, resume=info.get("resume"), stop=stop, zero=float(zero) if zero else None)
+        start = float(zero) if zero else None
+        return Reporter(attempt, resume=info.get("resume"), stop=stop, zero=start, code=running_code())
     except OSError as error:
         raise write_error(attempt.path, error) from error
 

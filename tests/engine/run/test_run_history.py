@@ -104,6 +104,51 @@ def test_a_file_that_was_replaced_is_read_anew(attempts: tuple[RunDir, AttemptDi
     assert follower.history.series("train/loss_toy") == ([1], [3.0])
 
 
+def stage(index: int, start: int) -> dict[str, Any]:
+    return {"kind": "stage", "stage": f"stage-{index}", "index": index, "epochs": 2, "step": start, "epoch": start // 5}
+
+
+def test_a_stage_stands_once_though_the_run_was_resumed(attempts: tuple[RunDir, AttemptDir, AttemptDir]) -> None:
+    run, first, second = attempts
+    write(first.metrics_path, begin(1), stage(0, 0), step(10, 1.0), stage(1, 10), step(11, 1.0))
+    write(second.metrics_path, begin(2, 10), stage(1, 10), step(11, 2.0))
+    third = run.attempt(3)
+    write(third.metrics_path, begin(3, 12), stage(1, 12), step(13, 2.0))
+    stages = load_history(run).stages
+    assert [(line["index"], line["step"], line["attempt"]) for line in stages] == [(0, 0, 1), (1, 10, 2)]
+
+
+def test_a_second_begin_says_more_but_does_not_move_the_start(
+    attempts: tuple[RunDir, AttemptDir, AttemptDir],
+) -> None:
+    run, first, second = attempts
+    write(first.metrics_path, begin(1), *(step(n, 1.0) for n in range(1, 9)))
+    follower = RunFollower(run)
+    follower.poll()
+    late = {"kind": "begin", "attempt": 2, "resumed_from_step": 7, "model": {"name": "own"}}
+    write(second.metrics_path, begin(2, 5), step(6, 2.0), step(7, 2.0), late, step(8, 2.0))
+    write(first.evaluations_path, {"kind": "evaluation", "step": 6, "epoch": 2, "values": {"val/AP": 0.9}})
+    for history in (follower.history, load_history(run)):
+        while follower.poll():
+            pass
+        assert history.series("train/loss_toy") == (list(range(1, 9)), [1.0] * 5 + [2.0] * 3)
+        assert history.evaluations == [], "attempt 1 lost its word from step 5 on, not from step 7"
+        assert history.begin is not None and history.begin is history.begins[2]
+        assert history.begin["resumed_from_step"] == 5 and history.begin["total_epochs"] == 4
+        assert history.begin["model"] == {"name": "own"} and set(history.begins) == {1, 2}
+
+
+def test_only_our_evaluator_speaks_under_its_name(attempts: tuple[RunDir, AttemptDir, AttemptDir]) -> None:
+    run, first, _ = attempts
+    own = {"val/AP": 0.99, "val/loss": 1.0, "toy/AP": 0.5}
+    write(first.metrics_path, begin(1), {"kind": "epoch", "step": 5, "epoch": 1, "values": own})
+    write(first.metrics_path, {"kind": "epoch", "step": 10, "epoch": 2, "values": own})
+    write(first.evaluations_path, {"kind": "evaluation", "step": 10, "epoch": 2, "values": {"val/AP": 0.2}})
+    history = load_history(run)
+    assert history.epoch_series("val/AP") == ([2], [0.2]) and history.epoch_series("toy/AP") == ([1, 2], [0.5, 0.5])
+    assert history.epoch_names() == ["toy/AP", "val/AP"]
+
+
 def test_telemetry_of_days_stays_small(attempts: tuple[RunDir, AttemptDir, AttemptDir]) -> None:
     run, first, _ = attempts
     write(first.telemetry_path, *({"t": float(n), "rss": n, "gpus": []} for n in range(20_000)))

@@ -82,6 +82,18 @@ def test_foreign_and_non_finite_numbers(attempt: AttemptDir) -> None:
     assert "a is nan" in alarms[0]["text"]
 
 
+def test_the_evaluators_names_are_refused_and_the_code_is_told(attempt: AttemptDir) -> None:
+    report = Reporter(attempt, code={"tree": "sha256:1"})
+    report.begin(code={"tree": "mine"})
+    report.epoch(1, 1, {"val/AP": 0.99, "toy/AP": 0.5})
+    report.step(1, 1, {"val/loss": 1.0})
+    report.end("finished")
+    first, alarm, epoch, step, _ = read_lines(attempt.metrics_path)
+    assert first["code"] == {"tree": "sha256:1"}
+    assert (epoch["values"], step["values"]) == ({"toy/AP": 0.5}, {})
+    assert alarm["name"] == "name" and "val/AP" in alarm["text"]
+
+
 def test_threads_do_not_mix_their_lines(attempt: AttemptDir) -> None:
     report = Reporter(attempt)
     threads = [Thread(target=_report_steps, args=(report, start)) for start in (0, 10_000, 20_000)]
