@@ -43,7 +43,9 @@ class Experiment:
 
     def record_path(self, language: str = "en") -> Path:
         """Where the record in that language is."""
-        return self.path / ("record.md" if language == "en" else f"record.{language}.md")
+        from detui.engine.record.facts import record_path  # listing experiments must not load the record
+
+        return record_path(self.path, language)
 
 
 def create(

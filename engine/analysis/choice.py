@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from detui.engine.run.files import number
+
 
 class _History(Protocol):
     """What is read of engine.run.history.History."""
@@ -36,12 +38,11 @@ def chosen(history: _History, rule: Mapping[str, Any]) -> dict[str, Any] | None:
     if rule.get("rule") == "last":
         return lines[-1] if lines else None
     metric = str(rule.get("metric", "val/AP"))
-    scored = [(value, line) for line in lines if (value := number(line["values"].get(metric))) is not None]
+    scored = [(value, line) for line in lines if (value := finite(line["values"].get(metric))) is not None]
     return max(scored, key=lambda pair: (pair[0], -int(pair[1]["epoch"])))[1] if scored else None
 
 
-def number(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
     """A finite number, or None for anything else that a line can hold (null, "NaN")."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    found = number(value)
+    return found if found is not None and math.isfinite(found) else None

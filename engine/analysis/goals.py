@@ -6,8 +6,9 @@ of an arm above a reference arm's by at least some value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from detui.engine.analysis.seeds import FEWEST_SEEDS, Interval, compare, summarise
@@ -32,20 +33,39 @@ class Verdict:
     n: tuple[int, ...] = ()
     """Seeds: of the arm, or of the reference and the arm."""
     reason: str = ""
-    """"too few seeds" or "interval holds the goal" for an inconclusive verdict."""
+    """"runs unfinished", "too few seeds" or "interval holds the goal" for an inconclusive verdict."""
+    unfinished: tuple[str, ...] = ()
+    """Runs that the goal is about and that did not get to their end."""
 
 
-def judge_goal(goal: Mapping[str, Any], results: Points) -> Verdict:
-    """Judge one goal on the chosen checkpoints' values.
+def judge_goal(
+    goal: Mapping[str, Any], results: Points, unfinished: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Verdict:
+    """Judge one goal on the chosen checkpoints' values of the finished runs.
 
     An absolute goal is judged on the mean, with n shown. A delta is a claim
     about two noisy means: it is met when Welch's whole interval reaches the
     goal, not met when none of it does, else inconclusive; always inconclusive
     below three seeds a side. A goal without an arm must hold for every arm.
+    While one of its arms has `unfinished` runs (arm → their names), a goal of
+    any kind is inconclusive.
     """
+    names = tuple(name for arm in _arms(goal, results) for name in unfinished.get(arm, ()))
+    verdict = _judge(goal, results)
+    return replace(verdict, word="inconclusive", reason="runs unfinished", unfinished=names) if names else verdict
+
+
+def _arms(goal: Mapping[str, Any], results: Points) -> list[str]:
+    """The arms that a goal is about."""
+    if goal.get("arm"):
+        return [str(goal[key]) for key in ("against", "arm") if goal.get(key)]
+    return list(results)
+
+
+def _judge(goal: Mapping[str, Any], results: Points) -> Verdict:
     if "delta_at_least" in goal:
         return _judge_delta(goal, results)
-    arms = [goal["arm"]] if goal.get("arm") else list(results)
+    arms = _arms(goal, results)
     verdicts = [_judge_absolute(goal, results.get(arm, {})) for arm in arms]
     return min(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.word), default=Verdict(word=NOT_MEASURED))
 

@@ -51,9 +51,11 @@ class Comparison:
     verdict: str
     """"higher", "lower" or "inconclusive"."""
     reason: str
-    """Why: "too few seeds", "interval holds zero" or "interval excludes zero"."""
+    """Why: "runs unfinished", "too few seeds", "interval holds zero" or "interval excludes zero"."""
     paired: dict[int, float]
     """Seed → the arm's point minus the reference's, for seeds that both sides ran."""
+    unfinished: tuple[str, ...] = ()
+    """Runs of either side that did not get to their end, whose points are not among these."""
 
 
 def summarise(points: Sequence[float]) -> SeedSummary:
@@ -69,14 +71,19 @@ def summarise(points: Sequence[float]) -> SeedSummary:
     return SeedSummary(points=values, mean=mean, std=std, interval=(mean - half, mean + half))
 
 
-def compare(reference: Mapping[int, float], arm: Mapping[int, float]) -> Comparison:
-    """Compare two arms given seed → point. Raises ValueError when a side has no points."""
+def compare(reference: Mapping[int, float], arm: Mapping[int, float], unfinished: Sequence[str] = ()) -> Comparison:
+    """Compare two arms given seed → point of their finished runs. Raises ValueError when a side has no points.
+
+    While runs of either side are `unfinished` nothing is concluded: the seeds that are left are not a fair sample.
+    """
     if not reference or not arm:
         raise ValueError("both sides need at least one point")
     a, b = list(reference.values()), list(arm.values())
     delta = math.fsum(b) / len(b) - math.fsum(a) / len(a)
     interval, p = _welch(a, b, delta)
     verdict, reason = _verdict(min(len(a), len(b)), interval)
+    if unfinished:
+        verdict, reason = "inconclusive", "runs unfinished"
     return Comparison(
         delta=delta,
         interval=interval,
@@ -85,6 +92,7 @@ def compare(reference: Mapping[int, float], arm: Mapping[int, float]) -> Compari
         verdict=verdict,
         reason=reason,
         paired={seed: arm[seed] - reference[seed] for seed in sorted(reference.keys() & arm.keys())},
+        unfinished=tuple(unfinished),
     )
 
 

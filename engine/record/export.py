@@ -20,7 +20,7 @@ from detui.engine.run.files import write_error, write_whole
 _IMAGE = re.compile(r'(<img src=")([^"]+)(")')
 _LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _COMMENT = re.compile(r"<!--.*?-->\r?\n?", re.DOTALL)
-COLUMNS = ("arm", "seed", "metric", "value", "epoch", "run", "attempt", "file", "role", "profile")
+COLUMNS = ("arm", "seed", "metric", "value", "epoch", "run", "attempt", "file", "role", "profile", "state")
 
 
 def export(experiment_dir: Path, form: str, to: Path, *, language: str = "en") -> list[Path]:
@@ -114,6 +114,7 @@ def _row(run: RunFacts, metric: str, found: Measured, role: str, profile: object
         source.file,
         role,
         profile,
+        run.state,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.choice import number
+from detui.engine.analysis.choice import finite
 
 COST = ("model/parameters", "model/gflops", "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
 """Measurements of a run that are no evaluation; bytes and seconds."""
@@ -48,6 +48,14 @@ class AttemptFacts:
     """From start to exit; None while it runs."""
     ended: str | None
     """State at its exit, with code or signal and reason; None while it runs."""
+    stage: int
+    """Index of the stage that it began in."""
+    device: tuple[str, ...]
+    """The devices that it really had, as its `running` event names them; empty before that."""
+    device_model: str
+    """What the worker calls its device, the samples where it has no name for it; "" before either."""
+    begin: Mapping[str, Any]
+    """The worker's `begin` line: model, asked and used values, packages, device, code; empty before it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +75,7 @@ class RunFacts:
     began: str | None
     """Wall time of the first start."""
     begin: Mapping[str, Any]
-    """The worker's `begin` line: model, asked and used values, packages, device; empty before it."""
+    """The `begin` line of the attempt that made the chosen checkpoint, of the latest before there is one."""
     attempts: tuple[AttemptFacts, ...]
     alarms: tuple[str, ...]
     evaluations: tuple[Mapping[str, Any], ...]
@@ -77,13 +85,20 @@ class RunFacts:
     waiting: tuple[str, ...]
     """Dumped predictions without an evaluation."""
     cost: Mapping[str, Measured]
-    """By the names in COST; only what is known."""
+    """By the names in COST; only what is known of the whole run."""
+    timed: tuple[Measured, int, int] | None
+    """Seconds of the epochs that say theirs, how many those are, and of how many; None where none does."""
     trained: Mapping[int, int]
     """Epoch → the attempt that trained it."""
     losses: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """Loss name → epochs and values."""
     framework: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """A framework's own validation numbers, by its name for them: epochs and values."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was trained to its end: only then do its numbers stand beside those of other runs."""
+        return self.state == "finished"
 
     def source(self, line: Mapping[str, Any]) -> Source:
         """Where the values of an evaluation line stand."""
@@ -96,7 +111,7 @@ class RunFacts:
         if metric in self.cost:
             return self.cost[metric]
         line = line or self.chosen
-        found = number(line["values"].get(metric)) if line else None
+        found = finite(line["values"].get(metric)) if line else None
         return Measured(found, self.source(line)) if line and found is not None else None
 
 
@@ -132,9 +147,31 @@ class ExperimentFacts:
         """The runs of an arm, by seed."""
         return sorted((run for run in self.runs if run.arm == arm), key=lambda run: run.seed)
 
+    def finished(self, arm: str) -> list[RunFacts]:
+        """The runs of an arm that got to their end, by seed."""
+        return [run for run in self.of(arm) if run.finished]
+
+    def planned(self, arm: str) -> list[str]:
+        """Names of the runs that the plan has for an arm."""
+        return [str(name) for name in self.info["runs"] if str(name).rsplit("-s", 1)[0] == arm]
+
+    def unfinished(self, *arms: str) -> list[str]:
+        """Names of the planned runs of these arms that did not get to their end."""
+        done = {run.name for run in self.runs if run.finished}
+        return [name for arm in arms for name in self.planned(arm) if name not in done]
+
+    @property
+    def begun(self) -> bool:
+        """Whether any run was started at all."""
+        return any(run.attempts for run in self.runs)
+
+    def open_runs(self) -> dict[str, list[str]]:
+        """Arm → its unfinished runs, for the judging of goals; nothing while no run has begun."""
+        return {arm: self.unfinished(arm) for arm in self.arms} if self.begun else {}
+
     def points(self, arm: str, metric: str) -> dict[int, Measured]:
-        """Seed → the metric on the chosen checkpoint, for the seeds that have it."""
-        found = {run.seed: run.value(metric) for run in self.of(arm)}
+        """Seed → the metric on the chosen checkpoint, for the finished runs that have it."""
+        found = {run.seed: run.value(metric) for run in self.finished(arm)}
         return {seed: value for seed, value in found.items() if value is not None}
 
     def values(self, arm: str, metric: str) -> dict[int, float]:
@@ -142,7 +179,7 @@ class ExperimentFacts:
         return {seed: point.value for seed, point in self.points(arm, metric).items()}
 
     def results(self) -> dict[str, dict[str, dict[int, float]]]:
-        """Arm → metric → seed → value, for everything measured: what goals are judged on."""
+        """Arm → metric → seed → value, for everything measured in finished runs: what goals are judged on."""
         names = {name for run in self.runs if run.chosen for name in run.chosen["values"]} | set(COST)
         found = {arm: {name: self.values(arm, name) for name in sorted(names)} for arm in self.arms}
         return {arm: {name: points for name, points in by.items() if points} for arm, by in found.items()}

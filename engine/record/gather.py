@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.choice import chosen, number, standing
+from detui.engine.analysis.choice import chosen, finite, standing
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
 from detui.engine.record.facts import AttemptFacts, ExperimentFacts, Measured, RunFacts, Source
@@ -14,7 +14,6 @@ from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json
 from detui.engine.run.history import History, load_history
 from detui.engine.run.lines import read_lines
-from detui.engine.run.spec import RunSpec
 from detui.engine.run.state import read_state
 
 NEEDED = ("id", "recipe", "arms", "seeds", "runs", "checkpoint_rule")
@@ -36,7 +35,13 @@ def gather(experiment: Path) -> ExperimentFacts:
 
 def _run(run: RunDir) -> RunFacts:
     spec, state, history = run.spec(), read_state(run), load_history(run)
-    attempts = run.attempts()
+    attempts, devices = run.attempts(), _devices(run)
+    best = chosen(history, spec.checkpoint_rule)
+    begin = history.begins.get(int(best.get("attempt") or 1) if best else 0) or history.begin or {}
+    cost = dict(_cost(run.name, begin, history, attempts, spec.device.kind))
+    timed = _timed(run.name, history)
+    if timed and timed[1] == timed[2]:
+        cost["cost/training_seconds"] = timed[0]
     return RunFacts(
         name=run.name,
         arm=spec.arm,
@@ -47,13 +52,14 @@ def _run(run: RunDir) -> RunFacts:
         epoch=history.epoch,
         total_epochs=history.total_epochs or spec.total_epochs,
         began=_began(run),
-        begin=history.begin or {},
-        attempts=tuple(_attempt(attempt) for attempt in attempts),
+        begin=begin,
+        attempts=tuple(_attempt(one, devices.get(one.number, ()), history) for one in attempts),
         alarms=tuple(str(line.get("text") or line.get("name")) for line in history.alarms),
         evaluations=tuple(standing(history)),
-        chosen=chosen(history, spec.checkpoint_rule),
+        chosen=best,
         waiting=tuple(str(line.get("path")) for attempt in attempts for line in pending(attempt)),
-        cost=dict(_cost(run.name, spec, history, attempts)),
+        cost=cost,
+        timed=timed,
         trained={line["epoch"]: int(line.get("attempt") or 1) for line in history.epochs if "epoch" in line},
         losses=_series(history, "train/loss"),
         framework=_series(history, f"{spec.backend}/"),
@@ -73,7 +79,13 @@ def _began(run: RunDir) -> str | None:
     return next((str(at) for at in starts if at), None)
 
 
-def _attempt(attempt: AttemptDir) -> AttemptFacts:
+def _devices(run: RunDir) -> dict[int, tuple[str, ...]]:
+    """Attempt → the devices that it had, by the events of the run."""
+    events = [line for line in read_lines(run.events_path) if line.get("state") == "running" and line.get("device")]
+    return {int(line.get("attempt") or 1): tuple(map(str, line["device"])) for line in events}
+
+
+def _attempt(attempt: AttemptDir, device: tuple[str, ...], history: History) -> AttemptFacts:
     info, ended = attempt.info() or {}, attempt.exit() or {}
     resume = info.get("resume") or {}
     what = (ended.get("state"), f"exit code {ended['code']}" if ended.get("code") else None)
@@ -81,9 +93,20 @@ def _attempt(attempt: AttemptDir) -> AttemptFacts:
     return AttemptFacts(
         number=attempt.number,
         resumed_from_epoch=resume.get("epoch"),
-        seconds=number(ended.get("seconds")),
+        seconds=finite(ended.get("seconds")),
         ended="; ".join(parts) or None,
+        stage=int(resume.get("stage") or 0),
+        device=device,
+        device_model=_device_model(attempt.number, history),
+        begin=history.begins.get(attempt.number) or {},
     )
+
+
+def _device_model(attempt: int, history: History) -> str:
+    told = (history.begins.get(attempt) or {}).get("device") or {}
+    sampled = next((line["gpus"] for line in history.telemetry if line["attempt"] == attempt and line.get("gpus")), ())
+    names = dict.fromkeys(str(gpu["name"]) for gpu in sampled if gpu.get("name"))
+    return str(told.get("name") or ", ".join(names) or told.get("kind") or "")
 
 
 def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], tuple[float, ...]]]:
@@ -92,37 +115,46 @@ def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], t
     return {name: (tuple(epochs), tuple(values)) for name, (epochs, values) in found.items() if epochs}
 
 
-def _cost(name: str, spec: RunSpec, history: History, attempts: list[AttemptDir]) -> Iterator[tuple[str, Measured]]:
-    begin = history.begin or {}
+def _cost(
+    name: str, begin: Mapping[str, Any], history: History, attempts: list[AttemptDir], kind: str
+) -> Iterator[tuple[str, Measured]]:
     at = int(begin.get("attempt") or 1)
     for fact in ("parameters", "gflops"):
-        if (found := number((begin.get("model") or {}).get(fact))) is not None:
+        if (found := finite((begin.get("model") or {}).get(fact))) is not None:
             yield f"model/{fact}", Measured(found, _file(name, at, "metrics.jsonl"))
-    seconds = [length for line in history.epochs if (length := number(line.get("seconds"))) is not None]
-    # An epoch counts once: those that a resumed attempt repeated are no longer in the history.
-    if seconds and len(seconds) == len(history.epochs):
-        last = int(history.epochs[-1].get("attempt") or 1)
-        yield "cost/training_seconds", Measured(sum(seconds), _file(name, last, "metrics.jsonl"))
-    yield from _peaks(name, attempts, spec.device.kind)
+    yield from _peaks(name, attempts, kind)
+
+
+def _timed(name: str, history: History) -> tuple[Measured, int, int] | None:
+    """An epoch counts once: those that a resumed attempt repeated are no longer in the history."""
+    seconds = [length for line in history.epochs if (length := finite(line.get("seconds"))) is not None]
+    if not seconds:
+        return None
+    last = int(history.epochs[-1].get("attempt") or 1)
+    spent = Measured(sum(seconds), _file(name, last, "metrics.jsonl"))
+    return spent, len(seconds), max(len(history.epochs), history.epoch)
 
 
 def _peaks(name: str, attempts: list[AttemptDir], kind: str) -> Iterator[tuple[str, Measured]]:
     host: list[tuple[float, int]] = []
-    gpu: list[tuple[float, int]] = []
+    gpu: dict[str, list[tuple[float, int]]] = {"memory/peak": [], "memory/reserved": []}
     for attempt in attempts:
         # Read from the files: the history thins old samples, and the peak may be among them.
         for line in read_lines(attempt.telemetry_path):
-            if (found := number(line.get("rss"))) is not None:
+            if (found := finite(line.get("rss"))) is not None:
                 host.append((found, attempt.number))
         for line in read_lines(attempt.metrics_path):
-            values: Mapping[str, Any] = line.get("values") or {}
-            if line.get("kind") == "step" and (found := number(values.get("memory/reserved"))):
-                gpu.append((found, attempt.number))
+            values: Mapping[str, Any] = line.get("values") or {} if line.get("kind") == "step" else {}
+            for fact, values_of in gpu.items():
+                if found := finite(values.get(fact)):
+                    values_of.append((found, attempt.number))
     if host:
         value, attempt_number = max(host)
         yield "cost/host_memory", Measured(value, _file(name, attempt_number, "telemetry.jsonl"))
-    if gpu and kind == "cuda":
-        value, attempt_number = max(gpu)
+    # The allocator's own highest mark sees what falls between two steps; what it holds is the next best.
+    highest = gpu["memory/peak"] or gpu["memory/reserved"]
+    if highest and kind == "cuda":
+        value, attempt_number = max(highest)
         yield "cost/gpu_memory", Measured(value, _file(name, attempt_number, "metrics.jsonl"))
 
 

@@ -94,7 +94,7 @@ def _context(facts: ExperimentFacts, language: str, pictures: Sequence[Picture])
         "state": overall(facts),
         "evaluator": _stated(facts, "evaluator"),
         "max_dets": ", ".join(_stated(facts, "max_dets")) or str(MAX_DETECTIONS),
-        "headline": _headline(facts, words),
+        "headline": _headline(facts, results),
         "provenance": lambda: provenance(ledger, words),
         "block": _block,
         "code": text.code,
@@ -125,20 +125,20 @@ def _stated(facts: ExperimentFacts, key: str) -> list[str]:
     return sorted({str(line[key]) for run in facts.runs for line in run.evaluations if line.get(key)})
 
 
-def _headline(facts: ExperimentFacts, words: Words) -> list[str]:
+def _headline(facts: ExperimentFacts, results: Results) -> list[str]:
     """The answer so far, in a line an arm and a line about the goals."""
-    lines = []
+    lines, words = [], results.words
     reference = facts.arms[0]
     for arm in facts.arms[1:]:
         a, b = facts.values(reference, "val/AP"), facts.values(arm, "val/AP")
         if a and b:
-            found = compare(a, b)
-            verdict = f"{words(found.verdict)} ({words(found.reason)})"
+            found = compare(a, b, facts.unfinished(reference, arm))
+            verdict = results.verdict(found)
             lines.append(
                 words("headline", arm=text.code(arm), reference=text.code(reference), metric=label("val/AP"),
                       delta=text.points(found.delta), n=" / ".join(map(str, found.n)), verdict=verdict)
             )  # fmt: skip
-    goals = [judge_goal(goal, facts.results()).word for goal in facts.info.get("goals") or ()]
+    goals = [judge_goal(goal, facts.results(), facts.open_runs()).word for goal in facts.info.get("goals") or ()]
     if goals:
         counted = ", ".join(f"{words('state ' + word)} {goals.count(word)}" for word in dict.fromkeys(goals))
         lines.append(words("goals line", counted))

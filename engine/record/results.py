@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from detui.engine.analysis import compare, judge_goal, summarise
+from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
@@ -21,6 +21,11 @@ def label(metric: str) -> str:
     name, _, group = metric.removeprefix("val/").partition("/")
     words = name.replace("_", " ")
     return f"{words}, {plain(group)}" if group else words
+
+
+def seed_of(run: RunFacts, words: Words) -> str:
+    """A run's seed; with the mark of a run that did not get to its end: "0 (unfinished: 25/100)"."""
+    return str(run.seed) if run.finished else f"{run.seed} ({words('unfinished at', run.epoch, run.total_epochs)})"
 
 
 class Results:
@@ -43,15 +48,28 @@ class Results:
     def _seed_row(self, run: RunFacts) -> list[str]:
         cells = [self.cell(run.value(name), percent, chosen=run.chosen) for name in MAIN]
         epoch = str(run.chosen["epoch"]) if run.chosen else self.words("missing")
+        seed = seed_of(run, self.words)
         mark = self.ledger.cite(run.source(run.chosen), self.words("said chosen")) if run.chosen else ""
-        return [code(run.arm), str(run.seed), *cells, epoch, mark]
+        return [code(run.arm), seed, *cells, epoch, mark]
 
     def _mean_row(self, arm: str) -> list[str]:
         seeds = max((len(self.facts.points(arm, name)) for name in MAIN), default=0)
-        title = self.words("mean ± std" if seeds > 1 else "mean", seeds)
+        title = self.words("mean ± std" if seeds > 1 else "mean", seeds) + self.seeds_finished(arm)
         cells = [self.spread(self.facts.values(arm, name), seeds) for name in MAIN]
         used = [point.source for name in MAIN for point in self.facts.points(arm, name).values()]
         return [f"**{code(arm)}**", f"**{title}**", *cells, "", self.ledger.cite_all(used, self.words("said chosen"))]
+
+    def seeds_finished(self, arm: str) -> str:
+        """ "; 2 of 3 seeds finished", where some are not."""
+        planned, unfinished = len(self.facts.planned(arm)), len(self.facts.unfinished(arm))
+        return "; " + self.words("seeds finished", planned - unfinished, planned) if unfinished else ""
+
+    def verdict(self, found: Comparison | Verdict) -> str:
+        """A verdict and why: "inconclusive (runs unfinished: baseline-s0)"."""
+        reason = self.words(found.reason, ", ".join(map(code, found.unfinished))) if found.reason else ""
+        return self.words(found.verdict if isinstance(found, Comparison) else found.word) + (
+            f" ({reason})" if reason else ""
+        )
 
     def spread(self, values: Mapping[int, float], expected: int | None = None) -> str:
         """ "42.4 ± 1.3" in percent, with its own n where that is not the row's; a placeholder without values."""
@@ -83,13 +101,18 @@ class Results:
         forms = [form for form in forms if form[0] in told or form[0] not in optional]
         head = [words("arm"), words("seed"), *(title for _, title, _ in forms), words("source")]
         rows = []
+        timed = [name for name, _, _ in forms].index("cost/training_seconds")
         for arm in self.facts.arms:
             for run in self.facts.of(arm):
                 cells = [self.cell(run.cost.get(name), form) for name, _, form in forms]
                 cited = {
                     self.ledger.cite(run.cost[name].source, title): 1 for name, title, _ in forms if name in run.cost
                 }
-                rows.append([code(arm), str(run.seed), *cells, ", ".join(cited)])
+                if run.timed and "cost/training_seconds" not in run.cost:
+                    spent, epochs, of = run.timed
+                    cells[timed] = words("of epochs", duration(spent.value), epochs, of)
+                    cited[self.ledger.cite(spent.source, words("training time"))] = 1
+                rows.append([code(arm), seed_of(run, words), *cells, ", ".join(cited)])
         return Table(head, rows, frozenset(range(1, len(head) - 1)))
 
     def differences(self) -> Table:
@@ -108,18 +131,21 @@ class Results:
     def _comparable(self, arm: str, metric: str) -> bool:
         """A metric with no ground truth for anybody needs no row; one that is not measured yet keeps it."""
         measured = self.facts.values(arm, metric) and self.facts.values(self.facts.arms[0], metric)
-        evaluated = all(any(run.chosen for run in self.facts.of(name)) for name in (arm, self.facts.arms[0]))
+        evaluated = all(any(run.chosen for run in self.facts.finished(name)) for name in (arm, self.facts.arms[0]))
         return bool(measured) or not evaluated
 
     def _difference(self, arm: str, metric: str) -> list[str]:
         reference, values = self.facts.values(self.facts.arms[0], metric), self.facts.values(arm, metric)
+        unfinished = self.facts.unfinished(self.facts.arms[0], arm)
         if not reference or not values:
-            missing = self.words("missing")
-            return [code(arm), label(metric), missing, missing, missing, "", "", missing]
-        found = compare(reference, values)
+            missing = verdict = self.words("missing")
+            if unfinished and self.facts.begun:
+                names = ", ".join(map(code, unfinished))
+                verdict = f"{self.words('inconclusive')} ({self.words('runs unfinished', names)})"
+            return [code(arm), label(metric), missing, missing, missing, "", "", verdict]
+        found = compare(reference, values, unfinished)
         interval = f"[{points(found.interval[0])}, {points(found.interval[1])}]" if found.interval else "–"
         paired = ", ".join(f"s{seed}: {points(delta)}" for seed, delta in found.paired.items())
-        verdict = f"{self.words(found.verdict)} ({self.words(found.reason)})"
         p = "–" if found.p is None else f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
         return [
             code(arm),
@@ -129,7 +155,7 @@ class Results:
             p,
             " / ".join(map(str, found.n)),
             paired,
-            verdict,
+            self.verdict(found),
         ]
 
     def per_class(self) -> Table:
@@ -141,13 +167,13 @@ class Results:
 
     def _class_row(self, name: str, arm: str) -> list[str]:
         metrics = [f"{metric}/{name}" for metric in BY_CLASS]
-        evaluated = sum(run.chosen is not None for run in self.facts.of(arm))
+        evaluated = sum(run.chosen is not None for run in self.facts.finished(arm))
         cells = [self.spread(self.facts.values(arm, metric), evaluated).replace("**", "") for metric in metrics]
         used = [point.source for metric in metrics for point in self.facts.points(arm, metric).values()]
         return [plain(name), code(arm), *cells, self.ledger.cite_all(used, self.words("said class"))]
 
     def milestones(self) -> Table:
-        """Mean over seeds at each milestone; what a run that ended did not reach says so."""
+        """Mean over finished seeds at each milestone, the others one by one; what was not reached says so."""
         words = self.words
         head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in MILESTONE), words("loss"),
                 words("source")]  # fmt: skip
@@ -162,14 +188,18 @@ class Results:
         absent = self._not_reached(runs, epoch)
         cells = []
         for metric in MILESTONE:
-            found = {run.seed: value.value for run, line in lines if (value := run.value(metric, line))}
-            cells.append(self._partial(found, len(runs)) if lines else absent)
+            found = [(run, value.value) for run, line in lines if (value := run.value(metric, line))]
+            cells.append(self._partial(found, len(self.facts.finished(arm))) if lines else absent)
         mark = self.ledger.cite_all((run.source(line) for run, line in lines), self.words("milestones"))
-        losses, loss_mark = self._losses(runs, epoch)
+        losses, loss_mark = self._losses(self.facts.finished(arm), epoch)
         return [str(epoch), code(arm), *cells, losses, ", ".join(filter(None, (mark, loss_mark)))]
 
-    def _partial(self, found: Mapping[int, float], runs: int) -> str:
-        return self.spread(found, runs).replace("**", "") if found else self.words("not available")
+    def _partial(self, found: Sequence[tuple[RunFacts, float]], finished: int) -> str:
+        whole = {run.seed: value for run, value in found if run.finished}
+        cells = [self.spread(whole, finished).replace("**", "")] if whole else []
+        cells += [f"s{run.seed}: {percent(value)} ({self.words('not finished')})"
+                  for run, value in found if not run.finished]  # fmt: skip
+        return "; ".join(cells) or self.words("not available")
 
     def _not_reached(self, runs: Sequence[RunFacts], epoch: int) -> str:
         if runs and all(run.terminal and run.epoch < epoch for run in runs):
@@ -195,19 +225,27 @@ class Results:
 
     def goals(self) -> Table:
         """The recipe's goals, each with the numbers that its verdict rests on."""
-        words, results = self.words, self.facts.results()
+        words, results, unfinished = self.words, self.facts.results(), self.facts.open_runs()
         head = [words("goal"), words("arm"), words("measured"), words("interval").split(" (")[0], words("n"),
                 words("verdict")]  # fmt: skip
         rows = []
         for goal in self.facts.info.get("goals", ()):
-            verdict = judge_goal(goal, results)
+            verdict = judge_goal(goal, results, unfinished)
             delta = "delta_at_least" in goal
             form = points if delta else self.form(str(goal["metric"]))
             interval = f"[{form(verdict.interval[0])}, {form(verdict.interval[1])}]" if verdict.interval else "–"
-            word = self.words(verdict.word) + (f" ({self.words(verdict.reason)})" if verdict.reason else "")
             measured = words("missing") if verdict.measured is None else form(verdict.measured)
             arm = code(goal["arm"]) if goal.get("arm") else words("every arm")
-            rows.append([self.goal(goal), arm, measured, interval, " / ".join(map(str, verdict.n)) or "–", word])
+            rows.append(
+                [
+                    self.goal(goal),
+                    arm,
+                    measured,
+                    interval,
+                    " / ".join(map(str, verdict.n)) or "–",
+                    self.verdict(verdict),
+                ]
+            )
         return Table(head, rows)
 
     def goal(self, goal: Mapping[str, Any]) -> str:
@@ -244,7 +282,7 @@ class Results:
             if values:
                 summary = summarise(list(values.values()))
                 spread = f" ± {form(summary.std)}" if summary.std is not None else ""
-                measured = f"{form(summary.mean)}{spread} (n = {summary.n})"
+                measured = f"{form(summary.mean)}{spread} (n = {summary.n}{self.seeds_finished(str(arm))})"
             unit = " %" if metric.startswith("val/") else ""
             rows.append([f"{label(metric)}{unit}", code(arm or "–"), form(claim["value"]),
                          plain(claim.get("source") or words("unknown")), measured])  # fmt: skip

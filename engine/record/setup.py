@@ -7,13 +7,13 @@ from typing import Any
 
 from detui.engine.analysis.fairness import flatten
 from detui.engine.record.facts import ExperimentFacts, RunFacts
+from detui.engine.record.starts import NOT_SET, Starts, normal, shown
 from detui.engine.record.text import Table, code, duration, moment, plain, size
 from detui.engine.record.words import Words
 
 BATCH = ("train.batch", "train.batch_size")
 IMAGE = ("train.imgsz", "train.image_size", "data.image_size")
 MODEL = ("model.name", "model.weights", "model.config")
-NOT_SET = "(not set)"
 
 
 class Setup:
@@ -21,6 +21,7 @@ class Setup:
 
     def __init__(self, facts: ExperimentFacts, words: Words) -> None:
         self.facts, self.info, self.words = facts, facts.info, words
+        self.starts = Starts(facts, words)
         self._configs = {str(arm["name"]): flatten(arm.get("config") or {}) for arm in self.info["arms"]}
 
     def table(self) -> Table:
@@ -115,7 +116,7 @@ class Setup:
         rows = []
         for field, values in (self.info.get("differs") or {}).items():
             verdict = words(names.get(levels.get(field, ""), "field differs"))
-            rows.append([code(field), *(code(_shown(values.get(arm))) for arm in arms), verdict])
+            rows.append([code(field), *(code(shown(values.get(arm))) for arm in arms), verdict])
         return Table([words("field"), *(code(arm) for arm in arms), ""], rows)
 
     def confounders(self) -> list[str]:
@@ -152,9 +153,11 @@ class Setup:
         if device.get("kind") == "cpu":
             yield "gpu", self.words("no gpu")
             return
-        used = [run.begin.get("device") or {} for run in self.facts.runs]
-        yield "gpu", ", ".join(map(plain, device.get("names") or _each(used, "name") or device.get("candidates") or ()))
+        attempts = [attempt for run in self.facts.runs for attempt in run.attempts]
+        yield "gpu", "; ".join(dict.fromkeys(had for attempt in attempts if (had := self.starts.actual(attempt))))
+        yield "candidates", ", ".join(map(plain, device.get("names") or device.get("candidates") or ()))
         yield "driver", plain(device.get("driver") or "")
+        used = [attempt.begin.get("device") or {} for attempt in attempts]
         yield "cuda", ", ".join(map(plain, _each(used, "cuda"))) or plain(device.get("cuda") or "")
 
     def _packages(self) -> dict[str, str]:
@@ -178,7 +181,7 @@ class Setup:
         rows: dict[tuple[str, ...], list[str]] = {}
         for run in self.facts.runs:
             for field, asked, used in _changed(run):
-                rows.setdefault((run.arm, field, _shown(asked), _shown(used)), []).append(str(run.seed))
+                rows.setdefault((run.arm, field, shown(asked), shown(used)), []).append(str(run.seed))
         cells = [[code(arm), ", ".join(seeds), code(field), code(asked), code(used)]
                  for (arm, field, asked, used), seeds in rows.items()]  # fmt: skip
         return Table([words("arm"), words("seeds"), words("field"), words("asked"), words("used")], cells)
@@ -189,9 +192,9 @@ class Setup:
         used: dict[str, dict[str, list[str]]] = {}
         for run in self.facts.runs:
             for field, value in flatten(run.begin.get("used") or {}).items() if run.begin else ():
-                shown = used.setdefault(field, {}).setdefault(run.arm, [])
-                if code(_shown(value)) not in shown:
-                    shown.append(code(_shown(value)))
+                told = used.setdefault(field, {}).setdefault(run.arm, [])
+                if code(shown(value)) not in told:
+                    told.append(code(shown(value)))
         cells = [[code(field), *(", ".join(of.get(arm, [self.words("missing")])) for arm in arms)]
                  for field, of in sorted(used.items())]  # fmt: skip
         return Table([self.words("field"), *map(code, arms)], cells)
@@ -204,7 +207,7 @@ class Setup:
         """State, attempts, time and end of each run."""
         words = self.words
         head = [words("run"), words("state"), words("epoch"), words("started"), words("duration"), words("attempts"),
-                words("ended"), words("alarms")]  # fmt: skip
+                words("device used"), words("ended"), words("alarms")]  # fmt: skip
         return Table(head, [self._log_row(run) for run in self.facts.runs], frozenset({2}))
 
     def waiting(self) -> list[str]:
@@ -223,7 +226,7 @@ class Setup:
         return [
             code(run.name), words.known(run.state), f"{run.epoch} / {run.total_epochs}",
             moment(run.began) or words("missing"), duration(sum(seconds)) if seconds else words("missing"),
-            str(len(run.attempts)), "; ".join(ended) or words("missing"),
+            str(len(run.attempts)), self.starts.devices(run), "; ".join(ended) or words("missing"),
             "; ".join(plain(text) for text in run.alarms) or words("none"),
         ]  # fmt: skip
 
@@ -236,13 +239,5 @@ def _each(devices: Sequence[Mapping[str, Any]], key: str) -> list[str]:
 def _changed(run: RunFacts) -> Iterator[tuple[str, Any, Any]]:
     asked, used = (flatten(run.begin.get(name) or {}) for name in ("asked", "used"))
     for field, value in asked.items():
-        if field in used and _normal(used[field]) != _normal(value):
+        if field in used and normal(used[field]) != normal(value):
             yield field, value, used[field]
-
-
-def _normal(value: Any) -> Any:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _shown(value: Any) -> str:
-    return NOT_SET if value is None else str(value)

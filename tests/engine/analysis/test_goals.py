@@ -32,6 +32,25 @@ def test_verdicts(goal, word, measured):
     assert verdict.word == word and verdict.measured == pytest.approx(measured)
 
 
+@pytest.mark.parametrize(
+    ("goal", "names"),
+    [
+        ({"metric": "val/AP50", "arm": "baseline", "at_least": 0.41}, ("baseline-s1",)),
+        ({"metric": "val/AP50", "arm": "baseline", "at_most": 0.9}, ("baseline-s1",)),
+        ({"metric": "val/AP50", "at_least": 0.1}, ("baseline-s1",)),
+        ({**AGAINST, "delta_at_least": 0.05}, ("baseline-s1",)),
+    ],
+)
+def test_an_unfinished_run_leaves_every_kind_of_goal_open(goal, names):
+    verdict = judge_goal(goal, RESULTS, {"baseline": ["baseline-s1"], "weighted": []})
+    assert (verdict.word, verdict.reason, verdict.unfinished) == ("inconclusive", "runs unfinished", names)
+
+
+def test_a_goal_is_not_held_up_by_runs_that_it_is_not_about():
+    goal = {"metric": "val/AP50", "arm": "weighted", "at_least": 0.1}
+    assert judge_goal(goal, RESULTS, {"baseline": ["baseline-s1"]}).word == "met"
+
+
 def test_a_delta_of_single_seeds_is_inconclusive_however_large():
     verdict = judge_goal({**AGAINST, "metric": "val/AP", "delta_at_least": 0.1}, RESULTS)
     assert (verdict.word, verdict.reason, verdict.n) == ("inconclusive", "too few seeds", (1, 1))

@@ -117,31 +117,38 @@ class Trial:
             checkpoint_rule=self.info["checkpoint_rule"],
         )  # fmt: skip
 
-    def train(self, name: str, epochs: int = EPOCHS, *, ended: str | None = "finished", evaluate: bool = True) -> None:
-        """One attempt of a run, from the first epoch to `epochs`."""
+    def train(
+        self, name: str, epochs: int = EPOCHS, *, ended: str | None = "finished", evaluate: bool = True,
+        number: int = 1, after: int = 0, device: str = "cpu:0", begin: dict | None = None,
+    ) -> None:  # fmt: skip
+        """Attempt `number` of a run, from the epoch that follows `after` to `epochs`; `begin` changes that line."""
         run = self.runs[name]
-        attempt = run.attempt(1)
+        attempt = run.attempt(number)
         attempt.predictions.mkdir(parents=True)
-        write_json(attempt.path / "attempt.json", {"number": 1, "resume": None})
-        run.append_event("starting", attempt=1)
-        run.append_event("running", attempt=1, device=["cpu:0"])
+        resume = {"attempt": number - 1, "step": after * 6, "epoch": after, "stage": 0} if after else None
+        write_json(attempt.path / "attempt.json", {"number": number, "resume": resume})
+        run.append_event("starting", attempt=number)
+        run.append_event("running", attempt=number, device=[device])
         metrics = LineWriter(attempt.metrics_path)
-        for line in self._lines(name, epochs):
-            metrics.write(line)
+        first, *others = self._lines(name, epochs, number)
+        metrics.write({**first, "attempt": number, "resumed_from_step": after * 6, **(begin or {})})
+        for line in others:
+            if line["epoch"] > after or line["kind"] == "end":
+                metrics.write(line)
         metrics.close()
         telemetry = LineWriter(attempt.telemetry_path)
         for t in range(epochs):
             telemetry.write({"t": float(t), "cpu_percent": 90.0, "rss": (300 + 4 * t) * 2**20, "gpus": []})
         telemetry.close()
         if ended:
-            run.append_event(ended, attempt=1)
+            run.append_event(ended, attempt=number)
             write_json(
                 attempt.path / "exit.json", {"state": ended, "code": 0, "signal": None, "reason": None, "seconds": 97.5}
             )
         if evaluate:
             evaluate_run(run)
 
-    def _lines(self, name: str, epochs: int):
+    def _lines(self, name: str, epochs: int, number: int):
         strength = 1.0 if name.startswith("baseline") else 1.25
         draw = random.Random(name)
         yield {"kind": "begin", "t": 0.1, "attempt": 1, "resumed_from_step": 0, "total_epochs": EPOCHS,
@@ -159,7 +166,7 @@ class Trial:
                        "ultralytics/mAP50-95": 0.5 * epoch / 40, "ultralytics/mAP50": 0.9 * epoch / 40}}  # fmt: skip
             if epoch in MILESTONES:
                 path = f"predictions/val-epoch-{epoch:04d}.json"
-                self._dump(self.runs[name].attempt(1).path / path, draw, strength * epoch)
+                self._dump(self.runs[name].attempt(number).path / path, draw, strength * epoch)
                 yield {"kind": "evaluation", "t": epoch * 3.0, "step": epoch * 6, "epoch": epoch, "split": "val",
                        "path": path, "checkpoint": f"checkpoints/epoch-{epoch:04d}.pt"}  # fmt: skip
         yield {"kind": "end", "t": epochs * 3.0, "step": epochs * 6, "epoch": epochs, "outcome": "finished"}

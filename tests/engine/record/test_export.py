@@ -63,6 +63,7 @@ def test_csv_holds_every_number_unrounded_with_its_source(copy, tmp_path):
             (row,) = [r for r in rows if (r["run"], r["metric"], r["role"]) == (run.name, metric, "chosen")]
             assert float(row["value"]) == run.chosen["values"][metric] and row["epoch"] == str(run.chosen["epoch"])
             assert (copy / row["file"]).is_file() and row["profile"] == "quick"
+            assert row["state"] == "finished"
     assert {row["role"] for row in rows} == {"chosen", "milestone", "cost"}
     assert "" not in {row["value"] for row in rows}
 

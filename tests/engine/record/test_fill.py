@@ -229,7 +229,8 @@ def test_the_gpu_its_driver_and_cuda_are_in_the_environment(make_trial):
     trial = make_trial(device=device)
     fill(trial.path)
     found = dict(rows(record_path(trial.path).read_text(), "environment"))
-    assert (found["GPU"], found["GPU driver"], found["CUDA"]) == ("RTX 4090", "550.54", "12.4")
+    assert (found["could choose from"], found["GPU driver"], found["CUDA"]) == ("RTX 4090", "550.54", "12.4")
+    assert found["GPU used"] == "_(not known)_", "a candidate that no run had was not used"
 
 
 def test_a_run_that_ended_early_says_where(trial):
@@ -248,7 +249,7 @@ def test_a_run_that_failed_is_in_the_log_with_its_reason(trial):
     run.append_event("failed", attempt=1, code=3, reason="ValueError: pipes | and\nlines")
     fill(trial.path)
     (row,) = [row for row in rows(record_path(trial.path).read_text(), "runs") if row[0] == "`baseline-s0`"]
-    assert row[1] == "failed" and row[6] == "exit code 3; ValueError: pipes \\| and lines"
+    assert row[1] == "failed" and row[7] == "exit code 3; ValueError: pipes \\| and lines"
 
 
 def test_a_resumed_run_counts_what_the_later_attempt_measured(trial):
