@@ -170,8 +170,8 @@ class Workspace:
         """A run as `EXPERIMENT/RUN`, as a path, or as the name of a run of the last experiment. Raises MissingError."""
         if (Path(ref) / "spec.json").is_file():
             return find_run(Path(ref).absolute())
-        if ref == "last" and len(runs := self.experiment(ref).runs()) == 1:
-            return runs[0]
+        if ref == "last" and len(found := self.experiment(ref).runs()) == 1:
+            return found[0]
         before, _, name = ref.rpartition("/")
         experiment = self.experiment(before or "last")
         runs = {run.name: run for run in experiment.runs()}

@@ -28,9 +28,11 @@ class DetuiApp(App[int]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = bindings(EVERYWHERE)
 
-    def __init__(self, workspace: Workspace, *, debug: bool = False) -> None:
+    def __init__(self, workspace: Workspace, *, debug: bool = False, ascii_only: bool = False) -> None:
         super().__init__()
         self.workspace = workspace
+        self.ascii_only = ascii_only
+        """Whether charts and bars are drawn without Unicode."""
         self.debug_wanted = debug
         self.failure: BaseException | None = None
 
@@ -133,9 +135,9 @@ class DetuiApp(App[int]):
             self.exit(1)
 
 
-def run_application(workspace: Workspace, debug: bool) -> int:
+def run_application(workspace: Workspace, debug: bool, ascii_only: bool = False) -> int:
     """Open the application and return its exit code."""
-    app = DetuiApp(workspace, debug=debug)
+    app = DetuiApp(workspace, debug=debug, ascii_only=ascii_only)
     threading.excepthook = app.thread_failed
     code = app.run()
     if app.failure is not None and not debug:

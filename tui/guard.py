@@ -34,7 +34,7 @@ def open_application(session: Session) -> None:
         os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
         from detui.tui.app import run_application
 
-        sys.exit(run_application(workspace, session.debug))
+        sys.exit(run_application(workspace, session.debug, session.ascii_only))
     from detui.tui.commands.ls import print_list, read
 
     found = [(experiment, *read(experiment)) for experiment in workspace.experiments()]

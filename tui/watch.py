@@ -163,7 +163,7 @@ class BarView:
                 completed=run.epoch,
                 state=evaluating.split(":")[0].split()[0][:9] if evaluating and not run.live else run.word,
                 colour=_COLOURS.get(run.word, "red"),
-                text=_text(run, elapsed if run.live else ""),
+                text="; ".join(run.notes) if run.word == "queued" else _text(run, elapsed if run.live else ""),
             )
 
     def say(self, text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from detui.engine.errors import RunError, UsageError
 from detui.engine.process.descendants import tagged
 from detui.engine.process.identity import Identity
+from detui.engine.process.lease import held
 from detui.engine.process.requests import KILL, STOP
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json_if_there, write_json
@@ -32,7 +33,8 @@ class RunStatus:
 
     state: State
     notes: tuple[str, ...] = ()
-    """What is to be known beside the state: "stalled: …", "orphaned", "unreachable: HOST", "evaluating"…"""
+    """What is to be known beside the state: "stalled: …", "orphaned", "unreachable: HOST", "evaluating",
+    "waiting for a device (2 in use)"…"""
     attempt: int | None = None
     """The latest attempt; None before the first."""
 
@@ -86,10 +88,19 @@ def _look(run: RunDir, state: State, owner: Identity | None) -> tuple[State, lis
         note = f"unreachable: {owner.host}" if _still(run, UNREACHABLE_SECONDS) else f"on {owner.host}"
         return state, [note]
     if owner.alive():
-        age = _beat_age(run.latest()) if not isinstance(state, Queued) else None
+        if isinstance(state, Queued):
+            return state, _waiting(run)
+        age = _beat_age(run.latest())
         return state, [f"stalled: no beat for {age:.0f} s"] if age and age > STALL_SECONDS else []
     state = read_state(run)  # it may have ended between the two looks
     return (state, []) if state.terminal else _without_supervisor(run, state, owner)
+
+
+def _waiting(run: RunDir) -> list[str]:
+    """Say that a run waits because others have its devices; right after a launch they may be free."""
+    device = run.spec().device
+    taken = sum(map(held, device.candidates))
+    return [f"waiting for a device ({taken} in use)"] if len(device.candidates) - taken < device.count else []
 
 
 def _still(run: RunDir, seconds: float) -> bool:

@@ -29,8 +29,8 @@ SMALL, LARGE = (80, 24), (120, 40)
 Script = Callable[[DetuiApp, "Pilot[int]"], Awaitable[None]]
 
 
-def play(workspace: Path, script: Script, size: tuple[int, int] = SMALL) -> DetuiApp:
-    app = DetuiApp(Workspace.open(str(workspace)))
+def play(workspace: Path, script: Script, size: tuple[int, int] = SMALL, *, ascii_only: bool = False) -> DetuiApp:
+    app = DetuiApp(Workspace.open(str(workspace)), ascii_only=ascii_only)
 
     async def run() -> None:
         async with app.run_test(size=size) as pilot:
@@ -67,6 +67,36 @@ def test_home_lists_every_run(workspace: Path, written: Path, size: tuple[int, i
         assert all(len(line) <= size[0] for line in text(app).splitlines())
 
     play(workspace, script, size)
+
+
+def test_a_terminal_that_is_too_small_is_told_so(workspace: Path, written: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        assert "is small" not in text(app)
+        for size in ((59, 16), (60, 15), (40, 8)):
+            await pilot.resize_terminal(*size)
+            await shows(app, pilot, f"{size[0]}×{size[1]} is small", "60×16")
+        await pilot.resize_terminal(60, 16)
+        await shows(app, pilot, "1 Runs")
+
+    play(workspace, script, (60, 16))
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_charts_and_bars_can_be_plain(workspace: Path, written: Path, ascii_only: bool) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        await shows(app, pilot, "baseline-s0", "12/24")
+        bars = text(app)
+        await pilot.press("enter")
+        await shows(app, pilot, "box", "epoch 12/24")
+        drawn = "\n".join(
+            "".join(segment.text for segment in strip)
+            for chart in app.screen.query(Chart)
+            for strip in chart.render_lines(chart.size.region)
+        )
+        assert any(character in bars for character in "━█▏▎▍▌▋▊▉░") is not ascii_only
+        assert drawn.isascii() is ascii_only
+
+    play(workspace, script, LARGE, ascii_only=ascii_only)
 
 
 def test_an_empty_workspace_says_what_to_press(workspace: Path) -> None:

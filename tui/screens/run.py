@@ -46,10 +46,11 @@ class RunScreen(ReadingScreen):
         yield RunHead()
         with Horizontal(id="body"):
             with Container(id="charts"):
-                yield Chart("Loss", id="loss")
-                yield Chart("Validation AP", x_label="epoch", form=percent, id="validation")
-                yield Chart("Learning rate", id="rate")
-                yield Chart("Memory", form=mib, id="memory")
+                plain = self.detui.ascii_only
+                yield Chart("Loss", id="loss", ascii_only=plain)
+                yield Chart("Validation AP", x_label="epoch", form=percent, id="validation", ascii_only=plain)
+                yield Chart("Learning rate", id="rate", ascii_only=plain)
+                yield Chart("Memory", form=mib, id="memory", ascii_only=plain)
             yield Numbers()
         yield Static("", id="alarms", markup=False)
         yield Log(max_lines=_LOG_LINES)

@@ -35,7 +35,7 @@ class RunsScreen(ReadingScreen):
         """Lay out title, column titles, list and keys."""
         yield TitleBar("Runs")
         yield Static("", id="columns", markup=False)
-        yield RunList()
+        yield RunList(ascii_only=self.detui.ascii_only)
         yield Static(self._empty(), classes="empty", id="nothing", markup=False)
         yield Footer(show_command_palette=False)
 

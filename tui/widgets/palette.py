@@ -26,6 +26,7 @@ SERIES = ("bright_cyan", "bright_yellow", "bright_magenta", "bright_green", "bri
 DIM = Style.parse("grey62")
 """Falls to plain white where there are sixteen colours, and stays readable."""
 PLAIN = Style()
+WARNING = Style.parse("bold bright_yellow")
 
 
 def state_style(word: str) -> Style:

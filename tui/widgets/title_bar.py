@@ -8,7 +8,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from detui.tui.output import cut, pad
-from detui.tui.widgets.palette import DIM
+from detui.tui.widgets.palette import DIM, WARNING
+
+LEAST = (60, 16)
+"""Columns and rows of the smallest terminal on which every screen is whole."""
 
 _PLACES = ("1 Runs", "2 Recipes", "3 Record")
 
@@ -31,7 +34,11 @@ class TitleBar(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Return the line."""
+        """Return the line; on a terminal that is too small, that."""
+        columns, rows = self.app.size
+        if columns < LEAST[0] or rows < LEAST[1]:
+            text = f" {columns}×{rows} is small: detui needs {LEAST[0]}×{LEAST[1]}"
+            return Strip([Segment(text, WARNING)]).adjust_cell_length(self.size.width).apply_style(self.rich_style)
         segments = [Segment(" detui ", Style(bold=True, reverse=True))]
         for place in _PLACES:
             here = place.endswith(self._place)
