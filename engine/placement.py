@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -50,11 +50,26 @@ class Placement:
         return f"one of: {'; '.join(self.names)}"
 
 
-def place(asked: str | None = None, environ: Mapping[str, str] | None = None, *, own_torch: bool = True) -> Placement:
+Held = Callable[[str], bool]
+"""Whether a run of detui has the device of this name now."""
+
+
+def _nobody(_device: str) -> bool:
+    return False
+
+
+def place(
+    asked: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    own_torch: bool = True,
+    held: Held = _nobody,
+) -> Placement:
     """Resolve `--device`: `auto` (a GPU when torch and the machine have one), `cpu`, or `0,3`, or UUIDs.
 
     Indices are nvidia-smi's; a UUID may be abbreviated. An inherited CUDA_VISIBLE_DEVICES limits what may be
     chosen. `own_torch`: whether the runs use the torch of this environment, which may be built for the CPU.
+    `held`: tells whether a run of detui has a device, so that its memory is no stranger's.
     Raises UsageError for words that are neither and for names of several devices, MissingError for a GPU that is
     not there or not visible.
     """
@@ -67,12 +82,12 @@ def place(asked: str | None = None, environ: Mapping[str, str] | None = None, *,
     gpus = visible_gpus(environ)
     without = own_torch and _cpu_build()
     if asked.lower() == "auto":
-        return _cuda("auto", gpus) if gpus and not without else _cpu("auto", environ)
+        return _cuda("auto", gpus, held) if gpus and not without else _cpu("auto", environ)
     chosen = [_named(part.strip(), gpus, environ) for part in asked.split(",")]
     if without:
         message = f"torch {version('torch')} is built for the CPU."
         raise MissingError(message, where="--device", hint="install a CUDA build of torch, or --device cpu")
-    return _cuda(asked, list(dict.fromkeys(chosen)))
+    return _cuda(asked, list(dict.fromkeys(chosen)), held)
 
 
 def _named(name: str, gpus: list[Gpu], environ: Mapping[str, str]) -> Gpu:
@@ -118,15 +133,14 @@ def _cpu(asked: str, environ: Mapping[str, str]) -> Placement:
     return Placement("cpu", asked, slots, tuple("CPU" for _ in slots), 1)
 
 
-def _cuda(asked: str, gpus: list[Gpu]) -> Placement:
+def _cuda(asked: str, gpus: list[Gpu], held: Held) -> Placement:
     names = tuple(f"GPU {gpu.index}, {gpu.name or 'unknown'} ({gpu.uuid})" for gpu in gpus)
-    return Placement("cuda", asked, tuple(gpu.uuid for gpu in gpus), names, _GPU_THREADS, _in_use(gpus))
+    return Placement("cuda", asked, tuple(gpu.uuid for gpu in gpus), names, _GPU_THREADS, _in_use(gpus, held))
 
 
-def _in_use(gpus: list[Gpu]) -> tuple[str, ...]:
+def _in_use(gpus: list[Gpu], held: Held) -> tuple[str, ...]:
     """Say which GPUs have memory in use: a run that starts there may find too little, or slow somebody down."""
     from detui.engine.devices.nvml import sample_gpus
-    from detui.engine.process.lease import held
 
     found = []
     for gpu, sample in zip(gpus, sample_gpus(gpu.uuid for gpu in gpus), strict=True):

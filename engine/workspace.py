@@ -89,12 +89,13 @@ class Workspace:
         from detui.engine.environment import OWN
         from detui.engine.placement import place
         from detui.engine.planning import make_plan
+        from detui.engine.process.lease import held
         from detui.engine.recipe.load import FULL
         from detui.engine.recipe.resolve import resolve
 
         recipe = self.recipe(ref)
         resolved = resolve(recipe, profile=profile or FULL, arms=arms, seeds=seeds, overrides=overrides)
-        placement = place(device, own_torch=recipe.file.environment == OWN)
+        placement = place(device, own_torch=recipe.file.environment == OWN, held=held)
         return make_plan(resolved, placement, self.configuration)
 
     def start(

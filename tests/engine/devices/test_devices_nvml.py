@@ -175,7 +175,8 @@ class TestPlacement:
 
         def placed(asked: str, answers: str = TWO, own_torch: bool = True, **environ: str) -> Any:
             module = "__import__('detui.engine.placement', fromlist=['place'])"
-            call = f"asdict({module}.place({asked!r}, own_torch={own_torch}))"
+            held = "__import__('detui.engine.process.lease', fromlist=['held']).held"
+            call = f"asdict({module}.place({asked!r}, own_torch={own_torch}, held={held}))"
             return ask(call, answers, PYTHONPATH=str(tmp_path), **environ)
 
         return placed
@@ -264,6 +265,13 @@ def test_a_plan_warns_of_a_gpu_in_use_and_asks_only_its_own_torch(ask: Ask, tmp_
         "__import__('detui.engine.workspace', fromlist=['W']).Workspace.open(WORKSPACE).plan(RECIPE, device='1'))"
     )
     plan = plan.replace("WORKSPACE", repr(str(tmp_path / "logs"))).replace("RECIPE", repr(str(recipe)))
-    candidates, problems = ask(plan, TWO + "gpu1.used=21582213120\n", PYTHONPATH=str(tmp_path))
+    environ = {"PYTHONPATH": str(tmp_path), "DETUI_LEASES": str(tmp_path / "leases")}
+    candidates, problems = ask(plan, TWO + "gpu1.used=21582213120\n", **environ)
     assert candidates == [B], "the recipe's environment has a torch of its own"
     assert ["warning", "GPU 1 has 20.1 of 24.0 GiB in use by others."] in problems
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETUI_LEASES", environ["DETUI_LEASES"])
+        lease = take(B, "a run of detui")
+    assert lease is not None
+    assert not any("in use" in text for _, text in ask(plan, TWO + "gpu1.used=21582213120\n", **environ)[1])
+    lease.release()
