@@ -226,3 +226,15 @@ def test_a_crash_goes_into_a_file(tmp_path: Path) -> None:
     file = next((tmp_path / ".cache/detui").glob("crash-*.txt"))
     assert str(file) in lines[1]
     assert "Traceback" in file.read_text()
+
+
+def test_a_kill_is_never_done_unasked(tmp_path: Path) -> None:
+    """Without a terminal and without --yes: refused, with the way to mean it."""
+    from detui.engine.errors import UsageError
+    from detui.tui.requests import confirm
+
+    assert not sys.stdin.isatty()
+    with pytest.raises(UsageError, match="no terminal to ask on") as caught:
+        confirm("Kill a-s0? It is lost.", False, grave=True)
+    assert "--yes" in str(caught.value.hint)
+    confirm("Kill a-s0? It is lost.", True, grave=True)

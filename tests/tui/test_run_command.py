@@ -87,7 +87,7 @@ def test_a_detached_run_goes_on_and_can_be_stopped_and_resumed(
     assert resumed.stderr is not None
     assert "is repeated" in resumed.stderr.read()
     until(lambda: states(workspace) == ["running"])
-    assert start("kill", "baseline-s0").wait(30) == 0
+    assert start("kill", "baseline-s0", "--yes").wait(30) == 0
     until(lambda: states(workspace) == ["killed"])
 
 

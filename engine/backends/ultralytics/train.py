@@ -91,6 +91,7 @@ def _trainer_class(name: str) -> Any:
     class Trainer(Base):  # type: ignore[misc]
         """Ultralytics' trainer, with validation as our evaluator needs it."""
 
+        amp: bool
         transferred: tuple[int, int] | None = None
         """How many of the model's tensors came from the weights it was given, and how many it has."""
 
