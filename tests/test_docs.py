@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from detui.engine.backends.command.plan import CommandConfig
+from detui.engine.backends.ultralytics.plan import UltralyticsConfig
 from detui.engine.recipe.load import read_recipe
 from detui.engine.recipe.resolve import resolve
 from detui.engine.recipe.schema import RecipeFile
@@ -19,7 +20,14 @@ from detui.tui.main import application
 
 DETUI = str(Path(sys.executable).with_name("detui"))
 READMES = ["README.md", "README.zh.md"]
-DOCUMENTS = [*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/recipes.md", "docs/run-directory.md"]
+DOCUMENTS = [
+    *READMES,
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/recipes.md",
+    "docs/run-directory.md",
+    "docs/ultralytics.md",
+]
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -95,3 +103,11 @@ def test_the_schema_for_editors_is_printed() -> None:
     done = subprocess.run([DETUI, "show", "--schema"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and '"ultralytics_sections"' in done.stdout
     assert all(f'"{name}"' in done.stdout for name in CommandConfig.model_fields)
+
+
+def test_the_defaults_that_differ_are_those_of_the_schema(repository: Path) -> None:
+    text = (repository / "docs" / "ultralytics.md").read_text()
+    train = UltralyticsConfig.model_validate({"model": {"name": "yolo12n"}}).train
+    assert (train.optimizer, train.warmup_bias_lr, train.patience, train.amp, train.workers) == ("SGD", 0, 0, False, 4)
+    for field in ("optimizer", "warmup_bias_lr", "patience", "amp", "workers"):
+        assert f"`train.{field}`" in text
