@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -112,20 +113,22 @@ def test_a_recipe_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)],
         check=True,
     )
-    # Only the dependencies come from this environment: the editable install's finder is switched off by -I and a path.
+    # Only the dependencies come from this environment: a folder on PYTHONPATH switches on no editable install.
     site = Path(sys.executable).parent.parent / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     environment = {**os.environ, "PYTHONPATH": f"{target}{os.pathsep}{site}", "HOME": str(tmp_path)}
     base = getattr(sys, "_base_executable", sys.executable)
+    assert str(target) in python_location(base, environment, tmp_path)
     done = subprocess.run(
-        [base, "-S", "-m", "detui.tui.main", "--workspace", str(tmp_path / "logs"), "run", "starter/mosaic",
-         "--profile", "smoke", "--device", "cpu", "--yes"],
+        [base, "-c", "from detui.tui.main import main; main()", "--workspace", str(tmp_path / "logs"),
+         "run", "starter/mosaic", "--profile", "smoke", "--device", "cpu", "--yes"],
         capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "val/AP" in done.stdout or "AP" in done.stdout
-    assert str(target) in python_location(base, environment, tmp_path)
+    assert "smoke run: not a result" in done.stdout
+    begin = json.loads(next(tmp_path.glob("logs/*/runs/*/attempts/1/metrics.jsonl")).read_text().splitlines()[0])
+    assert begin["code"]["commit"] is None, "the worker imported a checkout"
 
 
 def python_location(base: str, environment: dict[str, str], cwd: Path) -> str:
     code = "import detui.engine.errors as e; print(e.__file__)"
-    return subprocess.run([base, "-S", "-c", code], capture_output=True, text=True, env=environment, cwd=cwd).stdout
+    return subprocess.run([base, "-c", code], capture_output=True, text=True, env=environment, cwd=cwd).stdout

@@ -131,7 +131,8 @@ def _attend(experiment: Experiment, as_json: bool, presses: Presses) -> int:
         with _view() as view:
             found, stopped = wait(experiment.runs(), experiment.facts(), view, presses)
     except Left:
-        say(f"The runs go on without this terminal.\n{_how_to_find(experiment)}")
+        say("The runs are left to themselves: they save a checkpoint and end, without this terminal.")
+        say(_how_to_find(experiment))
         return 130
     presses.counting = False  # nothing is left to stop
     waiting = _not_evaluated(experiment.runs(), found)
