@@ -27,11 +27,11 @@ $(BIN)/python:
 
 $(RUN_ENV): $(PINS) | $(BIN)/python
 	@echo "Installing detui and the frameworks into $(VENV) (minutes, once)" >&2
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ultralytics]' 2> >(grep -v 'is ignored: it is neither' >&2)
+	@$(BIN)/pip install -qq --constraint constraints.txt --editable '.[ultralytics]'
 	@touch $@
 
 $(DEV_ENV): $(RUN_ENV)
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ultralytics,dev]' 2> >(grep -v 'is ignored: it is neither' >&2)
+	@$(BIN)/pip install -qq --constraint constraints.txt --editable '.[ultralytics,dev]'
 	@touch $@
 
 env: $(RUN_ENV)  ## the environment alone
