@@ -20,6 +20,8 @@ class Clock:
 
     def __init__(self) -> None:
         self.times: list[tuple[int, float, float]] = []
+        self.costs: list[float] = []
+        """CPU seconds of the training thread in detui's callback of each batch."""
 
     def attach(self, trainer: Any) -> None:
         """Register on an Ultralytics trainer, after whoever else listens."""
@@ -30,7 +32,7 @@ class Clock:
         self.times.append((trainer.epoch + 1, time.monotonic(), time.process_time()))
 
     def _write(self, trainer: Any) -> None:
-        Path(os.environ[PLACE]).write_text(json.dumps(self.times))
+        Path(os.environ[PLACE]).write_text(json.dumps({"times": self.times, "costs": self.costs}))
 
 
 class TimedTrainer(UltralyticsTrainer):
@@ -41,8 +43,16 @@ class TimedTrainer(UltralyticsTrainer):
         attach = Watch.attach
 
         def attach_both(watch: Watch, trainer: Any) -> None:
+            listen, clock = watch.on_train_batch_end, Clock()
+
+            def timed(trainer: Any) -> None:
+                before = time.thread_time()
+                listen(trainer)
+                clock.costs.append(time.thread_time() - before)
+
+            watch.on_train_batch_end = timed  # type: ignore[method-assign]
             attach(watch, trainer)
-            Clock().attach(trainer)
+            clock.attach(trainer)
 
         Watch.attach = attach_both  # type: ignore[method-assign]
         super().train(spec, report)
