@@ -7,9 +7,10 @@ class index c is category c + 1: the file needs no look-up table.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from detui.engine.run.files import write_whole
 
 
 class Collector:
@@ -52,11 +53,6 @@ def _results(image_id: int, prediction: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def write_predictions(path: Path, results: list[dict[str, Any]]) -> None:
-    """COCO results, whole or absent."""
+    """COCO results, whole or absent. Raises RunError when they cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(results, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, json.dumps(results).encode())

@@ -28,7 +28,6 @@ def arguments(config: Mapping[str, Any], *, seed: int, data: Path, folder: Path,
         **train,
         **config["augment"],
         **config["loss"],
-        "patience": train["patience"] or 1_000_000,  # 0 would mean "stop at the first epoch without improvement"
         "amp": train["amp"] or False,
         "freeze": train["freeze"] or None,
         "model": config["model"]["name"],
@@ -54,7 +53,8 @@ def asked(config: Mapping[str, Any]) -> dict[str, Any]:
     flat = {
         f"{section}.{key}": value for section in ("train", "augment", "loss") for key, value in config[section].items()
     }
-    flat.pop("train.accept")
+    for name in NOT_ARGUMENTS:
+        del flat[f"train.{name}"]
     train = config["train"]
     accumulate = max(round(train["nbs"] / train["batch"]), 1)
     flat["train.accumulate"] = accumulate
@@ -71,7 +71,6 @@ def used(trainer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     flat |= {
-        "train.val": config["train"]["val"],
         "train.optimizer": type(trainer.optimizer).__name__,
         "train.lr0": weights.get("initial_lr", weights["lr"]),
         "train.momentum": _momentum(trainer, weights),
@@ -79,7 +78,6 @@ def used(trainer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         "train.accumulate": trainer.accumulate,
         "train.epochs": trainer.epochs,
         "train.batch": trainer.batch_size,
-        "train.patience": config["train"]["patience"] if args.patience == 1_000_000 else args.patience,
         "train.amp": (args.amp if args.amp == "bf16" else "fp16") if trainer.amp else False,
         "train.deterministic": torch.are_deterministic_algorithms_enabled(),
         "train.workers": trainer.train_loader.num_workers,
