@@ -33,6 +33,10 @@ class DeviceRequest:
     """How many the run takes at once."""
     candidates: tuple[str, ...]
     """Resource names to choose from: "cpu:0", "cpu:1"… or GPU UUIDs."""
+    min_free_memory: int = 0
+    """Bytes that a GPU must have free before the run takes it; 0: whatever is left by others."""
+    on_busy: str = "wait"
+    """"wait" in the queue, or "fail" where no device is free at the start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +83,12 @@ class RunSpec:
     """Seconds between a stop request and the kill of a worker that did not heed it."""
     after: tuple[str, ...] = ()
     """Command that evaluates and records; the run directory is appended. Empty: none."""
+    stop_on: tuple[str, ...] = ()
+    """Names of the alarms at which the run stops by itself, with a checkpoint."""
+    hooks: dict[str, Any] = field(default_factory=dict)
+    """Commands of the user's: {"run_end" | "experiment_end" | "alarm": [word, …], "seconds": limit}."""
+    branch: dict[str, Any] | None = None
+    """Where a branched run starts: {"run", "attempt", "checkpoint", "step", "epoch", "stage"}, or None."""
 
     @property
     def name(self) -> str:
@@ -116,6 +126,9 @@ class RunSpec:
             checkpoint_rule=read.one("checkpoint_rule", dict),
             grace=float(read.one("grace", (int, float), 30.0)),
             after=read.many("after", str, ()),
+            stop_on=read.many("stop_on", str, ()),
+            hooks=read.one("hooks", dict, {}),
+            branch=read.one("branch", (dict, type(None)), None),
         )
 
 
@@ -153,7 +166,11 @@ class _Fields:
 
 def _device(read: _Fields) -> DeviceRequest:
     return DeviceRequest(
-        kind=read.one("kind", str), count=read.one("count", int), candidates=read.many("candidates", str)
+        kind=read.one("kind", str),
+        count=read.one("count", int),
+        candidates=read.many("candidates", str),
+        min_free_memory=read.one("min_free_memory", int, 0),
+        on_busy=read.one("on_busy", str, "wait"),
     )
 
 
