@@ -51,15 +51,17 @@ def resume(runs: Iterable[RunDir]) -> list[Answer]:
 
 
 def _resume(run: RunDir) -> Answer:
+    from detui.engine.process.checkpoints import find_start
     from detui.engine.process.launch import launch
 
     if (refusal := not_resumable(run)) is not None:
         return Answer(run, False, refusal)
+    warning = find_start(run).warning
     try:
         launch(run, resume=True)
     except RunError as error:
         return Answer(run, False, error.message)
-    return Answer(run, True, "goes on in a new attempt")
+    return Answer(run, True, f"goes on in a new attempt{f', {warning}' if warning else ''}")
 
 
 def not_resumable(run: RunDir) -> str | None:
@@ -73,10 +75,10 @@ def not_resumable(run: RunDir) -> str | None:
 def what_is_lost(run: RunDir) -> str:
     """Return what resuming a run repeats: what its backend says, or all of it where it has no checkpoint."""
     from detui.engine.backends import backend
-    from detui.engine.process.attempt import find_checkpoint
+    from detui.engine.process.checkpoints import find_start
 
     ended = read_status(run)[0].terminal
-    if find_checkpoint(run) is not None:
+    if find_start(run).resume is not None:
         return f"{'' if ended else 'on resume '}{backend(run.spec().backend).resume_grain}"
     if not run.attempts():
         return "it has not started, and nothing is lost"

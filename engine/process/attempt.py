@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from detui.engine.errors import RunError
 from detui.engine.process.descendants import TAG
@@ -15,7 +14,6 @@ from detui.engine.process.identity import Identity
 from detui.engine.process.lease import Lease
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import write_error
-from detui.engine.run.lines import LineReader
 from detui.engine.run.spec import RunSpec
 
 _DISTRIBUTED = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
@@ -31,26 +29,6 @@ class Worker:
     """None if it ended before it could be looked at."""
     zero: float
     """CLOCK_MONOTONIC second from which `t` counts in all files of the attempt."""
-
-
-def find_checkpoint(run: RunDir) -> dict[str, Any] | None:
-    """Return where a resume starts, the object `resume` of attempt.json; None: from the beginning.
-
-    The newest resumable checkpoint of the newest attempt that has one. A run that was ended before its first
-    checkpoint has lost its steps, and begins again: the same spec, the same seed.
-    """
-    for attempt in reversed(run.attempts()):
-        for line in reversed(LineReader(attempt.metrics_path, containing=('"checkpoint"',)).poll()):
-            if line.get("kind") == "checkpoint" and line.get("resumable"):
-                path = attempt.path / str(line.get("path"))
-                if path.is_file():
-                    return _start(attempt, line, str(path))
-    return None
-
-
-def _start(attempt: AttemptDir, line: dict[str, Any], path: str) -> dict[str, Any]:
-    counts = {name: int(line.get(name) or 0) for name in ("step", "epoch", "stage")}
-    return {"attempt": attempt.number, "checkpoint": path, **counts}
 
 
 def make_attempt(run: RunDir) -> AttemptDir:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import RunError
-from detui.engine.process.attempt import find_checkpoint
 from detui.engine.process.control import settled, supervised
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import write_error
@@ -61,7 +60,6 @@ def _refuse(run: RunDir, resume: bool) -> None:
     if state.terminal and not resume:
         hint = f"detui resume {run.name}"
         raise RunError(f"The run has ended already: {state.word}.", where=str(run.path), hint=hint)
-    find_checkpoint(run)
     return None
 
 

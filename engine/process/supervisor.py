@@ -14,7 +14,8 @@ import traceback
 from pathlib import Path
 
 from detui.engine.errors import DetuiError, RunError
-from detui.engine.process.attempt import Worker, find_checkpoint, make_attempt, start_worker
+from detui.engine.process.attempt import Worker, make_attempt, start_worker
+from detui.engine.process.checkpoints import find_start
 from detui.engine.process.children import Reaper, become_subreaper
 from detui.engine.process.control import settled
 from detui.engine.process.descendants import sweep
@@ -127,12 +128,13 @@ class Supervisor:
             log(f"killed {killed} of its processes, which nobody would have watched")
 
     def _prepare(self) -> AttemptDir:
-        start = find_checkpoint(self.run)
+        start = find_start(self.run)
         attempt = make_attempt(self.run)
         me = Identity.of(os.getpid())
         write_json(attempt.path / "owner.json", me.to_json() if me else {})
-        write_json(attempt.path / "attempt.json", {"number": attempt.number, "resume": start})
-        self.ledger.event("starting", attempt=attempt.number)
+        skipped = {"skipped": list(start.skipped)} if start.skipped else {}
+        write_json(attempt.path / "attempt.json", {"number": attempt.number, "resume": start.resume, **skipped})
+        self.ledger.event("starting", attempt=attempt.number, **skipped)
         return attempt
 
     def _conclude(self, attempt: AttemptDir, worker: Worker, ending: Ending, leases: list[Lease]) -> None:

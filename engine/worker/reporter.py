@@ -90,7 +90,14 @@ class Reporter:
     def checkpoint(self, path: str | Path, step: int, epoch: int, resumable: bool = True, stage: int = 0) -> None:
         """Say that a checkpoint lies complete at `path`; `stage` is the index of the stage it was saved in."""
         line = {"kind": "checkpoint", "step": step, "epoch": epoch, "stage": stage, "path": self._inside(path)}
-        self._write({**line, "resumable": resumable}, urgent=True)
+        self._write({**line, "bytes": self._size(path), "resumable": resumable}, urgent=True)
+
+    def _size(self, path: str | Path) -> int | None:
+        """Bytes of a file, by which a reader sees later that it was cut; None where it cannot be looked at."""
+        try:
+            return (self.attempt.path / path).stat().st_size
+        except OSError:
+            return None
 
     def statistic(self, step: int, values: Values) -> None:
         """Give named numbers that belong to no loss: router weights, gradient norms."""

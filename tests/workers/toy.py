@@ -1,8 +1,9 @@
 """A worker that trains by arithmetic, and misbehaves on demand: the engine's own tests run it.
 
 `spec.config` may hold: steps (a whole run), steps_per_epoch, seconds (a step),
-checkpoint_every, predict (dump predictions at milestones), and `at` with one
-of the misbehaviours below and the step `when`.
+checkpoint_every, archive (checkpoints that are archives, one file each),
+predict (dump predictions at milestones), and `at` with one of the
+misbehaviours below and the step `when`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +41,31 @@ class ToyTrainer:
             if step % per_epoch == 0:
                 self._end_epoch(spec, report, step // per_epoch, step, weight)
             if step % config.get("checkpoint_every", 5) == 0 or report.stop_requested:
-                self._save(report, step, per_epoch, weight)
+                self._save(report, step, per_epoch, weight, archive=config.get("archive", False))
             if report.stop_requested:
                 raise StopRequested
 
     def _load(self, report: Reporter) -> tuple[float, int]:
         if report.resume is None:
             return 1.0, 0
-        return json.loads(Path(report.resume["checkpoint"]).read_text())["weight"], report.resume["step"]
+        path = Path(report.resume["checkpoint"])
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                return json.loads(archive.read("state"))["weight"], report.resume["step"]
+        return json.loads(path.read_text())["weight"], report.resume["step"]
 
-    def _save(self, report: Reporter, step: int, per_epoch: int, weight: float) -> None:
+    def _save(self, report: Reporter, step: int, per_epoch: int, weight: float, *, archive: bool) -> None:
+        """Save, overwriting one file, or as an archive of its own as torch.save does."""
+        state = json.dumps({"weight": weight, "step": step})
+        if archive:
+            path = report.attempt.checkpoints / f"step-{step:04}.zip"
+            with zipfile.ZipFile(path, "w") as file:
+                file.writestr("state", state)
+            report.checkpoint(path, step, step // per_epoch)
+            return
         path = report.attempt.checkpoints / "resume.json"
         partial = path.with_suffix(".tmp")
-        partial.write_text(json.dumps({"weight": weight, "step": step}))
+        partial.write_text(state)
         partial.replace(path)
         report.checkpoint("checkpoints/resume.json", step, step // per_epoch)
 
