@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import MissingError, UsageError
 from detui.engine.run.spec import DeviceRequest
@@ -28,26 +29,65 @@ class Placement:
     kind: str
     """`cpu` or `cuda`."""
     asked: str
-    """`auto`, `cpu`, or GPUs by nvidia-smi's index or by UUID."""
+    """As it was asked: `auto`, `cpu`, how many, or which GPUs by nvidia-smi's index or by UUID."""
     candidates: tuple[str, ...]
     """`cpu:0`… or GPU UUIDs."""
     names: tuple[str, ...]
     """The same for people: `GPU 3, NVIDIA A100 (GPU-5d1e…)`."""
     threads: int
+    """CPU threads of each worker."""
     warnings: tuple[str, ...] = ()
     """What is to be known before a launch: a GPU whose memory others use."""
+    count: int = 1
+    """How many devices each run takes at once."""
+    named: bool = False
+    """Whether a person named the devices, rather than left the choice to detui."""
+    min_free_memory: str = ""
+    """As it was asked, "20G"; "" where it was not."""
+    on_busy: str = "wait"
+    """"wait" in the queue, or "fail"."""
+    cpu_slots: int | None = None
+    """How many runs may train on the processors at once, where the launch said it."""
 
     def request(self) -> DeviceRequest:
         """What one run asks for."""
-        return DeviceRequest(kind=self.kind, count=1, candidates=self.candidates)
+        return DeviceRequest(
+            kind=self.kind,
+            count=self.count,
+            candidates=self.candidates,
+            named=self.named,
+            min_free_memory=memory_size(self.min_free_memory) if self.min_free_memory else 0,
+            on_busy=self.on_busy,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """What a frozen plan says of the devices."""
+        request = self.request()
+        return {
+            "kind": self.kind,
+            "asked": self.asked,
+            "count": self.count,
+            "candidates": self.candidates,
+            "names": self.names,
+            "min_free_memory": request.min_free_memory,
+            "on_busy": self.on_busy,
+        }
+
+    def words(self) -> list[str]:
+        """The options of a command line that asks for the same."""
+        words = ["--devices", self.asked] if self.asked != "auto" else []
+        words += ["--min-free-memory", self.min_free_memory] if self.min_free_memory else []
+        words += ["--on-busy", self.on_busy] if self.on_busy != "wait" else []
+        return words + (["--cpu-slots", str(self.cpu_slots)] if self.cpu_slots is not None else [])
 
     @property
     def text(self) -> str:
         """One line for a person."""
         if self.kind == "cpu":
-            count = len(self.candidates)
-            return f"CPU, {count} run{'s' if count > 1 else ''} at a time, {self.threads} thread each"
-        return f"one of: {'; '.join(self.names)}"
+            count = len(self.candidates) // self.count
+            threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+            return f"CPU, {count} run{'s' if count > 1 else ''} at a time, {threads} each"
+        return f"{'one' if self.count == 1 else self.count} of: {'; '.join(self.names)}"
 
 
 Held = Callable[[str], bool]
@@ -64,30 +104,67 @@ def place(
     *,
     own_torch: bool = True,
     held: Held = _nobody,
+    min_free_memory: str | None = None,
+    on_busy: str = "wait",
+    cpu_slots: int | None = None,
 ) -> Placement:
-    """Resolve `--device`: `auto` (a GPU when torch and the machine have one), `cpu`, or `0,3`, or UUIDs.
+    """Resolve `--devices`: `auto` (a GPU when torch and the machine have one), `cpu`, how many, or which.
 
-    Indices are nvidia-smi's; a UUID may be abbreviated. An inherited CUDA_VISIBLE_DEVICES limits what may be
-    chosen. `own_torch`: whether the runs use the torch of this environment, which may be built for the CPU.
+    A bare integer is how many devices each run takes, of all that are visible; `0,3`, `3,` or UUIDs are those that
+    may be chosen from. Indices are nvidia-smi's; a UUID may be abbreviated. An inherited CUDA_VISIBLE_DEVICES limits
+    what may be chosen. `own_torch`: whether the runs use the torch of this environment, which may be built for the CPU.
     `held`: tells whether a run of detui has a device, so that its memory is no stranger's.
+    `min_free_memory` ("20G"), `on_busy` ("wait" or "fail") and `cpu_slots` (over DETUI_CPU_SLOTS) go to the queue.
     Raises UsageError for words that are neither and for names of several devices, MissingError for a GPU that is
-    not there or not visible.
+    not there or not visible, or for more devices than there are.
     """
+    found = _place((asked or "auto").strip(), os.environ if environ is None else environ, own_torch, held, cpu_slots)
+    if min_free_memory is not None:
+        memory_size(min_free_memory)
+        if found.kind == "cpu":
+            message = "Free memory is looked for on GPUs, and the runs go to the CPU."
+            raise UsageError(message, where="--min-free-memory", hint="leave it out, or choose GPUs with --devices")
+    if on_busy not in ("wait", "fail"):
+        raise UsageError(f"{on_busy!r} is neither wait nor fail.", where="--on-busy", hint="--on-busy wait")
+    if found.count > len(found.candidates):
+        there = len(found.candidates)
+        message = f"Each run would take {found.count} devices, and there are {there}."
+        hint = f"--devices {there}" + (", or --cpu-slots" if found.kind == "cpu" else "")
+        raise MissingError(message, where="--devices", hint=hint)
+    return replace(found, min_free_memory=min_free_memory or "", on_busy=on_busy, cpu_slots=cpu_slots)
+
+
+def _place(asked: str, environ: Mapping[str, str], own_torch: bool, held: Held, cpu_slots: int | None) -> Placement:
     from detui.engine.devices.nvml import visible_gpus
 
-    environ = os.environ if environ is None else environ
-    asked = (asked or "auto").strip()
     if asked.lower() == "cpu":
-        return _cpu("cpu", environ)
+        return _cpu("cpu", environ, cpu_slots)
     gpus = visible_gpus(environ)
     without = own_torch and _cpu_build()
-    if asked.lower() == "auto":
-        return _cuda("auto", gpus, held) if gpus and not without else _cpu("auto", environ)
-    chosen = [_named(part.strip(), gpus, environ) for part in asked.split(",")]
+    count = int(asked) if asked.isdecimal() else 1
+    if count < 1:
+        raise UsageError("A run needs at least one device.", where="--devices", hint="--devices 1, or --devices cpu")
+    if asked.lower() == "auto" or asked.isdecimal():
+        return _cuda(asked, gpus, held, count) if gpus and not without else _cpu(asked, environ, cpu_slots, count)
+    parts = [part.strip() for part in asked.split(",")]
+    chosen = [_named(part, gpus, environ) for part in (parts[:-1] if len(parts) > 1 and not parts[-1] else parts)]
     if without:
         message = f"torch {version('torch')} is built for the CPU."
-        raise MissingError(message, where="--device", hint="install a CUDA build of torch, or --device cpu")
-    return _cuda(asked, list(dict.fromkeys(chosen)), held)
+        raise MissingError(message, where="--devices", hint="install a CUDA build of torch, or --devices cpu")
+    return replace(_cuda(asked, list(dict.fromkeys(chosen)), held), named=True)
+
+
+_UNITS = {"M": 1 << 20, "MiB": 1 << 20, "MB": 10**6, "G": 1 << 30, "GiB": 1 << 30, "GB": 10**9}
+
+
+def memory_size(text: str) -> int:
+    """Return the bytes that "20G", "20GiB", "20GB" or "512M" means. Raises UsageError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
+    unit = {name.lower(): size for name, size in _UNITS.items()}.get(found[2].lower()) if found else None
+    if found is None or unit is None:
+        message = f"{text!r} is no size of memory."
+        raise UsageError(message, where="--min-free-memory", hint="--min-free-memory 20G, or 800M")
+    return int(float(found[1]) * unit)
 
 
 def _named(name: str, gpus: list[Gpu], environ: Mapping[str, str]) -> Gpu:
@@ -97,15 +174,15 @@ def _named(name: str, gpus: list[Gpu], environ: Mapping[str, str]) -> Gpu:
     elif name.upper().startswith(("GPU-", "MIG-")):
         fitting = [gpu for gpu in gpus if gpu.uuid.lower().startswith(name.lower())]
     else:
-        hint = "--device auto, cpu, or GPUs by index (0,3) or UUID (GPU-5d1e…)"
-        raise UsageError(f"{name!r} names no device.", where="--device", hint=hint)
+        hint = "--devices auto, cpu, how many (2), or which: by index (0,3 or 3,) or UUID (GPU-5d1e…)"
+        raise UsageError(f"{name!r} names no device.", where="--devices", hint=hint)
     if not fitting:
-        raise MissingError(f"There is no GPU {name}{_limits(environ)}.", where="--device", hint=_there(gpus))
+        raise MissingError(f"There is no GPU {name}{_limits(environ)}.", where="--devices", hint=_there(gpus))
     if len(fitting) > 1:
         what = "GPU " + name if name.isdecimal() else repr(name)
         message = f"{what} stands for {len(fitting)} devices."
-        hint = f"--device with one or more of {', '.join(gpu.uuid for gpu in fitting)}"
-        raise UsageError(message, where="--device", hint=hint)
+        hint = f"--devices with one or more of {', '.join(gpu.uuid for gpu in fitting)}"
+        raise UsageError(message, where="--devices", hint=hint)
     return fitting[0]
 
 
@@ -115,7 +192,8 @@ def _limits(environ: Mapping[str, str]) -> str:
 
 
 def _there(gpus: list[Gpu]) -> str:
-    return f"--device {','.join(str(gpu.index) for gpu in gpus)}" if gpus else "--device cpu"
+    indices = ",".join(str(gpu.index) for gpu in gpus) + ("," if len(gpus) == 1 else "")
+    return f"--devices {indices}" if gpus else "--devices cpu"
 
 
 def _cpu_build() -> bool:
@@ -126,16 +204,18 @@ def _cpu_build() -> bool:
         return False
 
 
-def _cpu(asked: str, environ: Mapping[str, str]) -> Placement:
+def _cpu(asked: str, environ: Mapping[str, str], slots: int | None, count: int = 1) -> Placement:
     from detui.engine.devices.host import cpu_slots
 
-    slots = tuple(f"cpu:{index}" for index in range(cpu_slots(environ)))
-    return Placement("cpu", asked, slots, tuple("CPU" for _ in slots), 1)
+    if slots is not None and slots < 1:
+        raise UsageError("There must be at least one slot.", where="--cpu-slots", hint="--cpu-slots 1")
+    names = tuple(f"cpu:{index}" for index in range(cpu_slots(environ) if slots is None else slots))
+    return Placement("cpu", asked, names, tuple("CPU" for _ in names), count, count=count)
 
 
-def _cuda(asked: str, gpus: list[Gpu], held: Held) -> Placement:
+def _cuda(asked: str, gpus: list[Gpu], held: Held, count: int = 1) -> Placement:
     names = tuple(f"GPU {gpu.index}, {gpu.name or 'unknown'} ({gpu.uuid})" for gpu in gpus)
-    return Placement("cuda", asked, tuple(gpu.uuid for gpu in gpus), names, _GPU_THREADS, _in_use(gpus, held))
+    return Placement("cuda", asked, tuple(gpu.uuid for gpu in gpus), names, _GPU_THREADS, _in_use(gpus, held), count)
 
 
 def _in_use(gpus: list[Gpu], held: Held) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "schema": 1,
         **frozen_plan(plan),
         "command": plan.command(),
-        "device": {"kind": placement.kind, "candidates": placement.candidates, "names": placement.names},
+        "device": placement.facts(),
         "data": asdict(plan.data) | {"place": str(plan.data.place)} if plan.data else None,
         "problems": [asdict(problem) for problem in plan.problems],
     }

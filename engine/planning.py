@@ -111,7 +111,7 @@ class Plan:
         if list(self.seeds) != (self.recipe.profile(self.profile).seeds or self.recipe.file.seeds):
             words += ["--seeds", ",".join(map(str, self.seeds))]
         words += [word for override in self.resolved.overrides for word in ("--set", override)]
-        words += ["--device", self.placement.asked] if self.placement.asked != "auto" else []
+        words += self.placement.words()
         words += ["--name", name] if name else []
         words += [word for tag in tags for word in ("--tag", tag)]
         words += ["--note", note] if note else []
@@ -225,7 +225,9 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
     found: dict[tuple[str, str | None], Problem] = {}
     for arm in resolved.arms:
         for stage in arm.stages:
-            context = CheckContext(arm=arm.name, config=stage.config, device=placement.kind, train_images=images)
+            context = CheckContext(
+                arm=arm.name, config=stage.config, device=placement.kind, devices=placement.count, train_images=images
+            )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)
     return list(found.values())
@@ -233,7 +235,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
 
 def _busy_device(text: str) -> Problem:
     """A device that somebody without a lease uses: a run there may run out of memory, or hold them up."""
-    return Problem(level="warning", text=text, where="device", hint="nvidia-smi shows who; --device chooses another")
+    return Problem(level="warning", text=text, where="device", hint="nvidia-smi shows who; --devices chooses another")
 
 
 def _only_confounders(findings: Sequence[Finding]) -> list[Finding]:

@@ -83,9 +83,14 @@ class Workspace:
         arms: Sequence[str] | None = None,
         seeds: Sequence[int] | None = None,
         overrides: Sequence[str] = (),
-        device: str | None = None,
+        devices: str | None = None,
+        min_free_memory: str | None = None,
+        on_busy: str = "wait",
+        cpu_slots: int | None = None,
     ) -> Plan:
-        """What a launch would run. Raises RecipeError for what cannot be resolved; what is absent is in `problems`."""
+        """What a launch would run; `detui.engine.placement.place` describes the four last.
+
+        Raises RecipeError for what cannot be resolved; what is absent is in `problems`."""
         from detui.engine.environment import OWN
         from detui.engine.placement import place
         from detui.engine.planning import make_plan
@@ -95,7 +100,14 @@ class Workspace:
 
         recipe = self.recipe(ref)
         resolved = resolve(recipe, profile=profile or FULL, arms=arms, seeds=seeds, overrides=overrides)
-        placement = place(device, own_torch=recipe.file.environment == OWN, held=held)
+        placement = place(
+            devices,
+            own_torch=recipe.file.environment == OWN,
+            held=held,
+            min_free_memory=min_free_memory,
+            on_busy=on_busy,
+            cpu_slots=cpu_slots,
+        )
         return make_plan(resolved, placement, self.configuration)
 
     def start(
@@ -134,13 +146,7 @@ class Workspace:
             "command": command or plan.command(name=name, tags=tags, note=note),
             "data": data,
             "host": host_facts(),
-            "device": {
-                "kind": placement.kind,
-                "count": 1,
-                "candidates": placement.candidates,
-                "names": placement.names,
-                **driver_versions(),
-            },
+            "device": {**placement.facts(), **driver_versions()},
         }
         code = code_facts()
         runs: list[RunDir] = []

@@ -64,7 +64,7 @@ def test_importing_loads_nothing_heavy(code: str) -> None:
 def test_a_plan_loads_no_framework() -> None:
     code = (
         "from detui.engine.workspace import Workspace\n"
-        "plan = Workspace.open().plan('starter/mosaic', profile='quick', device='cpu')\n"
+        "plan = Workspace.open().plan('starter/mosaic', profile='quick', devices='cpu')\n"
         "assert len(plan.runs) == 4, plan.runs"
     )
     assert not loaded_by(code) & {"torch", "ultralytics", "matplotlib", "textual"}
@@ -120,7 +120,7 @@ def test_a_recipe_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     assert str(target) in python_location(base, environment, tmp_path)
     done = subprocess.run(
         [base, "-c", "from detui.tui.main import main; main()", "--workspace", str(tmp_path / "logs"),
-         "run", "starter/mosaic", "--profile", "smoke", "--device", "cpu", "--yes"],
+         "run", "starter/mosaic", "--profile", "smoke", "--devices", "cpu", "--yes"],
         capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

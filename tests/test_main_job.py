@@ -31,7 +31,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with one finished smoke experiment, started on the command line."""
     folder = tmp_path_factory.mktemp("workspace")
     done = detui(
-        "--workspace", str(folder), "run", "starter/mosaic", "--profile", "smoke", "--device", "cpu",
+        "--workspace", str(folder), "run", "starter/mosaic", "--profile", "smoke", "--devices", "cpu",
         "--seeds", "0,1", "--name", "exp_mosaic_v1", "--tag", "test", "--note", "a note", "--yes",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -103,7 +103,7 @@ def test_nothing_keeps_running(workspace: Path) -> None:
 def test_real_photographs(shared_data: Path, repository: Path, tmp_path: Path) -> None:
     """BCCD, YOLO11n from scratch: AP50 of at least 0.40, and both zero-size boxes named. Keeps the record."""
     done = detui(
-        "--workspace", str(tmp_path), "run", "starter/blood-cells", "--device", "cpu", "--yes",
+        "--workspace", str(tmp_path), "run", "starter/blood-cells", "--devices", "cpu", "--yes",
         seconds=1400, DETUI_DATA=str(shared_data),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -35,8 +35,20 @@ def choices(function: F) -> F:
             help="Another value: train.lr0=0.0005 for all arms, ARM.train.lr0=0.0005 for one. Repeatable.",
         ),
         click.option(
-            "--device", metavar="WHERE",
-            help="auto, cpu, or GPUs by nvidia-smi's index or UUID: 0,3.  [default: auto]",
+            "--devices", metavar="N|0,3|WHERE",
+            help="How many devices each run takes (2), or which it may choose from, by nvidia-smi's index (0,3 or 3,)"
+            " or UUID; auto; cpu.  [default: auto]",
+        ),
+        click.option(
+            "--min-free-memory", metavar="20G", help="Wait until a GPU has so much memory free, whoever uses the rest.",
+        ),
+        click.option(
+            "--on-busy", type=click.Choice(["wait", "fail"]), default="wait", show_default=True,
+            help="Where every device is taken: wait in the queue, or fail.",
+        ),
+        click.option(
+            "--cpu-slots", metavar="N", type=click.IntRange(min=1),
+            help="How many runs may train on the CPU at once.  [default: DETUI_CPU_SLOTS, or the cores]",
         ),
     )  # fmt: skip
     for option in reversed(options):
@@ -51,9 +63,9 @@ def make_plan(
     arms: tuple[str, ...],
     seeds: list[int] | None,
     overrides: tuple[str, ...],
-    device: str | None,
+    **where: Any,
 ) -> Plan:
-    """Plan a launch with the values of these options."""
+    """Plan a launch with the values of these options; `where` is what chooses its devices."""
     return session.workspace.plan(
-        recipe, profile=profile, arms=list(arms) or None, seeds=seeds, overrides=overrides, device=device
+        recipe, profile=profile, arms=list(arms) or None, seeds=seeds, overrides=overrides, **where
     )

@@ -34,6 +34,8 @@ class CheckContext:
     """The arm's whole configuration in one stage."""
     device: str
     """`cpu` or `cuda`."""
+    devices: int = 1
+    """How many of them each run takes."""
     train_images: int | None
     """Images that an epoch goes through, where it is known."""
 

@@ -33,6 +33,8 @@ class DeviceRequest:
     """How many the run takes at once."""
     candidates: tuple[str, ...]
     """Resource names to choose from: "cpu:0", "cpu:1"… or GPU UUIDs."""
+    named: bool = False
+    """Whether a person named the candidates: then a GPU that strangers use is taken all the same."""
     min_free_memory: int = 0
     """Bytes that a GPU must have free before the run takes it; 0: whatever is left by others."""
     on_busy: str = "wait"
@@ -169,6 +171,7 @@ def _device(read: _Fields) -> DeviceRequest:
         kind=read.one("kind", str),
         count=read.one("count", int),
         candidates=read.many("candidates", str),
+        named=read.one("named", bool, False),
         min_free_memory=read.one("min_free_memory", int, 0),
         on_busy=read.one("on_busy", str, "wait"),
     )

@@ -133,7 +133,7 @@ def steps(workspace: Path) -> None:
 def _plan(folder: Path) -> tuple[Workspace, Any]:
     workspace = Workspace.open(str(folder))
     overrides = [f"train.epochs={EPOCHS}", f"milestones=[{EPOCHS}]", "train.close_mosaic=0"]
-    plan = workspace.plan("mosaic", profile="quick", arms=["baseline"], seeds=[0], overrides=overrides, device="cpu")
+    plan = workspace.plan("mosaic", profile="quick", arms=["baseline"], seeds=[0], overrides=overrides, devices="cpu")
     return workspace, plan
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ class TestPlan:
     """A plan says what is wrong; a start refuses it."""
 
     def test_absent_weights_name_every_place_and_exit_3(self, workspace: Workspace, tmp_path: Path) -> None:
-        plan = workspace.plan(weighted(tmp_path, "0" * 64), device="cpu")
+        plan = workspace.plan(weighted(tmp_path, "0" * 64), devices="cpu")
         with pytest.raises(MissingError, match="no file tiny.pt") as caught:
             workspace.start(plan)
         assert caught.value.exit_code == 3
@@ -68,7 +69,7 @@ class TestPlan:
     def test_other_bytes_than_the_recipe_names_are_refused(self, workspace: Workspace, tmp_path: Path) -> None:
         (workspace.path.parent / "weights").mkdir()
         (workspace.path.parent / "weights" / "tiny.pt").write_bytes(b"truncated")
-        plan = workspace.plan(weighted(tmp_path, "0" * 64), device="cpu")
+        plan = workspace.plan(weighted(tmp_path, "0" * 64), devices="cpu")
         with pytest.raises(RunError, match="not the one that the recipe names") as caught:
             workspace.start(plan)
         assert hashlib.sha256(b"truncated").hexdigest() in caught.value.message
@@ -77,52 +78,78 @@ class TestPlan:
         file = workspace.path.parent / "weights" / "tiny.pt"
         file.parent.mkdir()
         file.write_bytes(b"x")
-        plan = workspace.plan(weighted(tmp_path, hashlib.sha256(b"x").hexdigest()), device="cpu")
+        plan = workspace.plan(weighted(tmp_path, hashlib.sha256(b"x").hexdigest()), devices="cpu")
         spec = plan.spec(plan.arms[0], 0, experiment="e", data=None, python="python")
         assert spec.stages[0].config["model"]["weights"] == str(file)
         assert plan.arms[0].config["model"]["weights"] == "tiny.pt"
 
     def test_absent_data_names_every_place_and_exit_3(self, workspace: Workspace) -> None:
-        plan = workspace.plan("starter/blood-cells", device="cpu")
+        plan = workspace.plan("starter/blood-cells", devices="cpu")
         assert plan.data is not None and plan.data.problem
         with pytest.raises(MissingError, match="bccd") as caught:
             workspace.start(plan)
         assert "DETUI_DATA" in str(caught.value.hint)
 
     def test_an_option_the_device_cannot_do(self, workspace: Workspace) -> None:
-        plan = workspace.plan("starter/mosaic", device="cpu")
+        plan = workspace.plan("starter/mosaic", devices="cpu")
         with pytest.raises(RecipeError, match="bf16 mixed precision needs a GPU") as caught:
             plan.raise_errors()
         assert caught.value.hint == "--set train.amp=false"
 
     def test_a_difference_that_is_not_declared_is_a_warning(self, workspace: Workspace) -> None:
-        plan = workspace.plan("mosaic", profile="quick", overrides=["no-mosaic.train.lr0=0.1"], device="cpu")
+        plan = workspace.plan("mosaic", profile="quick", overrides=["no-mosaic.train.lr0=0.1"], devices="cpu")
         assert [p.where for p in plan.problems if p.level == "warning"] == ["train.lr0"]
         plan.raise_errors()
 
     def test_the_command_says_the_same_again(self, workspace: Workspace) -> None:
         plan = workspace.plan(
-            "mosaic", profile="quick", arms=["baseline"], seeds=[3], overrides=["train.lr0=0.1"], device="cpu"
+            "mosaic", profile="quick", arms=["baseline"], seeds=[3], overrides=["train.lr0=0.1"], devices="cpu"
         )
         command = plan.command(name="two words")
         assert command == (
             "detui run starter/mosaic --profile quick --arm baseline --seeds 3 --set train.lr0=0.1"
-            " --device cpu --name 'two words'"
+            " --devices cpu --name 'two words'"
         )
+
+    def test_the_command_and_the_facts_keep_what_was_asked_of_the_queue(self, workspace: Workspace) -> None:
+        plan = workspace.plan("mosaic", profile="quick", devices="cpu", on_busy="fail", cpu_slots=3)
+        assert plan.command().endswith(" --devices cpu --on-busy fail --cpu-slots 3")
+        facts = plan.placement.facts()
+        assert (facts["count"], facts["on_busy"], len(facts["candidates"])) == (1, "fail", 3)
+
+    def test_more_devices_than_the_backend_trains_on(self, workspace: Workspace) -> None:
+        plan = workspace.plan("mosaic", profile="quick", devices="2", cpu_slots=2)
+        assert any("one device" in problem.text for problem in plan.errors)
+
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            ({"devices": "0"}, "at least one"),
+            ({"devices": "cpu", "min_free_memory": "20G"}, "go to the CPU"),
+            ({"devices": "cpu", "min_free_memory": "much"}, "no size of memory"),
+            ({"devices": "cpu", "on_busy": "cry"}, "neither wait nor fail"),
+            ({"devices": "cpu", "cpu_slots": 0}, "at least one slot"),
+        ],
+    )
+    def test_what_cannot_be_asked_of_the_queue(self, workspace: Workspace, asked: dict[str, Any], words: str) -> None:
+        with pytest.raises(UsageError, match=words):
+            workspace.plan("mosaic", **asked)
+        with pytest.raises(MissingError, match="there are 2"):
+            workspace.plan("mosaic", devices="3", cpu_slots=2)
 
     def test_a_gpu_that_is_not_there(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
         with pytest.raises(MissingError, match="no GPU 7"):
-            workspace.plan("mosaic", device="7")
+            workspace.plan("mosaic", devices="7,")
         with pytest.raises(UsageError, match="names no device"):
-            workspace.plan("mosaic", device="seven")
+            workspace.plan("mosaic", devices="seven")
 
 
 class TestStart:
     """Real programs through the real supervisor."""
 
     def test_runs_end_and_are_found_again(self, workspace: Workspace, program: str) -> None:
-        experiment = workspace.start(workspace.plan(program, device="cpu"), name="my name", tags=["a"])
+        experiment = workspace.start(workspace.plan(program, devices="cpu"), name="my name", tags=["a"])
         found = wait(experiment.runs(), 60, evaluated=True)
         assert [one.state.word for one in found] == ["finished", "finished"]
         for ref in (experiment.id, experiment.id[:-3], "my name", "last", str(experiment.path)):
@@ -132,7 +159,7 @@ class TestStart:
         assert json.loads((experiment.path / "experiment.json").read_text())["schema"] == 1
 
     def test_the_directory_is_private(self, workspace: Workspace, program: str) -> None:
-        experiment = workspace.start(workspace.plan(program, device="cpu"))
+        experiment = workspace.start(workspace.plan(program, devices="cpu"))
         wait(experiment.runs(), 60, evaluated=True)
         assert experiment.path.stat().st_mode & 0o077 == 0
 
@@ -142,7 +169,7 @@ class TestStart:
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "file" / "below"))
         with pytest.raises(DetuiError):
-            workspace.start(workspace.plan(program, device="cpu"))
+            workspace.start(workspace.plan(program, devices="cpu"))
         (experiment,) = workspace.experiments()
         assert {wait([run], 5)[0].state.word for run in experiment.runs()} == {"failed"}
 
@@ -155,13 +182,13 @@ class TestFinding:
             workspace.experiment("last")
 
     def test_two_in_one_second_get_two_directories(self, workspace: Workspace, program: str) -> None:
-        plan = workspace.plan(program, device="cpu")
+        plan = workspace.plan(program, devices="cpu")
         made = [create(workspace.path, plan, facts={}, code=Code("0", None, None, "")) for _ in range(3)]
         assert len({experiment.path for experiment in made}) == 3
         assert next(iter(experiments(workspace.path))).path == made[-1].path
 
     def test_a_damaged_one_does_not_hide_the_others(self, workspace: Workspace, program: str) -> None:
-        plan = workspace.plan(program, device="cpu")
+        plan = workspace.plan(program, devices="cpu")
         good = create(workspace.path, plan, facts={}, code=Code("0", None, None, ""))
         bad = create(workspace.path, plan, facts={}, code=Code("0", None, None, ""))
         (bad.path / "experiment.json").write_text('{"schema": 1, "runs": ')
@@ -172,7 +199,7 @@ class TestFinding:
 
     def test_a_newer_one_is_refused_by_name(self, workspace: Workspace, program: str) -> None:
         experiment = create(
-            workspace.path, workspace.plan(program, device="cpu"), facts={}, code=Code("0", None, None, "")
+            workspace.path, workspace.plan(program, devices="cpu"), facts={}, code=Code("0", None, None, "")
         )
         path = experiment.path / "experiment.json"
         path.write_text(path.read_text().replace('"schema": 1', '"schema": 2', 1))
@@ -201,7 +228,7 @@ class TestFinding:
             (mount / "ballast").write_bytes(b"x" * 60_000)
             workspace = Workspace.open(str(mount / "logs"))
             with pytest.raises(DetuiError) as caught:
-                workspace.start(workspace.plan(program, device="cpu"))
+                workspace.start(workspace.plan(program, devices="cpu"))
             assert "space" in str(caught.value).lower()
         finally:
             subprocess.run(["umount", "-l", str(mount)], check=False)

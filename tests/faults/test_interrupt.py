@@ -34,7 +34,7 @@ def test_one_ctrl_c(hostile_path: Path, after: float) -> None:
     recipe.write_text(RECIPE)
     workspace = hostile_path / "logs"
     process = subprocess.Popen(
-        [DETUI, "--workspace", str(workspace), "run", str(recipe), "--device", "cpu", "--yes"],
+        [DETUI, "--workspace", str(workspace), "run", str(recipe), "--devices", "cpu", "--yes"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "HOME": str(hostile_path), "DETUI_LEASES": str(hostile_path / "leases")},
         start_new_session=True,
@@ -94,7 +94,7 @@ def test_ctrl_c_between_the_first_supervisor_and_the_progress(
     workspace = tmp_path / "logs"
     code = PRESS.replace("MODULE", module).replace("NAME", name)
     done = subprocess.run(
-        [sys.executable, "-c", code, "--workspace", str(workspace), "run", str(recipe), "--device", "cpu", "--yes"],
+        [sys.executable, "-c", code, "--workspace", str(workspace), "run", str(recipe), "--devices", "cpu", "--yes"],
         capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "HOME": str(tmp_path), "DETUI_LEASES": str(tmp_path / "leases")},
     )  # fmt: skip

@@ -35,7 +35,7 @@ def fails(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> Non
         (["show", "starter/mosaic", "--arm", "basline"], 2, "baseline"),
         (["show", "starter/mosaic", "--profile", "quik"], 2, "quick"),
         (["show", "starter/mosaic", "--set", "train.lr=1"], 2, "train.lr"),
-        (["show", "starter/mosaic", "--device", "gpu"], 2, "gpu"),
+        (["show", "starter/mosaic", "--devices", "gpu"], 2, "gpu"),
         (["run", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["ls", "--limit", "x"], 2, "not a valid integer"),
         (["tail", "nothing"], 3, "nothing"),
@@ -74,7 +74,7 @@ def test_show_is_a_page_and_starts_nothing(detui: Detui, workspace: Path) -> Non
 
 
 def test_the_plan_names_every_value_and_its_source(detui: Detui) -> None:
-    plan = detui("show", "mosaic", "--plan", "--set", "train.lr0=0.0005", "--device", "cpu").stdout
+    plan = detui("show", "mosaic", "--plan", "--set", "train.lr0=0.0005", "--devices", "cpu").stdout
     line = next(line for line in plan.splitlines() if line.split()[:1] == ["train.lr0"])
     assert line.split()[1] == "0.0005"
     assert "--set train.lr0=0.0005" in line

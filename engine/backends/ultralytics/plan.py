@@ -150,7 +150,7 @@ class UltralyticsBackend:
     def check(self, context: CheckContext) -> list[Problem]:
         """Contradictions between fields, and what the device cannot do."""
         config = context.config
-        found = [*_installed(), *_model(config), *_device(config, context.device)]
+        found = [*_installed(), *_model(config), *_device(config, context.device), *_devices(context.devices)]
         return found + _batches(config, context.train_images)
 
 
@@ -184,6 +184,13 @@ def _model(config: Mapping[str, Any]) -> list[Problem]:
     if is_rtdetr(name) and config["loss"] != LossGains().model_dump():
         found.append(_error("loss", "RT-DETR's criterion does not read these gains.", "leave the section out"))
     return found
+
+
+def _devices(count: int) -> list[Problem]:
+    if count == 1:
+        return []
+    text = f"Runs of this backend train on one device, and each would take {count}."
+    return [_error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")]
 
 
 def _device(config: Mapping[str, Any], device: str) -> list[Problem]:

@@ -26,7 +26,7 @@ if importlib.util.find_spec("ultralytics") is None:
 def start(folder: Path, *overrides: str, arms: list[str] | None = None, profile: str = "smoke") -> list[RunDir]:
     workspace = Workspace.open(str(folder))
     plan = workspace.plan(
-        "starter/mosaic", profile=profile, arms=arms or ["baseline"], seeds=[0], overrides=overrides, device="cpu"
+        "starter/mosaic", profile=profile, arms=arms or ["baseline"], seeds=[0], overrides=overrides, devices="cpu"
     )
     return workspace.start(plan).runs()
 
@@ -178,7 +178,7 @@ def staged(tmp_path: Path) -> RunDir:
     recipe = tmp_path / "staged.yaml"
     recipe.write_text(STAGED)
     workspace = Workspace.open(str(tmp_path / "logs"))
-    return workspace.start(workspace.plan(str(recipe), device="cpu")).runs()[0]
+    return workspace.start(workspace.plan(str(recipe), devices="cpu")).runs()[0]
 
 
 def test_stages_continue_from_each_others_weights(tmp_path: Path) -> None:

@@ -164,11 +164,11 @@ def test_a_divided_gpu_is_its_instances(ask: Ask) -> None:
 
 
 class TestPlacement:
-    """`--device` on a machine with two GPUs: which physical device a run would get."""
+    """`--devices` on a machine with two GPUs: which physical device a run would get."""
 
     @pytest.fixture
     def place(self, ask: Ask, tmp_path: Path) -> Callable[..., Any]:
-        """The placement of a `--device`, beside a torch that is built for CUDA."""
+        """The placement of a `--devices`, beside a torch that is built for CUDA."""
         (tmp_path / "torch-2.13.0.dist-info").mkdir()
         metadata = "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0+cu130\n"
         (tmp_path / "torch-2.13.0.dist-info" / "METADATA").write_text(metadata)
@@ -187,13 +187,13 @@ class TestPlacement:
         assert place("auto", CUDA_VISIBLE_DEVICES="1")["candidates"] == [B]
 
     def test_an_index_is_the_one_of_nvidia_smi_also_under_a_restriction(self, place: Callable[..., Any]) -> None:
-        found = place("1", CUDA_VISIBLE_DEVICES="1")
+        found = place("1,", CUDA_VISIBLE_DEVICES="1")
         assert found["candidates"] == [B]
         assert found["names"] == [f"GPU 1, Small GPU ({B})"]
 
     def test_a_gpu_that_is_hidden_is_refused_with_the_reason(self, place: Callable[..., Any]) -> None:
         with pytest.raises(AssertionError, match="CUDA_VISIBLE_DEVICES=1 lets you see"):
-            place("0", CUDA_VISIBLE_DEVICES="1")
+            place("0,", CUDA_VISIBLE_DEVICES="1")
 
     @pytest.mark.parametrize("asked", [B, B.lower(), "gpu-ab", f"{B},1"])
     def test_a_uuid_or_its_beginning_is_enough(self, place: Callable[..., Any], asked: str) -> None:
@@ -202,10 +202,10 @@ class TestPlacement:
     @pytest.mark.parametrize(
         ("asked", "words"),
         [
-            ("GPU-a", f"UsageError: --device: 'GPU-a' stands for 2 devices.*{A}, {B}"),
-            ("GPU-c", "MissingError: --device: There is no GPU GPU-c"),
-            ("7", "MissingError: --device: There is no GPU 7.*--device 0,1"),
-            ("0;1", "UsageError: --device: '0;1' names no device"),
+            ("GPU-a", f"UsageError: --devices: 'GPU-a' stands for 2 devices.*{A}, {B}"),
+            ("GPU-c", "MissingError: --devices: There is no GPU GPU-c"),
+            ("7,", "MissingError: --devices: There is no GPU 7.*--devices 0,1"),
+            ("0;1", "UsageError: --devices: '0;1' names no device"),
             ("", "UsageError"),
         ],
     )
@@ -219,7 +219,7 @@ class TestPlacement:
             for n in (0, 2)
         )  # fmt: skip
         with pytest.raises(AssertionError, match=r"(?s)GPU 0 stands for 2 devices.*MIG-0, MIG-2"):
-            place("0", divided)
+            place("0,", divided)
         assert place("MIG-2,1", divided)["candidates"] == ["MIG-2", B]
 
     def test_a_gpu_in_use_is_a_warning(self, place: Callable[..., Any], tmp_path: Path) -> None:
@@ -241,10 +241,19 @@ class TestPlacement:
         metadata = tmp_path / "torch-2.13.0.dist-info" / "METADATA"
         metadata.write_text(metadata.read_text().replace("+cu130", "+cpu"))
         with pytest.raises(AssertionError, match="built for the CPU"):
-            place("0")
+            place("0,")
         assert place("auto")["kind"] == "cpu"
-        assert place("0", own_torch=False)["candidates"] == [A]
+        assert place("0,", own_torch=False)["candidates"] == [A]
         assert place("auto", own_torch=False)["kind"] == "cuda"
+
+    def test_a_bare_integer_is_how_many_and_a_list_is_which(self, place: Callable[..., Any]) -> None:
+        one, two, named = place("1"), place("2"), place("0,1")
+        assert (one["count"], one["candidates"], one["named"]) == (1, [A, B], False)
+        assert (two["count"], two["candidates"], two["named"]) == (2, [A, B], False)
+        assert (named["count"], named["candidates"], named["named"]) == (1, [A, B], True)
+        assert place("1,")["candidates"] == [B]
+        with pytest.raises(AssertionError, match=r"--devices: Each run would take 3 devices, and there are 2"):
+            place("3")
 
     def test_without_a_gpu_it_is_the_cpu(self, place: Callable[..., Any]) -> None:
         assert place("auto", "count=0\n", DETUI_CPU_SLOTS="3")["candidates"] == ["cpu:0", "cpu:1", "cpu:2"]
@@ -262,7 +271,7 @@ def test_a_plan_warns_of_a_gpu_in_use_and_asks_only_its_own_torch(ask: Ask, tmp_
     )
     plan = (
         "(lambda plan: [plan.placement.candidates, [[p.level, p.text] for p in plan.problems]])("
-        "__import__('detui.engine.workspace', fromlist=['W']).Workspace.open(WORKSPACE).plan(RECIPE, device='1'))"
+        "__import__('detui.engine.workspace', fromlist=['W']).Workspace.open(WORKSPACE).plan(RECIPE, devices='1,'))"
     )
     plan = plan.replace("WORKSPACE", repr(str(tmp_path / "logs"))).replace("RECIPE", repr(str(recipe)))
     environ = {"PYTHONPATH": str(tmp_path), "DETUI_LEASES": str(tmp_path / "leases")}
