@@ -133,6 +133,10 @@ def read_status(run: RunDir) -> tuple[State, tuple[str, ...]]:
     from detui.engine.process.control import status
 
     found = status(run)
+    if "orphaned" in found.notes:
+        from detui.tui.adoption import adopted
+
+        found = adopted(run, found)
     return found.state, found.notes
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from detui.engine.errors import RunError
+from detui.engine.process.children import Reaper
 from detui.engine.process.descendants import TAG
 from detui.engine.process.identity import Identity
 from detui.engine.process.lease import Lease
@@ -19,16 +20,38 @@ from detui.engine.run.spec import RunSpec
 _DISTRIBUTED = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 """What torchrun or a batch system left in the environment: frameworks would wait for ranks that do not exist."""
 
+ZERO = "DETUI_T0"
+"""Environment variable of the worker with the CLOCK_MONOTONIC second from which `t` counts."""
+
 
 @dataclass(slots=True)
 class Worker:
-    """A started worker."""
+    """A worker that was started here, or that a supervisor which died has left behind."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
+    """None for one that was adopted: how it ends can be seen, its exit code cannot."""
     identity: Identity | None
     """None if it ended before it could be looked at."""
     zero: float
     """CLOCK_MONOTONIC second from which `t` counts in all files of the attempt."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid, None if it was gone before it could be adopted."""
+        if self.process is not None:
+            return self.process.pid
+        return self.identity.pid if self.identity else None
+
+    def gone(self, reaper: Reaper) -> bool:
+        """Whether it has ended; `code` is known then, if it can be."""
+        if self.process is not None:
+            return reaper.code(self.process) is not None
+        return self.identity is None or not self.identity.alive()
+
+    @property
+    def code(self) -> int | None:
+        """How one that is gone has ended: exit code, minus a signal; None where nobody could see it."""
+        return None if self.process is None else self.process.returncode
 
 
 def make_attempt(run: RunDir) -> AttemptDir:
@@ -81,7 +104,7 @@ def worker_environment(
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": visible,
         "PYTHONUNBUFFERED": "1",
-        "DETUI_T0": repr(zero),
+        ZERO: repr(zero),
         TAG: str(run.path),
         **({"PYTHONPATH": os.pathsep.join(path)} if path else {}),
     }

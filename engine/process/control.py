@@ -15,7 +15,7 @@ from detui.engine.errors import RunError, UsageError
 from detui.engine.process.descendants import tagged
 from detui.engine.process.identity import Identity
 from detui.engine.process.lease import held
-from detui.engine.process.requests import KILL, STOP
+from detui.engine.process.requests import KILL, STOP, user_name
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json_if_there, write_json
 from detui.engine.run.state import Failed, Finished, Lost, Queued, State, Stopped, read_state, state_of
@@ -163,6 +163,10 @@ def request(run: RunDir, what: str) -> None:
     now = status(run)
     if now.state.terminal and not (what == KILL and "evaluating" in now.notes):
         raise RunError(f"The run has ended already: {now.state.word}.", where=str(run.path))
+    owner = run.path.stat().st_uid
+    if os.getuid() not in (0, owner):
+        hint = f"ask {user_name(owner)} to do it"
+        raise RunError(f"The run belongs to {user_name(owner)}.", where=str(run.path), hint=hint)
     if "orphaned" in now.notes:
         return _ask_worker(run, now.attempt or 1, what)
     by = {"by": f"{platform.node()}:{os.getpid()}", "uid": os.getuid()}

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import RunError
-from detui.engine.process.control import settled, supervised
+from detui.engine.process.adoption import orphan
+from detui.engine.process.control import settled, status, supervised
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import write_error
 from detui.engine.run.state import read_state
@@ -32,9 +33,30 @@ def launch(run: RunDir, *, resume: bool = False) -> None:
     run = RunDir(run.path.resolve())
     run.spec()
     _refuse(run, resume)
+    _own(run, ["--resume"] if resume else [])
+
+
+def adopt(run: RunDir) -> bool:
+    """Start a supervisor for a run whose own died while its worker trains on; return once it owns the run.
+
+    False where somebody else did just that, or the worker has ended meanwhile. Raises RunError where it cannot be done.
+    """
+    run = RunDir(run.path.resolve())
+    try:
+        orphan(run)
+        _own(run, ["--adopt"])
+    except RunError:
+        if "orphaned" in status(run).notes:
+            raise
+        return False
+    return True
+
+
+def _own(run: RunDir, flags: list[str]) -> None:
+    """Start a supervisor and wait for its word that it owns the run. Raises RunError with its reason."""
     read_end, write_end = os.pipe()
     try:
-        _start(run, resume, write_end)
+        _start(run, flags, write_end)
     finally:
         os.close(write_end)
     try:
@@ -73,13 +95,13 @@ def _leaves(run: RunDir) -> bool:
     return False
 
 
-def _start(run: RunDir, resume: bool, ready: int) -> None:
+def _start(run: RunDir, flags: list[str], ready: int) -> None:
     """Start the process, which detaches itself; what is started here ends at once and is waited for."""
     command = [sys.executable, "-m", "detui.engine.process.supervisor", str(run.path), "--ready", str(ready)]
     try:
         with run.supervisor_log.open("ab") as log:
             started = subprocess.Popen(
-                [*command, "--resume"] if resume else command,
+                [*command, *flags],
                 cwd="/",  # the supervisor must not keep a file system busy that somebody wants to unmount
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import signal
 import time
 from types import FrameType
 
+from detui.engine.process.ledger import log
 from detui.engine.run.directory import RunDir
 
 STOP = "stop"
@@ -33,10 +36,23 @@ class Requests:
 
     def poll(self) -> None:
         """Look for new requests."""
-        if self.stop_at is None and (self._run.control_dir / STOP).exists():
+        if self.stop_at is None and self._is_asked(STOP):
             self.stop_at = time.monotonic()
-        if self.kill_at is None and (self._run.control_dir / KILL).exists():
+        if self.kill_at is None and self._is_asked(KILL):
             self.kill_at = time.monotonic()
+
+    def _is_asked(self, name: str) -> bool:
+        """Whether the request is there; one that another user put there is removed, and logged."""
+        path = self._run.control_dir / name
+        try:
+            uid = path.lstat().st_uid
+        except OSError:
+            return False
+        if uid in (0, os.getuid()):
+            return True
+        log(f"refused the request {name!r} of user {user_name(uid)}: this is {user_name(os.getuid())}'s run")
+        path.unlink(missing_ok=True)
+        return False
 
     @property
     def asked(self) -> str | None:
@@ -50,6 +66,14 @@ class Requests:
         self.stop_at = self.kill_at = None
         for name in (STOP, KILL):
             (self._run.control_dir / name).unlink(missing_ok=True)
+
+
+def user_name(uid: int) -> str:
+    """Return a user's name, or the number where the system knows none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
 """The process that owns one run: waits for its devices, starts the worker, and records how it ended.
 
-    python -m detui.engine.process.supervisor RUN_DIR [--resume] [--ready DESCRIPTOR]
+    python -m detui.engine.process.supervisor RUN_DIR [--resume | --adopt] [--ready DESCRIPTOR]
 
 It outlives the terminal, and is the only writer of the run's events.
 """
@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 
 from detui.engine.errors import DetuiError, RunError
+from detui.engine.process.adoption import known_devices, orphan, orphaned_worker
 from detui.engine.process.attempt import Worker, make_attempt, start_worker
 from detui.engine.process.checkpoints import find_start
 from detui.engine.process.children import Reaper, become_subreaper
@@ -34,10 +35,13 @@ from detui.engine.run.state import read_state
 class Supervisor:
     """Owns one run from the queue to its end."""
 
-    def __init__(self, run: RunDir, *, resume: bool) -> None:
+    def __init__(self, run: RunDir, *, resume: bool = False, adopt: bool = False) -> None:
+        """`resume`: begin a new attempt of a run that has ended. `adopt`: go on with one that lost its supervisor."""
         self.run = run
         self.spec = run.spec()
         self.resume = resume
+        self.orphan: AttemptDir | None = None
+        self._adopt = adopt
         self.requests = Requests(run)
         self.reaper = Reaper()
         self.ledger = Ledger(run)
@@ -46,13 +50,13 @@ class Supervisor:
     def own(self) -> Lease:
         """Take the run, or raise RunError: somebody has it, or it is over."""
         lock = _lock(self.run)
+        if self._adopt:
+            self._take_over(orphan(self.run))
+            return lock
         state = settled(self.run)
         if state.terminal and not self.resume:
             raise RunError(f"The run has ended already: {state.word}.", hint=f"detui resume {self.run.name}")
-        self.requests.install()
-        become_subreaper()
-        me = Identity.of(os.getpid())
-        write_json(self.run.path / "owner.json", me.to_json() if me else {})
+        self._settle_in()
         if state.terminal:
             if not read_state(self.run).terminal:  # its former supervisor could not say how it ended
                 known = {name: getattr(state, name, None) for name in ("attempt", "reason")}
@@ -61,11 +65,23 @@ class Supervisor:
             self.run.append_event("queued")
         return lock
 
+    def _settle_in(self) -> None:
+        self.requests.install()
+        become_subreaper()
+        _sign(self.run.path)
+
+    def _take_over(self, attempt: AttemptDir) -> None:
+        self._settle_in()
+        _sign(attempt.path)
+        self.orphan = attempt
+        self.ledger.event("adopted", attempt=attempt.number)
+
     def supervise(self) -> None:
         """See the run through to its end, its last evaluation included."""
         try:
-            leases = self._wait_for_devices()
-            if leases is not None:
+            if self.orphan is not None:
+                self._go_on(self.orphan)
+            elif (leases := self._wait_for_devices()) is not None:
                 self._attempt(leases)
         except DetuiError as error:
             self._end("failed", None, code=None, reason=str(error))
@@ -112,9 +128,17 @@ class Supervisor:
             self._conclude(attempt, worker, ending, leases)
 
     def _watch(self, attempt: AttemptDir, worker: Worker, leases: list[Lease]) -> Ending:
-        self.reaper.expect(worker.process)
+        if worker.process is not None:
+            self.reaper.expect(worker.process)
         desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation)
         return Watch(desk, attempt, worker, [lease.resource for lease in leases]).until_end()
+
+    def _go_on(self, attempt: AttemptDir) -> None:
+        """Watch a worker that somebody else started. It holds the leases of its devices itself."""
+        worker, devices = orphaned_worker(attempt), known_devices(attempt)
+        desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation)
+        ending = Watch(desk, attempt, worker, devices or [], begun=devices is not None).until_end()
+        self._conclude(attempt, worker, ending, [])
 
     def _give_up(self, attempt: AttemptDir | None, leases: list[Lease], reason: str) -> None:
         """End what was started of the run, free its devices, and only then say that it failed."""
@@ -130,8 +154,7 @@ class Supervisor:
     def _prepare(self) -> AttemptDir:
         start = find_start(self.run)
         attempt = make_attempt(self.run)
-        me = Identity.of(os.getpid())
-        write_json(attempt.path / "owner.json", me.to_json() if me else {})
+        _sign(attempt.path)
         skipped = {"skipped": list(start.skipped)} if start.skipped else {}
         write_json(attempt.path / "attempt.json", {"number": attempt.number, "resume": start.resume, **skipped})
         self.ledger.event("starting", attempt=attempt.number, **skipped)
@@ -147,6 +170,12 @@ class Supervisor:
         end = {"state": verdict.word, **seen, "stragglers_killed": stragglers, "seconds": seconds}
         self.ledger.file(attempt.path / "exit.json", end)
         self._end(verdict.word, attempt.number, **verdict.event())
+
+
+def _sign(folder: Path) -> None:
+    """Write down who owns a run, or an attempt, from now on."""
+    me = Identity.of(os.getpid())
+    write_json(folder / "owner.json", me.to_json() if me else {})
 
 
 def _lock(run: RunDir) -> Lease:
@@ -178,13 +207,14 @@ def _detach() -> None:
 
 def main(arguments: list[str]) -> int:
     """Supervise a run; see the module's text for the arguments. Returns 0 if it finished, else 1."""
+    os.umask(0o077)  # what a run writes is its user's own business, the worker's files included
     run = RunDir(Path(arguments[0]).resolve())
     ready = int(arguments[arguments.index("--ready") + 1]) if "--ready" in arguments else None
     if ready is not None:
         os.set_inheritable(ready, False)
         _detach()
     try:
-        supervisor = Supervisor(run, resume="--resume" in arguments)
+        supervisor = Supervisor(run, resume="--resume" in arguments, adopt="--adopt" in arguments)
         lock = supervisor.own()
     except DetuiError as error:
         _answer(ready, error)

@@ -14,8 +14,8 @@ from detui.engine.run.directory import AttemptDir
 class Ending:
     """What the supervisor saw and did until the worker was gone."""
 
-    code: int
-    """Exit code; minus the number of the signal that ended it."""
+    code: int | None
+    """Exit code; minus the number of the signal that ended it. None for an adopted worker, whose exit nobody saw."""
     done: dict[str, Any] | None
     """The worker's own account, done.json."""
     stop_asked: bool = False
@@ -60,12 +60,12 @@ def _asked(ending: Ending) -> Verdict | None:
         return Verdict("finished", code, name, _untidy(ending))
     if ending.kill_asked:
         return Verdict("killed", code, name, "killed on request")
-    if ending.grace_over is not None and name == "SIGKILL" and outcome is None:
+    if ending.grace_over is not None and _killed(ending) and outcome is None:
         return Verdict("killed", code, name, f"it did not stop within {ending.grace_over:g} s")
     if outcome == "stopped":
         by = None if ending.stop_asked else "a SIGTERM from elsewhere asked it to stop"
         return Verdict("stopped", code, name, by or _untidy(ending))
-    if ending.stop_asked and outcome is None and (name == "SIGTERM" or code is not None):
+    if ending.stop_asked and outcome is None and name in ("SIGTERM", None):
         return Verdict("stopped", code, name, "it ended without saying that it saved a checkpoint")
     return None
 
@@ -75,6 +75,8 @@ def _by_itself(ending: Ending) -> Verdict:
     message = _message(ending)
     if _ran_out(ending):
         return Verdict("oom", code, name, message)
+    if ending.code is None and _outcome(ending) is None:
+        return Verdict("lost", reason=_unseen(ending))
     if name == "SIGKILL" and ending.memory_kills:
         reason = f"probable: SIGKILL, and the kernel killed {ending.memory_kills} for want of memory meanwhile"
         return Verdict("oom", code, name, reason)
@@ -82,16 +84,28 @@ def _by_itself(ending: Ending) -> Verdict:
         return Verdict("crashed", code, name, message)
     if code == 0 and _outcome(ending) is None:
         return Verdict("failed", code, name, "it exited with code 0 without saying that it finished")
-    return Verdict("failed", code, name, message or f"exit code {code}")
+    unsaid = f"exit code {code}" if code is not None else "it did not say why"
+    return Verdict("failed", code, name, message or unsaid)
+
+
+def _killed(ending: Ending) -> bool:
+    """Whether our SIGKILL ended it, as far as that could be seen."""
+    return ending.code is None or ending.code == -signal.SIGKILL
+
+
+def _unseen(ending: Ending) -> str:
+    reason = "its first supervisor died, so nobody saw its exit, and it did not say how it ended"
+    killed = ending.memory_kills
+    return f"{reason}; the kernel killed {killed} for want of memory meanwhile" if killed else reason
 
 
 def _outcome(ending: Ending) -> str | None:
     return ending.done.get("outcome") if ending.done else None
 
 
-def _split(code: int) -> tuple[int | None, str | None]:
+def _split(code: int | None) -> tuple[int | None, str | None]:
     """Return (exit code, None) or (None, name of the signal)."""
-    if code >= 0:
+    if code is None or code >= 0:
         return code, None
     try:
         return None, signal.Signals(-code).name

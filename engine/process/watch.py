@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from detui.engine.errors import DetuiError
@@ -43,18 +44,20 @@ class Desk:
 class Watch:
     """Watches one worker until it is gone."""
 
-    def __init__(self, desk: Desk, attempt: AttemptDir, worker: Worker, devices: list[str]) -> None:
-        """`devices`: names of what the run holds."""
+    def __init__(
+        self, desk: Desk, attempt: AttemptDir, worker: Worker, devices: list[str], *, begun: bool = False
+    ) -> None:
+        """`devices`: names of what the run holds. `begun`: whether the events say already that it trains."""
         self._desk = desk
         self._attempt = attempt
         self._worker = worker
         self._devices = devices
         gpus = devices if desk.spec.device.kind == "cuda" else []
-        self.telemetry = Telemetry(attempt, worker.process.pid, gpus, worker.zero)
+        self.telemetry = Telemetry(attempt, worker.pid or 0, gpus, worker.zero)
         self._metrics = LineReader(attempt.metrics_path, containing=('"begin"', '"evaluation"'))
         self._memory_kills = memory_kills()
         self._beats = 0
-        self._begun = False
+        self._begun = begun
         self._stopping_at: float | None = None
         self._kill_sent = False
         self._grace_over: float | None = None
@@ -72,22 +75,22 @@ class Watch:
         guarded(self._follow)
         return self._ending(code)
 
-    def _tick_until_end(self) -> int:
-        process = self._worker.process
-        gone = select.poll()
-        with pinned(process.pid) as descriptor:  # without one, the end is seen a tick later
+    def _tick_until_end(self) -> int | None:
+        worker, gone = self._worker, select.poll()
+        with ExitStack() as stack, suppress(ProcessLookupError):  # an adopted one may be gone before it is pinned
+            descriptor = stack.enter_context(pinned(worker.pid or 0))  # without one, the end is seen a tick later
             if descriptor is not None:
                 gone.register(descriptor, select.POLLIN)
-            while (code := self._desk.reaper.code(process)) is None:
+            while not worker.gone(self._desk.reaper):
                 guarded(self._tick)
                 gone.poll(TICK * 1000)
-        return code
+        return worker.code
 
     def _identify(self) -> None:
         if self._worker.identity is not None:
             write_json(self._attempt.path / "worker.json", self._worker.identity.to_json())
 
-    def _ending(self, code: int) -> Ending:
+    def _ending(self, code: int | None) -> Ending:
         return Ending(
             code=code,
             done=self._done(),
