@@ -13,6 +13,9 @@ something up answers with every place that was tried.
     weight_roots: [/weights]
     environments:
       mmdet: /opt/conda/envs/mmdet/bin/python
+    hooks:
+      run_end: [notify-me, --short]
+      seconds: 30
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ from detui.engine.errors import UsageError
 DEFAULT_WORKSPACE = "logs"
 _MAPPINGS = ("data", "weights", "environments")
 _ROOTS = {"data_roots": "DETUI_DATA", "weight_roots": "DETUI_WEIGHTS"}
-KEYS = ("workspace", *_MAPPINGS, *_ROOTS)
+KEYS = ("workspace", *_MAPPINGS, *_ROOTS, "hooks")
+HOOKS = ("run_end", "experiment_end", "alarm")
+"""What a hook may wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,12 @@ class Configuration:
         setting = self.settings.get(f"environments.{name}")
         return Path(setting.value).expanduser() if setting else None
 
+    @property
+    def hooks(self) -> dict[str, Any]:
+        """The commands to run at events, as a run's spec holds them: {"run_end": [word, …], "seconds": limit}."""
+        found = {name.partition(".")[2]: one.value for name, one in self.settings.items() if name.startswith("hooks.")}
+        return found if any(name in found for name in HOOKS) else {}
+
     def _places(self, mapping: str, roots: str, name: str) -> list[Path]:
         named = self.settings.get(f"{mapping}.{name}")
         places = [Path(named.value).expanduser().absolute()] if named else []
@@ -133,7 +144,9 @@ def _from_file(file: Path) -> dict[str, Setting]:
             close = difflib.get_close_matches(str(key), KEYS, 1)
             hint = f"{close[0]}" if close else f"one of {', '.join(KEYS)}"
             raise UsageError(f"There is no setting {key!r}.", where=where, hint=hint)
-        if key in _MAPPINGS:
+        if key == "hooks":
+            settings.update(_hooks(inner, where, document.where))
+        elif key in _MAPPINGS:
             settings.update(_mapping(str(key), inner, where, document.where))
         elif key in _ROOTS:
             settings[str(key)] = Setting(_list(str(key), inner, where), where)
@@ -150,6 +163,40 @@ def _mapping(key: str, value: Any, where: str, place: Any) -> dict[str, Setting]
         inner = place((key, name))
         found[f"{key}.{name}"] = Setting(_text(f"{key}.{name}", path, inner), inner)
     return found
+
+
+def _hooks(value: Any, where: str, place: Any) -> dict[str, Setting]:
+    names = (*HOOKS, "seconds")
+    if not isinstance(value, dict):
+        raise UsageError("hooks must be a mapping from an event to a command.", where=where, hint=_names(names))
+    found = {}
+    for name, inner in value.items():
+        at = place(("hooks", name))
+        if name not in names:
+            close = difflib.get_close_matches(str(name), names, 1)
+            hint = close[0] if close else _names(names)
+            raise UsageError(f"There is no hook {name!r}.", where=at, hint=hint)
+        found[f"hooks.{name}"] = Setting((_seconds if name == "seconds" else _command)(name, inner, at), at)
+    return found
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return f"one of {', '.join(names)}"
+
+
+def _seconds(name: str, value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 3600:
+        raise UsageError(f"hooks.{name} must be a number of seconds, 3600 at most.", where=where, hint="seconds: 30")
+    return float(value)
+
+
+def _command(name: str, value: Any, where: str) -> list[str]:
+    """A command is a list of words, because no shell reads it."""
+    words = [value] if isinstance(value, str) and not value.strip().count(" ") else value
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
+        hint = f"{name}: [{', '.join(value.split())}]" if isinstance(value, str) else f"{name}: [notify-me, --short]"
+        raise UsageError(f"hooks.{name} must be a command as a list of words.", where=where, hint=hint)
+    return list(words)
 
 
 def _list(key: str, value: Any, where: str) -> list[str]:

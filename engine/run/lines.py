@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,36 @@ class LineReader:
                 check_schema(obj, self.path)
             found.append(obj)
         return found
+
+
+def lines_from_end(path: Path, size: int = 16 << 10) -> list[dict[str, Any]]:
+    """Return the whole lines among the last `size` bytes of a line file, the last first; an absent file has none.
+
+    Raises FormatError where a line says that a newer detui wrote it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    try:
+        begin = max(0, os.fstat(descriptor).st_size - size)
+        content = os.pread(descriptor, size, begin)
+    finally:
+        os.close(descriptor)
+    lines = content[: content.rfind(b"\n") + 1].split(b"\n")
+    return list(_objects(reversed(lines[1:] if begin else lines), path))  # the first of a tail is cut in its middle
+
+
+def _objects(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            obj = json.loads(line) if line else None
+        except ValueError:
+            continue
+        if isinstance(obj, dict):
+            if "schema" in obj:
+                check_schema(obj, path)
+            yield obj
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -5,11 +5,12 @@ queued → starting → running → stopping → finished | stopped | killed | f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from detui.engine.run.directory import RunDir
-from detui.engine.run.lines import read_lines
+from detui.engine.run.lines import lines_from_end, read_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +180,9 @@ def state_of(event: dict[str, Any]) -> State | None:
 
 def read_state(run: RunDir) -> State:
     """Fold events.jsonl into the state it ends with; looks at no process. No events yet: queued."""
-    for event in reversed(read_lines(run.events_path)):
-        state = state_of(event)
-        if state is not None:
-            return state
-    return Queued()
+    return _newest(lines_from_end(run.events_path)) or _newest(reversed(read_lines(run.events_path))) or Queued()
+
+
+def _newest(events: Iterable[dict[str, Any]]) -> State | None:
+    """Return the state of the first of these lines, newest first, that names one."""
+    return next((state for event in events if (state := state_of(event)) is not None), None)
