@@ -23,6 +23,20 @@ def tagged(run: Path) -> list[int]:
     return [pid for pid in all_pids() if pid != os.getpid() and mark in _environment(pid) and _lives(pid)]
 
 
+def visible_to_others(run: Path) -> dict[str, str]:
+    """Return {device: run} of the GPUs that processes of other runs were given, as their environment says.
+
+    Launchers that close descriptors lose the lease for the processes that they start; the tag stays with those.
+    """
+    own, found = os.fsencode(run), {}
+    for pid in all_pids():
+        words = dict(word.partition(b"=")[::2] for word in _environment(pid))
+        tag, devices = words.get(TAG.encode()), words.get(b"CUDA_VISIBLE_DEVICES")
+        if tag and devices and tag != own and _lives(pid):
+            found.update(dict.fromkeys(os.fsdecode(devices).split(","), os.fsdecode(tag)))
+    return found
+
+
 def _environment(pid: int) -> list[bytes]:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -44,14 +45,23 @@ class Lease:
 
 def lease_directory() -> Path:
     """Return the directory of this node's leases, made where it is absent. Raises RunError."""
-    path = Path(os.environ.get("DETUI_LEASES") or DEFAULT_DIRECTORY)
+    return shared_directory(named_directory())
+
+
+def named_directory() -> Path:
+    """Return where the leases of this node are, whether it is there or not."""
+    return Path(os.environ.get("DETUI_LEASES") or DEFAULT_DIRECTORY)
+
+
+def shared_directory(path: Path) -> Path:
+    """Return a directory that all users of this node may write to, made where it is absent. Raises RunError."""
     try:
         path.mkdir(parents=True)
         path.chmod(0o1777)  # as /tmp: everybody may lock, nobody may remove what is another's
     except FileExistsError:
         pass
     except OSError as error:
-        raise _refused(path, error) from error
+        raise refused(path, error) from error
     return path
 
 
@@ -82,7 +92,7 @@ def take(resource: str, holder: str) -> Lease | None:
 
 def held(resource: str) -> bool:
     """Tell whether somebody has the lease of a resource now, without waiting for it or leaving a trace."""
-    path = _path(Path(os.environ.get("DETUI_LEASES") or DEFAULT_DIRECTORY), resource)
+    path = _path(named_directory(), resource)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -95,6 +105,16 @@ def held(resource: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def holder(resource: str) -> str | None:
+    """Return who wrote himself into a lease as its holder, the last one where nobody has it; None: not known."""
+    try:
+        content = _path(named_directory(), resource).read_bytes()
+        found = json.loads(content).get("holder")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def take_some(count: int, candidates: Sequence[str], holder: str) -> list[Lease] | None:
@@ -127,7 +147,7 @@ def _open(path: Path) -> int:
     except PermissionError:
         return _open_readable(path, flags)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise refused(path, error) from error
 
 
 def _create(path: Path, flags: int) -> int:
@@ -136,7 +156,7 @@ def _create(path: Path, flags: int) -> int:
     except FileExistsError:
         return _open(path)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise refused(path, error) from error
     os.fchmod(descriptor, 0o666)  # whatever the umask: other users must be able to lock it
     return descriptor
 
@@ -146,7 +166,7 @@ def _open_readable(path: Path, flags: int) -> int:
     try:
         return os.open(path, os.O_RDONLY | flags)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise refused(path, error) from error
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
@@ -166,7 +186,8 @@ def _write(descriptor: int, holder: str) -> None:
         return
 
 
-def _refused(path: Path, error: OSError) -> RunError:
+def refused(path: Path, error: OSError) -> RunError:
+    """Return the error for a file of the shared directory that cannot be opened or written."""
     return RunError(
         f"The lease cannot be opened: {error.strerror}.",
         where=str(path),

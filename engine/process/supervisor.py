@@ -1,6 +1,6 @@
 """The process that owns one run: waits for its devices, starts the worker, and records how it ended.
 
-    python -m detui.engine.process.supervisor RUN_DIR [--resume | --adopt] [--ready DESCRIPTOR]
+    python -m detui.engine.process.supervisor RUN_DIR [--resume [--fresh] | --adopt] [--ready DESCRIPTOR]
 
 It outlives the terminal, and is the only writer of the run's events.
 """
@@ -16,17 +16,19 @@ from pathlib import Path
 from detui.engine.errors import DetuiError, RunError
 from detui.engine.process.adoption import known_devices, orphan, orphaned_worker
 from detui.engine.process.attempt import Worker, make_attempt, start_worker
-from detui.engine.process.checkpoints import find_start
+from detui.engine.process.checkpoints import Start, find_start
 from detui.engine.process.children import Reaper, become_subreaper
 from detui.engine.process.control import settled
 from detui.engine.process.descendants import sweep
 from detui.engine.process.evaluation import Evaluation
+from detui.engine.process.hooks import Hooks
 from detui.engine.process.identity import Identity
-from detui.engine.process.lease import Lease, run_resource, take, take_some
+from detui.engine.process.lease import Lease, run_resource, take
 from detui.engine.process.ledger import Ledger, guarded, log
 from detui.engine.process.requests import Requests
 from detui.engine.process.verdict import Ending, judge
-from detui.engine.process.watch import TICK, Desk, Watch
+from detui.engine.process.waiting import Waiting
+from detui.engine.process.watch import Desk, Watch
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import encode, write_json
 from detui.engine.run.state import read_state
@@ -35,17 +37,22 @@ from detui.engine.run.state import read_state
 class Supervisor:
     """Owns one run from the queue to its end."""
 
-    def __init__(self, run: RunDir, *, resume: bool = False, adopt: bool = False) -> None:
-        """`resume`: begin a new attempt of a run that has ended. `adopt`: go on with one that lost its supervisor."""
+    def __init__(self, run: RunDir, *, resume: bool = False, fresh: bool = False, adopt: bool = False) -> None:
+        """`resume`: begin a new attempt of a run that has ended, from its start where `fresh`. `adopt`: go on with one that
+        lost its supervisor.
+        """
         self.run = run
         self.spec = run.spec()
         self.resume = resume
         self.orphan: AttemptDir | None = None
+        self.waiting: Waiting | None = None
+        self._fresh = fresh
         self._adopt = adopt
         self.requests = Requests(run)
         self.reaper = Reaper()
         self.ledger = Ledger(run)
         self.evaluation = Evaluation(run, self.spec.after, self.reaper)
+        self.hooks = Hooks(run, self.spec, self.reaper)
 
     def own(self) -> Lease:
         """Take the run, or raise RunError: somebody has it, or it is over."""
@@ -62,7 +69,9 @@ class Supervisor:
                 known = {name: getattr(state, name, None) for name in ("attempt", "reason")}
                 self.run.append_event(state.word, **known)
             self.requests.clear()
+            self.hooks.reopen()
             self.run.append_event("queued")
+        self._queue()  # before anybody hears that the run is owned: runs are served in the order of their launch
         return lock
 
     def _settle_in(self) -> None:
@@ -89,8 +98,11 @@ class Supervisor:
             log(traceback.format_exc())
             self._end("failed", None, code=None, reason=f"its supervisor failed: {error!r}; see supervisor.log")
         guarded(self.requests.clear)  # a kill of the training is none of the evaluation that follows it
-        self.evaluation.finish(self.requests)
+        self.hooks.run_end()
+        self.evaluation.finish(self.requests, self.hooks.tick)
         guarded(self.requests.clear)
+        self.hooks.experiment_end()
+        self.hooks.finish()
         self.ledger.settle()
 
     def _end(self, word: str, attempt: int | None, **fields: object) -> None:
@@ -98,20 +110,15 @@ class Supervisor:
 
     def _wait_for_devices(self) -> list[Lease] | None:
         """Return the leases of the run's devices; None where it was ended in the queue."""
-        wanted = self.spec.device
-        if wanted.count > len(wanted.candidates):
-            found = len(wanted.candidates)
-            raise RunError(f"The run needs {wanted.count} devices and may choose from {found}.")
-        while True:
-            self.requests.poll()
-            if self.requests.asked is not None:
-                self._end(self.requests.asked, None, reason="on request, before it started")
-                return None
-            leases = take_some(wanted.count, wanted.candidates, str(self.run.path))
-            if leases is not None:
-                return leases
-            # Not all at the same moment: two that each hold half of what both need would repel each other.
-            time.sleep(TICK + os.getpid() % 16 / 200)
+        leases = self._queue().until_taken()
+        if leases is None:
+            self._end(str(self.requests.asked), None, reason="on request, before it started")
+        return leases
+
+    def _queue(self) -> Waiting:
+        """Return its place in the queue, which it has from the moment that it owns the run."""
+        self.waiting = self.waiting or Waiting(self.run, self.spec.device, self.requests)
+        return self.waiting
 
     def _attempt(self, leases: list[Lease]) -> None:
         attempt = None
@@ -130,29 +137,33 @@ class Supervisor:
     def _watch(self, attempt: AttemptDir, worker: Worker, leases: list[Lease]) -> Ending:
         if worker.process is not None:
             self.reaper.expect(worker.process)
-        desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation)
+        desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation, self.hooks)
         return Watch(desk, attempt, worker, [lease.resource for lease in leases]).until_end()
 
     def _go_on(self, attempt: AttemptDir) -> None:
         """Watch a worker that somebody else started. It holds the leases of its devices itself."""
         worker, devices = orphaned_worker(attempt), known_devices(attempt)
-        desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation)
+        desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation, self.hooks)
         ending = Watch(desk, attempt, worker, devices or [], begun=devices is not None).until_end()
         self._conclude(attempt, worker, ending, [])
 
     def _give_up(self, attempt: AttemptDir | None, leases: list[Lease], reason: str) -> None:
         """End what was started of the run, free its devices, and only then say that it failed."""
-        guarded(lambda: self._log_sweep(sweep(self.run.path, self.evaluation.pids, self.reaper.collect)))
+        guarded(lambda: self._log_sweep(self._sweep()))
         for lease in leases:
             lease.release()
         self._end("failed", attempt.number if attempt else None, code=None, reason=reason)
+
+    def _sweep(self) -> int:
+        """Kill what is left of the run, but not what works beside it. Returns how many were killed."""
+        return sweep(self.run.path, [*self.evaluation.pids, *self.hooks.pids], self.reaper.collect)
 
     def _log_sweep(self, killed: int) -> None:
         if killed:
             log(f"killed {killed} of its processes, which nobody would have watched")
 
     def _prepare(self) -> AttemptDir:
-        start = find_start(self.run)
+        start = Start(None) if self._fresh else find_start(self.run)
         attempt = make_attempt(self.run)
         _sign(attempt.path)
         skipped = {"skipped": list(start.skipped)} if start.skipped else {}
@@ -161,7 +172,7 @@ class Supervisor:
         return attempt
 
     def _conclude(self, attempt: AttemptDir, worker: Worker, ending: Ending, leases: list[Lease]) -> None:
-        stragglers = sweep(self.run.path, self.evaluation.pids, self.reaper.collect)
+        stragglers = self._sweep()
         seconds = round(time.monotonic() - worker.zero, 3)
         for lease in leases:
             lease.release()
@@ -214,7 +225,9 @@ def main(arguments: list[str]) -> int:
         os.set_inheritable(ready, False)
         _detach()
     try:
-        supervisor = Supervisor(run, resume="--resume" in arguments, adopt="--adopt" in arguments)
+        supervisor = Supervisor(
+            run, resume="--resume" in arguments, fresh="--fresh" in arguments, adopt="--adopt" in arguments
+        )
         lock = supervisor.own()
     except DetuiError as error:
         _answer(ready, error)
