@@ -50,6 +50,42 @@ def resume(runs: Iterable[RunDir]) -> list[Answer]:
     return [_guarded(_resume, run) for run in runs]
 
 
+def retry(runs: Iterable[RunDir], *, fresh: bool = False) -> list[Answer]:
+    """Start a new attempt of every run that ended by an accident; what finished or was ended on request stays.
+
+    `fresh`: from the beginning, not from the last checkpoint.
+    """
+    return [_guarded(_retry_fresh if fresh else _retry, run) for run in runs]
+
+
+def _retry(run: RunDir) -> Answer:
+    refusal = not_retried(run)
+    return Answer(run, False, refusal) if refusal is not None else _resume(run)
+
+
+def _retry_fresh(run: RunDir) -> Answer:
+    from detui.engine.process.launch import launch
+
+    if (refusal := not_retried(run)) is not None:
+        return Answer(run, False, refusal)
+    launch(run, resume=True, fresh=True)
+    return Answer(run, True, "begins again in a new attempt")
+
+
+ACCIDENTS = ("failed", "crashed", "oom", "lost")
+"""The states that nobody asked for."""
+
+
+def not_retried(run: RunDir) -> str | None:
+    """Return why a run is not to be repeated, None where it ended by an accident."""
+    state, _ = read_status(run)
+    if not state.terminal:
+        return f"has not ended: {state.word}"
+    if state.word == "finished":
+        return "is finished"
+    return None if state.word in ACCIDENTS else f"was ended on request: {state.word}; detui resume continues it"
+
+
 def _resume(run: RunDir) -> Answer:
     from detui.engine.process.checkpoints import find_start
     from detui.engine.process.launch import launch

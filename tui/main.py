@@ -26,6 +26,7 @@ COMMANDS = {
     "stop": "Ask runs to save a checkpoint and end.",
     "kill": "End runs at once, without a checkpoint.",
     "resume": "Continue runs from their last checkpoint.",
+    "retry": "Repeat the runs of an experiment that failed, and no others.",
     "record": "Show, fill or export the record of an experiment.",
     "data": "Look at data sets: what is there, and what is wrong with it.",
     "doctor": "Check this machine: packages, devices, workspace.",

@@ -25,15 +25,17 @@ LEAVE_SECONDS = 3.0
 """How long to wait for the supervisor of a run that has just ended."""
 
 
-def launch(run: RunDir, *, resume: bool = False) -> None:
+def launch(run: RunDir, *, resume: bool = False, fresh: bool = False) -> None:
     """Start the run's supervisor and return once it owns the run.
+
+    `resume`: a new attempt of a run that has ended, from its last checkpoint, or with `fresh` from the beginning.
 
     Raises RunError: the run is being supervised, has ended, or has finished.
     """
     run = RunDir(run.path.resolve())
     run.spec()
     _refuse(run, resume)
-    _own(run, ["--resume"] if resume else [])
+    _own(run, [*(["--resume"] if resume else []), *(["--fresh"] if fresh else [])])
 
 
 def adopt(run: RunDir) -> bool:

@@ -42,6 +42,8 @@ def fails(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> Non
         (["stop", "nothing"], 3, "nothing"),
         (["kill", "nothing"], 3, "nothing"),
         (["resume", "nothing"], 3, "nothing"),
+        (["retry", "nothing"], 3, "nothing"),
+        (["retry"], 2, "RUN|EXPERIMENT"),
         (["stop"], 2, "RUN|EXPERIMENT"),
         (["completion", "tcsh"], 2, "bash"),
         (["--nonsense"], 2, "--nonsense"),
