@@ -225,6 +225,7 @@ class Workspace:
                     python=python[0],
                     pythonpath=python[1],
                     after=(sys.executable, *AFTER),
+                    hooks=self.configuration.hooks,
                 )
                 runs.append(RunDir.create(experiment.path / "runs" / spec.name, spec))
         return runs

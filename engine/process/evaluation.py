@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from detui.engine.process.children import Reaper
@@ -50,14 +50,18 @@ class Evaluation:
             self._wanted = False
             self._start()
 
-    def finish(self, requests: Requests) -> None:
-        """Evaluate and record what is left after the worker's end; a kill request ends that, too."""
+    def finish(self, requests: Requests, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Evaluate and record what is left after the worker's end; a kill request ends that, too.
+
+        `meanwhile` is called several times a second as long as it takes.
+        """
         self.want()
         self.tick()
         while self._process is not None:
             requests.poll()
             if requests.kill_at is not None:
                 self._process.kill()
+            meanwhile()
             time.sleep(0.05)
             self.tick()
 

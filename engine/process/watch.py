@@ -13,6 +13,7 @@ from detui.engine.errors import DetuiError
 from detui.engine.process.attempt import Worker
 from detui.engine.process.children import Reaper
 from detui.engine.process.evaluation import Evaluation
+from detui.engine.process.hooks import Hooks
 from detui.engine.process.identity import pinned
 from detui.engine.process.ledger import Ledger, guarded, log
 from detui.engine.process.requests import Requests
@@ -39,6 +40,7 @@ class Desk:
     reaper: Reaper
     ledger: Ledger
     evaluation: Evaluation
+    hooks: Hooks
 
 
 class Watch:
@@ -54,9 +56,10 @@ class Watch:
         self._devices = devices
         gpus = devices if desk.spec.device.kind == "cuda" else []
         self.telemetry = Telemetry(attempt, worker.pid or 0, gpus, worker.zero)
-        self._metrics = LineReader(attempt.metrics_path, containing=('"begin"', '"evaluation"'))
+        self._metrics = LineReader(attempt.metrics_path, containing=('"begin"', '"evaluation"', '"alarm"'))
         self._memory_kills = memory_kills()
         self._beats = 0
+        self._heard = _last_beat(attempt) - 1.0
         self._begun = begun
         self._stopping_at: float | None = None
         self._kill_sent = False
@@ -119,6 +122,7 @@ class Watch:
         elif not self._begun:
             guarded(self._follow)
         guarded(self._desk.evaluation.tick)
+        guarded(self._desk.hooks.tick)
         self._desk.ledger.flush()
 
     def _beat(self, count: int) -> None:
@@ -138,6 +142,8 @@ class Watch:
                     self._desk.ledger.event("running", **event)
             elif line.get("kind") == "evaluation":
                 self._desk.evaluation.want()
+            elif line.get("kind") == "alarm" and float(line.get("t") or 0.0) >= self._heard:
+                self._desk.hooks.alarm(line)
 
     def _serve(self) -> None:
         """Serve requests: a stop is passed on, and becomes a kill when the grace is over."""
@@ -179,3 +185,11 @@ class Watch:
         if time.monotonic() - self._done_at > LINGER:
             self._lingered = True
             self._kill()
+
+
+def _last_beat(attempt: AttemptDir) -> int:
+    """Return the second up to which a supervisor before this one has read the metrics; 0 where none has."""
+    try:
+        return int(attempt.beat_path.read_text())
+    except (OSError, ValueError):
+        return 0

@@ -51,6 +51,11 @@ def test_places_go_from_specific_to_general(tmp_path: Path) -> None:
         ("data_roots: {a: b}\n", 1, "list of paths"),
         ("- a\n", 1, "mapping of keys"),
         ("workspace: [\n", 2, "YAML"),
+        ("hooks: [a]\n", 1, "mapping from an event"),
+        ("hooks:\n  run_ended: [a]\n", 2, "no hook 'run_ended'"),
+        ("hooks:\n  run_end: notify --x\n", 2, "list of words"),
+        ("hooks:\n  run_end: []\n", 2, "list of words"),
+        ("hooks:\n  run_end: [a]\n  seconds: soon\n", 3, "number of seconds"),
     ],
 )
 def test_a_wrong_file_names_the_line(tmp_path: Path, text: str, line: int, words: str) -> None:
@@ -62,3 +67,11 @@ def test_a_wrong_file_names_the_line(tmp_path: Path, text: str, line: int, words
 
 def test_an_empty_file_is_no_configuration(tmp_path: Path) -> None:
     assert Configuration.load(environ=write(tmp_path, "")).settings["workspace"].source == "default"
+
+
+def test_hooks_are_commands_and_a_limit(tmp_path: Path) -> None:
+    text = "hooks:\n  run_end: [notify, --x]\n  alarm: ring\n  seconds: 5\n"
+    configuration = Configuration.load(environ=write(tmp_path, text))
+    assert configuration.hooks == {"run_end": ["notify", "--x"], "alarm": ["ring"], "seconds": 5.0}
+    assert configuration.settings["hooks.run_end"].source.endswith("config.yaml:2:3")
+    assert Configuration.load(environ={"HOME": "/nowhere"}).hooks == {}
