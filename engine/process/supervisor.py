@@ -38,8 +38,9 @@ class Supervisor:
     """Owns one run from the queue to its end."""
 
     def __init__(self, run: RunDir, *, resume: bool = False, fresh: bool = False, adopt: bool = False) -> None:
-        """`resume`: begin a new attempt of a run that has ended, from its start where `fresh`. `adopt`: go on with one that
-        lost its supervisor.
+        """`resume`: begin a new attempt of a run that has ended; `fresh`: from its start, whatever it saved.
+
+        `adopt`: go on with one that lost its supervisor.
         """
         self.run = run
         self.spec = run.spec()
@@ -225,9 +226,8 @@ def main(arguments: list[str]) -> int:
         os.set_inheritable(ready, False)
         _detach()
     try:
-        supervisor = Supervisor(
-            run, resume="--resume" in arguments, fresh="--fresh" in arguments, adopt="--adopt" in arguments
-        )
+        flags = {name: f"--{name}" in arguments for name in ("resume", "fresh", "adopt")}
+        supervisor = Supervisor(run, **flags)
         lock = supervisor.own()
     except DetuiError as error:
         _answer(ready, error)
