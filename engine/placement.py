@@ -48,6 +48,8 @@ class Placement:
     """"wait" in the queue, or "fail"."""
     cpu_slots: int | None = None
     """How many runs may train on the processors at once, where the launch said it."""
+    refusal: str = ""
+    """Why a launch that may not wait cannot start now; "" where it can."""
 
     def request(self) -> DeviceRequest:
         """What one run asks for."""
@@ -131,7 +133,10 @@ def place(
         message = f"Each run would take {found.count} devices, and there are {there}."
         hint = f"--devices {there}" + (", or --cpu-slots" if found.kind == "cpu" else "")
         raise MissingError(message, where="--devices", hint=hint)
-    return replace(found, min_free_memory=min_free_memory or "", on_busy=on_busy, cpu_slots=cpu_slots)
+    free = [device for device in found.candidates if on_busy == "wait" or not held(device)]
+    refusal = "" if len(free) >= found.count else f"Of {len(found.candidates)} devices, {len(free)} are free."
+    asked_memory = min_free_memory or ""
+    return replace(found, min_free_memory=asked_memory, on_busy=on_busy, cpu_slots=cpu_slots, refusal=refusal)
 
 
 def _place(asked: str, environ: Mapping[str, str], own_torch: bool, held: Held, cpu_slots: int | None) -> Placement:

@@ -167,6 +167,7 @@ def make_plan(resolved: Resolved, placement: Placement, configuration: Configura
             *absent,
             *_checks(resolved, placement),
             *map(_busy_device, placement.warnings),
+            *([_refused(placement.refusal)] if placement.refusal else []),
             *map(_confounder, _only_confounders(findings)),
         ),
         fairness=tuple(findings),
@@ -236,6 +237,11 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
 def _busy_device(text: str) -> Problem:
     """A device that somebody without a lease uses: a run there may run out of memory, or hold them up."""
     return Problem(level="warning", text=text, where="device", hint="nvidia-smi shows who; --devices chooses another")
+
+
+def _refused(text: str) -> Problem:
+    """A launch with `--on-busy fail` that would have to wait: nothing is started of it."""
+    return Problem(level="error", text=text, where="devices", hint="--on-busy wait queues the runs", missing=True)
 
 
 def _only_confounders(findings: Sequence[Finding]) -> list[Finding]:

@@ -15,6 +15,7 @@ from detui.engine.errors import RunError, UsageError
 from detui.engine.process.descendants import tagged
 from detui.engine.process.identity import Identity
 from detui.engine.process.lease import held
+from detui.engine.process.queue import queue_notes
 from detui.engine.process.requests import KILL, STOP, user_name
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json_if_there, write_json
@@ -90,22 +91,38 @@ def _look(run: RunDir, state: State, owner: Identity | None) -> tuple[State, lis
     if owner.alive():
         if isinstance(state, Queued):
             return state, _waiting(run)
-        age = _beat_age(run.latest())
+        age = _silence(run.latest())
         return state, [f"stalled: no beat for {age:.0f} s"] if age and age > STALL_SECONDS else []
     state = read_state(run)  # it may have ended between the two looks
     return (state, []) if state.terminal else _without_supervisor(run, state, owner)
 
 
 def _waiting(run: RunDir) -> list[str]:
-    """Say that a run waits because others have its devices; right after a launch they may be free."""
+    """Say why a run waits, and where in the queue; right after a launch its devices may be free."""
     device = run.spec().device
     taken = sum(map(held, device.candidates))
-    return [f"waiting for a device ({taken} in use)"] if len(device.candidates) - taken < device.count else []
+    short = len(device.candidates) - taken < device.count
+    return [*([f"waiting for a device ({taken} in use)"] if short else []), *queue_notes(run)]
 
 
 def _still(run: RunDir, seconds: float) -> bool:
     age = _beat_age(run.latest())
     return age is not None and age > seconds
+
+
+def _silence(attempt: AttemptDir | None) -> float | None:
+    """Return how many seconds the supervisor, which is on this host, has been silent; None before its first beat.
+
+    A beat is the count of seconds since the attempt's zero, by a clock that nobody sets: neither an hour's jump of the
+    wall clock nor a night in which the machine slept makes a run seem stalled.
+    """
+    try:
+        zero = (attempt.worker() or {}).get("zero") if attempt else None
+        if attempt is None or not isinstance(zero, float):
+            return _beat_age(attempt)
+        return time.monotonic() - zero - int(attempt.beat_path.read_text()) + 1.0
+    except (OSError, ValueError):
+        return _beat_age(attempt)
 
 
 def _beat_age(attempt: AttemptDir | None) -> float | None:

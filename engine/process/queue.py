@@ -26,11 +26,14 @@ from detui.engine.devices.processes import process_stat
 from detui.engine.errors import RunError
 from detui.engine.process.lease import lease_directory, named_directory, refused, run_resource, shared_directory
 from detui.engine.run.directory import RunDir
-from detui.engine.run.files import encode
+from detui.engine.run.files import encode, read_json_if_there, write_json
 from detui.engine.run.spec import DeviceRequest
 
 HOLD = "hold"
 """File in a run's control/ that makes it let others pass."""
+
+REASON = "waiting.json"
+"""File of a waiting run that says what strangers do to its wait; absent where nothing is to be said."""
 
 _WAITS, _HELD = ".ticket", ".held"
 _CLOCK = time.CLOCK_BOOTTIME
@@ -219,7 +222,7 @@ _reading = Queue()
 def position(run: RunDir) -> int | None:
     """Return how many stand before a waiting run, among those that want a device that it wants; None: it is not there.
 
-    For readers: never raises, and leaves dead tickets to those who wait.
+    Tickets of dead supervisors are removed on the way.
     """
     mark = _mark(run)
     if not any(_parts(name)[1].startswith(mark) for name in _names()):
@@ -227,6 +230,47 @@ def position(run: RunDir) -> int | None:
     waiters = _reading.waiters()
     own = next((one for one in waiters if one.key.startswith(mark)), None)
     return None if own is None else len(before(own.key, waiters))
+
+
+def queue_notes(run: RunDir) -> list[str]:
+    """Return what is to be known of a waiting run: that it is held, why it waits, and its place."""
+    notes = ["held"] if (run.control_dir / HOLD).exists() else []
+    reason = (read_json_if_there(run.path / REASON) or {}).get("reason")
+    notes += [f"waiting: {reason}"] if reason else []
+    ahead = position(run)
+    return notes + ([f"{_ordinal(ahead + 1)} in the queue"] if ahead else [])
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def hold(run: RunDir) -> bool:
+    """Let a waiting run keep its place and others pass; return whether it was not held already.
+
+    Raises RunError where the run does not wait.
+    """
+    if position(run) is None:
+        raise _waits_not(run)
+    path = run.control_dir / HOLD
+    known = path.exists()
+    write_json(path, {"uid": os.getuid()})
+    return not known
+
+
+def release(run: RunDir) -> bool:
+    """Let a held run take part again; return whether it was held. Raises RunError where it does not wait."""
+    if position(run) is None:
+        raise _waits_not(run)
+    path = run.control_dir / HOLD
+    known = path.exists()
+    path.unlink(missing_ok=True)
+    return known
+
+
+def _waits_not(run: RunDir) -> RunError:
+    return RunError("The run does not wait in the queue of this machine.", where=str(run.path), hint="detui ls")
 
 
 def front(run: RunDir) -> bool:
@@ -238,7 +282,7 @@ def front(run: RunDir) -> bool:
     waiters, mark = Queue().waiters(), _mark(run)
     own = next((one for one in waiters if one.key.startswith(mark)), None)
     if own is None:
-        raise RunError("The run does not wait in the queue of this machine.", where=str(run.path), hint="detui ls")
+        raise _waits_not(run)
     mine = [one for one in waiters if one.want.user == own.want.user]
     moved = mine[: mine.index(own) + 1]
     # Backwards first: at no moment does one of them stand before a stranger without right.

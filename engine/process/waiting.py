@@ -12,7 +12,7 @@ from detui.engine.errors import RunError
 from detui.engine.process.descendants import visible_to_others
 from detui.engine.process.lease import Lease, held, holder, take_some
 from detui.engine.process.ledger import guarded
-from detui.engine.process.queue import HOLD, Queue, Ticket, Waiter, allot, before, enter
+from detui.engine.process.queue import HOLD, REASON, Queue, Ticket, Waiter, allot, before, enter
 from detui.engine.process.requests import Requests
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import write_json
@@ -29,9 +29,6 @@ _SAID = 10.0
 
 _IN_USE = 1 << 30
 """Bytes in use on a GPU beyond which somebody works there; less is what a driver and a desktop take."""
-
-REASON = "waiting.json"
-"""File of a run that says why it waits; gone when it does not."""
 
 
 class Waiting:

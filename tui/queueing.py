@@ -1,0 +1,43 @@
+"""Asking things of the queue: hold, release, front. For the commands and for the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from detui.engine.errors import DetuiError
+from detui.engine.run.directory import RunDir
+from detui.tui.control import Answer
+
+
+def hold(runs: Iterable[RunDir]) -> list[Answer]:
+    """Let others pass the runs that wait. One that does not wait hinders no other."""
+    from detui.engine.process import queue
+
+    return _each(runs, queue.hold, "is held: it keeps its place, and others pass", "is held already")
+
+
+def release(runs: Iterable[RunDir]) -> list[Answer]:
+    """Let held runs take part again."""
+    from detui.engine.process import queue
+
+    return _each(runs, queue.release, "takes part in the queue again", "is not held")
+
+
+def front(runs: Iterable[RunDir]) -> list[Answer]:
+    """Move runs before all others of their user that wait; several keep the order in which they are given."""
+    from detui.engine.process import queue
+
+    moved = "stands before the other runs of its user"
+    return _each([*runs][::-1], queue.front, moved, "stands before the others already")[::-1]
+
+
+def _each(runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, known: str) -> list[Answer]:
+    found = []
+    for run in runs:
+        try:
+            changed = action(run)
+        except DetuiError as error:
+            found.append(Answer(run, False, f"was not asked: {error.message}"))
+        else:
+            found.append(Answer(run, True, done if changed else known))
+    return found
