@@ -71,6 +71,7 @@ def _open(attempt: AttemptDir, stop: StopFlag) -> Reporter:
 def _train(attempt: AttemptDir, report: Reporter) -> Outcome:
     try:
         spec = attempt.run.spec()
+        report.stop_on = frozenset(spec.stop_on)
         load_trainer(spec.trainer).train(spec, report)
     except StopRequested:
         return Outcome("stopped")
@@ -129,6 +130,8 @@ def _close(attempt: AttemptDir, report: Reporter | None, outcome: Outcome) -> in
     if report:
         report.end(outcome.word)
     done = {"outcome": outcome.word, "step": step, "epoch": epoch, "message": outcome.message}
+    if outcome.word == "stopped" and report and report.stop_reason:
+        done["reason"] = report.stop_reason
     try:
         write_json(attempt.path / "done.json", {**done, "error": outcome.error})
     except RunError as error:  # the supervisor still has the exit code

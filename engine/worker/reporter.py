@@ -13,9 +13,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from detui.engine.run.alarms import mark
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import number
 from detui.engine.run.history import OURS
+from detui.engine.worker.alarms import CurveAlarms
 from detui.engine.worker.journal import Journal
 from detui.engine.worker.stop import StopFlag
 
@@ -47,6 +49,11 @@ class Reporter:
         self._zero = time.monotonic() if zero is None else zero
         self._journal = Journal(attempt.metrics_path)
         self._code = {"code": code} if code else {}
+        self.stop_on: frozenset[str] = frozenset()
+        """Names of the alarms that ask the training to save and end."""
+        self.stop_reason: str | None = None
+        """Which alarm asked for the end, "stop_on: nan: …"; None where none did."""
+        self._curves = CurveAlarms()
         self._alarmed: set[str] = set()
         self._lock = Lock()
 
@@ -71,13 +78,20 @@ class Reporter:
     def step(self, step: int, epoch: int, values: Values, stage: str = "main") -> None:
         """Give the measurements of one optimiser step; counts run from 1 over the whole run."""
         self.last_step = step
-        self._write({"kind": "step", "step": step, "epoch": epoch, "stage": stage, "values": self._sane(values)})
+        sane = self._sane(values)
+        self._write({"kind": "step", "step": step, "epoch": epoch, "stage": stage, "values": sane})
+        text = self._curves.step(step, sane, stage)
+        if text is not None:
+            self.alarm("divergence", text)
 
     def epoch(self, epoch: int, step: int, values: Values, stage: str = "main", seconds: float | None = None) -> None:
         """Give means over a completed epoch, and the framework's own validation numbers."""
         self.last_epoch, self.last_step = epoch, max(step, self.last_step)
-        line = {"kind": "epoch", "step": step, "epoch": epoch, "stage": stage, "values": self._sane(values)}
+        sane = self._sane(values)
+        line = {"kind": "epoch", "step": step, "epoch": epoch, "stage": stage, "values": sane}
         self._write({**line, "seconds": seconds}, urgent=True)
+        for name, text in self._curves.epoch(epoch, sane, stage):
+            self.alarm(name, text, about=text.split(" ", 1)[0])
 
     def evaluation(
         self, epoch: int, step: int, split: str, path: str | Path, checkpoint: str | Path | None = None
@@ -107,13 +121,20 @@ class Reporter:
         """Say that a picture lies at `path`."""
         self._write({"kind": "figure", "step": step, "path": self._inside(path)})
 
-    def alarm(self, name: str, text: str) -> None:
-        """Raise an alarm; each name sounds once in an attempt."""
+    def alarm(self, name: str, text: str, *, about: str = "") -> None:
+        """Raise an alarm; each name sounds once in an attempt, or once for each thing that it is `about`.
+
+        One that `stop_on` names asks the training to save and end.
+        """
         with self._lock:
-            if name in self._alarmed:
+            if f"{name} {about}" in self._alarmed:
                 return
-            self._alarmed.add(name)
+            self._alarmed.add(f"{name} {about}")
         self._write({"kind": "alarm", "name": name, "text": text, "step": self.last_step}, urgent=True)
+        mark(self.attempt.path, name, text)
+        if name in self.stop_on and not self.stop_requested:
+            self.stop_reason = f"stop_on: {name}: {text}"
+            self._stop.requested = True
 
     def end(self, outcome: str) -> None:
         """Close the file with how it ended. The worker's entry point calls it, a training half does not."""
