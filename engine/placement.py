@@ -134,7 +134,7 @@ def place(
         hint = f"--devices {there}" + (", or --cpu-slots" if found.kind == "cpu" else "")
         raise MissingError(message, where="--devices", hint=hint)
     free = [device for device in found.candidates if on_busy == "wait" or not held(device)]
-    refusal = "" if len(free) >= found.count else f"Of {len(found.candidates)} devices, {len(free)} are free."
+    refusal = "" if len(free) >= found.count else f"{len(free)} of {len(found.candidates)} devices are free."
     asked_memory = min_free_memory or ""
     return replace(found, min_free_memory=asked_memory, on_busy=on_busy, cpu_slots=cpu_slots, refusal=refusal)
 
