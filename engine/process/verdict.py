@@ -28,6 +28,8 @@ class Ending:
     """Whether it was killed because it did not exit after it was done."""
     memory_kills: int = 0
     """How many processes the kernel killed for want of memory meanwhile, on the whole host."""
+    group_memory_kills: int = 0
+    """The same in the worker's control group alone, where the kernel counts that."""
     last_line: str | None = None
     """The last thing on its console."""
 
@@ -45,6 +47,9 @@ class Verdict:
         """Return the fields that the event of this state carries."""
         own = {"failed": ("code", "reason"), "crashed": ("signal", "reason")}.get(self.word, ("reason",))
         return {name: getattr(self, name) for name in own}
+
+
+_LESS = "to resume repeats it: a smaller batch needs less memory"
 
 
 def judge(ending: Ending) -> Verdict:
@@ -74,11 +79,13 @@ def _by_itself(ending: Ending) -> Verdict:
     code, name = _split(ending.code)
     message = _message(ending)
     if _ran_out(ending):
-        return Verdict("oom", code, name, message)
+        return Verdict("oom", code, name, f"{message}; {_LESS}" if message else _LESS)
     if ending.code is None and _outcome(ending) is None:
         return Verdict("lost", reason=_unseen(ending))
-    if name == "SIGKILL" and ending.memory_kills:
-        reason = f"probable: SIGKILL, and the kernel killed {ending.memory_kills} for want of memory meanwhile"
+    kills = ending.group_memory_kills or ending.memory_kills
+    if name == "SIGKILL" and kills:
+        where = "in its control group" if ending.group_memory_kills else "on this host"
+        reason = f"probable: SIGKILL, and the kernel killed {kills} for want of memory {where} meanwhile; {_LESS}"
         return Verdict("oom", code, name, reason)
     if name is not None and _outcome(ending) is None:
         return Verdict("crashed", code, name, message)
@@ -95,7 +102,7 @@ def _killed(ending: Ending) -> bool:
 
 def _unseen(ending: Ending) -> str:
     reason = "its first supervisor died, so nobody saw its exit, and it did not say how it ended"
-    killed = ending.memory_kills
+    killed = ending.group_memory_kills or ending.memory_kills
     return f"{reason}; the kernel killed {killed} for want of memory meanwhile" if killed else reason
 
 
@@ -141,6 +148,38 @@ def memory_kills() -> int:
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def memory_events(pid: int, cgroups: Path = Path("/sys/fs/cgroup")) -> Path | None:
+    """Return the file in which the kernel counts the memory kills of a process's control group, None without one.
+
+    Both versions of control groups have a line `oom_kill N` in it.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        number, controllers, group = line.split(":", 2)
+        inside = group.lstrip("/")
+        if "memory" in controllers.split(","):
+            path = cgroups / "memory" / inside / "memory.oom_control"
+        elif number == "0":
+            path = cgroups / inside / "memory.events"
+        else:
+            continue
+        if path.is_file():
+            return path
+    return None
+
+
+def group_memory_kills(events: Path | None) -> int:
+    """Return how many processes of a control group the kernel has killed for want of memory; 0 where unknown."""
+    try:
+        lines = events.read_text().splitlines() if events else []
+    except OSError:  # it is not there for every group, and goes with the last process of one
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 

@@ -18,7 +18,7 @@ from detui.engine.process.identity import pinned
 from detui.engine.process.ledger import Ledger, guarded, log
 from detui.engine.process.requests import Requests
 from detui.engine.process.telemetry import Telemetry
-from detui.engine.process.verdict import Ending, last_line, memory_kills
+from detui.engine.process.verdict import Ending, group_memory_kills, last_line, memory_events, memory_kills
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import write_json
 from detui.engine.run.lines import LineReader
@@ -58,6 +58,8 @@ class Watch:
         self.telemetry = Telemetry(attempt, worker.pid or 0, gpus, worker.zero)
         self._metrics = LineReader(attempt.metrics_path, containing=('"begin"', '"evaluation"', '"alarm"'))
         self._memory_kills = memory_kills()
+        self._group = memory_events(worker.pid or 0)
+        self._group_memory_kills = group_memory_kills(self._group)
         self._beats = 0
         self._heard = _last_beat(attempt) - 1.0
         self._begun = begun
@@ -91,7 +93,8 @@ class Watch:
 
     def _identify(self) -> None:
         if self._worker.identity is not None:
-            write_json(self._attempt.path / "worker.json", self._worker.identity.to_json())
+            known = {**self._worker.identity.to_json(), "zero": self._worker.zero}
+            write_json(self._attempt.path / "worker.json", known)
 
     def _ending(self, code: int | None) -> Ending:
         return Ending(
@@ -102,6 +105,7 @@ class Watch:
             grace_over=self._grace_over,
             lingered=self._lingered,
             memory_kills=memory_kills() - self._memory_kills,
+            group_memory_kills=max(0, group_memory_kills(self._group) - self._group_memory_kills),
             last_line=last_line(self._attempt),
         )
 

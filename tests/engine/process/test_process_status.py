@@ -62,6 +62,20 @@ def test_a_supervised_run(make_run: MakeRun, someone: Identity) -> None:
     assert status(run).notes == ("stalled: no beat for 60 s",)
 
 
+def test_the_wall_clock_makes_nothing_seem_stalled(make_run: MakeRun, someone: Identity) -> None:
+    """A beat counts the seconds since the attempt's zero, by a clock that nobody sets."""
+    run = make_run()
+    running(run, someone, someone)
+    zero = {**someone.to_json(), "zero": time.monotonic() - 100.0}
+    write_json(run.attempt(1).path / "worker.json", zero)
+    run.attempt(1).beat_path.write_text("100\n")
+    os.utime(run.attempt(1).beat_path, (time.time() - 3600, time.time() - 3600))
+    assert status(run).notes == (), "the clock was put forward by an hour"
+    run.attempt(1).beat_path.write_text("70\n")
+    os.utime(run.attempt(1).beat_path, (time.time() + 3600, time.time() + 3600))
+    assert status(run).notes == ("stalled: no beat for 31 s",), "the clock was put back by an hour"
+
+
 def test_an_orphan_can_be_asked(make_run: MakeRun, someone: Identity, nobody: Identity) -> None:
     run = make_run()
     running(run, nobody, someone)

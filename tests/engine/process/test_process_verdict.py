@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from detui.engine.process.verdict import Ending, judge
+from detui.engine.process.verdict import Ending, group_memory_kills, judge, memory_events
 
 FINISHED = {"outcome": "finished", "message": None, "error": None}
 STOPPED = {"outcome": "stopped", "message": None, "error": None}
 FAILED = {"outcome": "failed", "message": "no labels", "error": "DataError"}
 TORCH_OOM = {"outcome": "failed", "message": "CUDA out of memory", "error": "OutOfMemoryError"}
+
+LESS = "to resume repeats it: a smaller batch needs less memory"
 
 CASES: list[tuple[dict[str, Any], str, str | None]] = [
     ({"code": 0, "done": FINISHED}, "finished", None),
@@ -43,10 +47,15 @@ CASES: list[tuple[dict[str, Any], str, str | None]] = [
     (
         {"code": -9, "done": None, "memory_kills": 2},
         "oom",
-        "probable: SIGKILL, and the kernel killed 2 for want of memory meanwhile",
+        f"probable: SIGKILL, and the kernel killed 2 for want of memory on this host meanwhile; {LESS}",
     ),
-    ({"code": 1, "done": TORCH_OOM}, "oom", "CUDA out of memory"),
-    ({"code": 1, "done": {"outcome": "failed", "message": "m", "error": "MemoryError"}}, "oom", "m"),
+    (
+        {"code": -9, "done": None, "memory_kills": 2, "group_memory_kills": 1},
+        "oom",
+        f"probable: SIGKILL, and the kernel killed 1 for want of memory in its control group meanwhile; {LESS}",
+    ),
+    ({"code": 1, "done": TORCH_OOM}, "oom", f"CUDA out of memory; {LESS}"),
+    ({"code": 1, "done": {"outcome": "failed", "message": "m", "error": "MemoryError"}}, "oom", f"m; {LESS}"),
     ({"code": -64, "done": None}, "crashed", None),
 ]
 
@@ -61,3 +70,15 @@ def test_each_event_carries_its_own_fields() -> None:
     assert judge(Ending(code=3, done=None)).event() == {"code": 3, "reason": "exit code 3"}
     assert judge(Ending(code=-11, done=None)).event() == {"signal": "SIGSEGV", "reason": None}
     assert judge(Ending(code=0, done=FINISHED)).event() == {"reason": None}
+
+
+def test_kills_in_a_control_group_of_either_version(tmp_path: Path) -> None:
+    groups = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in Path("/proc/self/cgroup").read_text().split()}
+    mine = next((path for names, path in groups.items() if "memory" in names.split(",")), None)
+    name = ("memory" + mine, "memory.oom_control") if mine else (groups[""], "memory.events")
+    file = tmp_path / name[0].lstrip("/") / name[1]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("low 0\noom 4\noom_kill 3\n")
+    assert memory_events(os.getpid(), tmp_path) == file and group_memory_kills(file) == 3
+    assert memory_events(os.getpid(), tmp_path / "nowhere") is None
+    assert group_memory_kills(None) == group_memory_kills(tmp_path / "absent") == 0
