@@ -174,7 +174,7 @@ class Hooks:
 
 def _reached(attempt: AttemptDir | None) -> dict[str, Any]:
     """Epoch and step that the latest attempt has reported."""
-    lines = lines_from_end(attempt.metrics_path) if attempt else []
+    lines = list(lines_from_end(attempt.metrics_path)) if attempt else []
     names = ("epoch", "step")
     return {name: next((line[name] for line in lines if isinstance(line.get(name), int)), None) for name in names}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,26 +144,22 @@ class LineReader:
         return found
 
 
-def lines_from_end(path: Path, size: int = 16 << 10) -> list[dict[str, Any]]:
-    """Return the whole lines among the last `size` bytes of a line file, the last first; an absent file has none.
+def lines_from_end(path: Path, size: int = 16 << 10) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines among the last `size` bytes of a line file, the last first; an absent file has none.
 
     Raises FormatError where a line says that a newer detui wrote it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return
     try:
         begin = max(0, os.fstat(descriptor).st_size - size)
         content = os.pread(descriptor, size, begin)
     finally:
         os.close(descriptor)
     lines = content[: content.rfind(b"\n") + 1].split(b"\n")
-    return list(_objects(reversed(lines[1:] if begin else lines), path))  # the first of a tail is cut in its middle
-
-
-def _objects(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
-    for line in lines:
+    for line in reversed(lines[1:] if begin else lines):  # the first of a tail is cut in its middle
         try:
             obj = json.loads(line) if line else None
         except ValueError:
