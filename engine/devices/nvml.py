@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from detui.engine.devices.processes import process_name, process_owner
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
@@ -93,6 +95,34 @@ def driver_versions() -> dict[str, str | None]:
 def sample_gpus(uuids: Iterable[str]) -> list[dict[str, Any]]:
     """Return one telemetry object a GPU: memory (bytes), utilization (percent), power (W), temperature (°C)."""
     return [_sample(uuid) for uuid in uuids]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that computes on a GPU, of whomever."""
+
+    pid: int
+    memory: int | None
+    """Bytes on the GPU; None where the driver does not say, as inside containers."""
+    user: str | None
+    """Its owner; None where the process is not to be seen from here."""
+    command: str | None
+    """Its name as the kernel keeps it (at most 15 characters)."""
+
+
+def gpu_processes(uuid: str) -> list[GpuProcess] | None:
+    """Return who computes on a GPU; None where the driver does not say.
+
+    Takes milliseconds under the driver's lock on a busy machine: not to be asked every second.
+    """
+    nvml = _library()
+    handle = None if nvml is None else _ask(nvml, nvml.nvmlDeviceGetHandleByUUID, uuid)
+    found = None if handle is None else _ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+    return None if found is None else [_process(one.pid, one.usedGpuMemory) for one in found]
+
+
+def _process(pid: int, memory: int | None) -> GpuProcess:
+    return GpuProcess(pid, memory, process_owner(pid), process_name(pid))
 
 
 def _sample(uuid: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,26 @@ def process_stat(pid: int) -> ProcessStat | None:
         start=int(words[19]),
         rss=int(words[21]) * _PAGE,
     )
+
+
+def process_owner(pid: int) -> str | None:
+    """Return the name of the user a process belongs to, the number where it has none; None if it is not to be seen."""
+    try:
+        uid = (_PROC / str(pid)).stat().st_uid
+    except OSError:
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def process_name(pid: int) -> str | None:
+    """Return what the kernel calls a process (at most 15 characters), None if it is not to be seen."""
+    try:
+        return (_PROC / str(pid) / "comm").read_text(errors="replace").strip()
+    except OSError:
+        return None
 
 
 def all_pids() -> list[int]:

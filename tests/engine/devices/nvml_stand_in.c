@@ -5,12 +5,13 @@
    call: `key=value` lines, the last one wins.
 
      count=2                     GPUs
-     gpu0.uuid=GPU-…             and .name .used .total .util .power .temp
+     gpu0.uuid=GPU-…             and .name .used .total .util .power .temp .procs
      gpu0.mig1.uuid=MIG-…        an instance; the GPU is divided if it has `gpu0.mig=1`
      fail.FUNCTION=15            this function fails with this code, on every GPU
      gpu0.fail.FUNCTION=4        on one GPU;  gpu0.fail=15: everything on it
 
    A handle is 1 + 16 * GPU + (instance + 1). */
+#define _DEFAULT_SOURCE /* strsep */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,7 @@ const char *nvmlErrorString(status code) {
     case 4: return "Insufficient Permissions";
     case 9: return "Driver Not Loaded";
     case 15: return "GPU is lost";
+    case 13: return "Function Not Found";
     case 18: return "Driver/library version mismatch";
     default: return "Unknown Error";
     }
@@ -198,4 +200,31 @@ status nvmlDeviceGetMigDeviceHandleByIndex(handle h, unsigned index, handle *out
     CHECK(h);
     *out = handle_of(gpu_of(h), index);
     return look_up_of(*out, "uuid", value, sizeof value) ? SUCCESS : NOT_FOUND;
+}
+
+typedef struct { unsigned pid; unsigned long long memory; unsigned instance, compute; } process;
+
+/* gpu0.procs=4711:1073741824,4712:NA — NA is what a container or WDDM answers. */
+static status processes_of(handle h, const char *function, unsigned *size, process *out) {
+    char value[512] = "", *rest = value, *word;
+    unsigned found = 0, room = *size;
+    status failed = failure(h, function);
+    if (failed) return failed;
+    look_up_of(h, "procs", value, sizeof value);
+    while ((word = strsep(&rest, ","))) {
+        char *memory = strchr(word, ':');
+        if (!*word) continue;
+        if (out && found < room) {
+            out[found].pid = strtoul(word, NULL, 10);
+            out[found].memory = memory && strcmp(memory + 1, "NA") ? strtoull(memory + 1, NULL, 10) : ~0ull;
+            out[found].instance = out[found].compute = ~0u;
+        }
+        found++;
+    }
+    *size = found;
+    return found > room ? TOO_SMALL : SUCCESS;
+}
+
+status nvmlDeviceGetComputeRunningProcesses_v3(handle h, unsigned *size, process *out) {
+    return processes_of(h, __func__, size, out);
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,18 +33,6 @@ gpu1.util=0
 """
 
 Ask = Callable[..., Any]
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler to build the stand-in for NVML")
-    folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).parent / "nvml_stand_in.c"
-    command = [compiler, "-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([*command, "-o", folder / "libnvidia-ml.so.1", source], check=True)
-    return folder
 
 
 @pytest.fixture
@@ -284,3 +272,51 @@ def test_a_plan_warns_of_a_gpu_in_use_and_asks_only_its_own_torch(ask: Ask, tmp_
     assert lease is not None
     assert not any("in use" in text for _, text in ask(plan, TWO + "gpu1.used=21582213120\n", **environ)[1])
     lease.release()
+
+
+def test_who_computes_on_a_gpu(ask: Ask) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        answers = TWO + f"gpu0.procs={process.pid}:2147483648,999999999:NA\n"
+        owner = getpass.getuser()
+        assert ask(f"[asdict(one) for one in gpu_processes({A!r})]", answers) == [
+            {"pid": process.pid, "memory": 2 << 30, "user": owner, "command": "sleep"},
+            {"pid": 999999999, "memory": None, "user": None, "command": None},
+        ]
+    finally:
+        process.kill()
+        process.wait()
+    assert ask(f"gpu_processes({B!r})") == []
+    failing = TWO + "gpu0.fail.nvmlDeviceGetComputeRunningProcesses_v3=15\n"
+    assert ask(f"gpu_processes({A!r})", failing) is None
+    assert ask("gpu_processes('GPU-nowhere')") is None
+
+
+def test_nvitop_reads_the_same_numbers(library: Path, tmp_path: Path, ask: Ask) -> None:
+    """An independent witness, which binds NVML its own way."""
+    pytest.importorskip("nvitop", reason="needs nvitop as a witness")
+    answers = TWO + f"gpu1.procs={os.getpid()}:1048576\n"
+    (tmp_path / "witness").write_text(answers)
+    code = (
+        "import json; from nvitop import Device\n"
+        "print(json.dumps([[d.uuid(), d.name(), d.memory_total(), d.memory_used(), d.gpu_utilization(),"
+        " d.temperature(), d.power_usage(), sorted(d.processes())] for d in Device.all()], default=str))"
+    )
+    places = {"LD_LIBRARY_PATH": str(library), "NVML_STAND_IN": str(tmp_path / "witness")}
+    clean = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    done = subprocess.run([sys.executable, "-c", code], env={**clean, **places}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    theirs = json.loads(done.stdout)
+    ours = ask(
+        "[[s['uuid'], s['name'], s['memory_total'], s['memory_used'], s['utilization'], s['temperature'],"
+        " s['power'], [p.pid for p in gpu_processes(s['uuid'])]]"
+        f" for s in sample_gpus([{A!r}, {B!r}])]",
+        answers,
+    )
+    assert len(theirs) == len(ours) == 2
+    for their, our in zip(theirs, ours, strict=True):
+        uuid, name, total, used, use, warm, power, pids = our
+        assert their[:5] == [uuid, name, total, used, use]
+        assert their[5] == ("N/A" if warm is None else warm)
+        assert their[6] == ("N/A" if power is None else round(power * 1000))
+        assert their[7] == pids
