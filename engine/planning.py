@@ -136,6 +136,7 @@ class Plan:
             ),
             milestones=tuple(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs),
             checkpoint_rule=self.resolved.checkpoint_rule,
+            stop_on=tuple(self.recipe.file.stop_on),
             **more,
         )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import DetuiError
+from detui.engine.run.alarms import marked
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import number, read_json
 from detui.engine.run.state import State, read_state
@@ -114,6 +115,8 @@ def _read(run: RunDir) -> dict[str, Any]:
     epochs = _planned(run.spec_path)
     state, notes = read_status(run)
     attempts = run.attempts()
+    if attempts and (alarms := marked(attempts[-1].path)):
+        notes = (*notes, f"! {', '.join(alarms)}")
     measured = _measured(attempts)
     return {
         "state": state,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from threading import Event, Thread
 from typing import Any
 
 from detui.engine.devices.host import disk_free, memory
 from detui.engine.devices.nvml import sample_gpus
 from detui.engine.devices.processes import TreeSampler
+from detui.engine.process.alarms import HostAlarms
 from detui.engine.process.ledger import guarded, log
+from detui.engine.run.alarms import mark
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.lines import LineWriter
 
@@ -29,6 +32,9 @@ class Telemetry:
         self._zero = zero
         self._ended = Event()
         self._failing = False
+        self._alarms = HostAlarms(attempt)
+        self._sounded: deque[dict[str, Any]] = deque()
+        self._unwritten: deque[dict[str, Any]] = deque()
         self._thread = Thread(target=self._run, name="telemetry", daemon=True)
 
     def start(self) -> None:
@@ -47,7 +53,7 @@ class Telemetry:
         writer = LineWriter(self._attempt.telemetry_path)
         tree = TreeSampler(self._worker)
         while not self._ended.wait(PERIOD):
-            guarded(lambda: self._write(writer, self._sample(tree)))
+            guarded(lambda: self._take(writer, self._sample(tree)))
         writer.close()
 
     def _sample(self, tree: TreeSampler) -> dict[str, Any]:
@@ -63,7 +69,22 @@ class Telemetry:
             "gpus": sample_gpus(self._gpus),
         }
 
-    def _write(self, writer: LineWriter, line: dict[str, Any]) -> None:
+    def sounded(self) -> Iterator[dict[str, Any]]:
+        """Take the alarms, as lines, that have sounded since the last call."""
+        while self._sounded:
+            yield self._sounded.popleft()
+
+    def _take(self, writer: LineWriter, sample: dict[str, Any]) -> None:
+        self._write(writer, sample)
+        for name, text in self._alarms.look(sample):
+            line = {"kind": "alarm", "t": sample["t"], "name": name, "text": text}
+            mark(self._attempt.path, name, text)
+            self._sounded.append(line)
+            self._unwritten.append(line)
+        while self._unwritten and self._write(writer, self._unwritten[0]):  # that a disk is full is worth a second try
+            self._unwritten.popleft()
+
+    def _write(self, writer: LineWriter, line: dict[str, Any]) -> bool:
         try:
             writer.write(line)
         except OSError as error:  # said once: a full disk would fill the log, if there were room
@@ -72,3 +93,4 @@ class Telemetry:
             self._failing = True
         else:
             self._failing = False
+        return not self._failing

@@ -20,6 +20,8 @@ class Ending:
     """The worker's own account, done.json."""
     stop_asked: bool = False
     """Whether a stop was asked for before the end."""
+    stop_reason: str | None = None
+    """What asked for it, where that was no person but an alarm: "stop_on: nan: …"."""
     kill_asked: bool = False
     """Whether a kill was asked for before the end."""
     grace_over: float | None = None
@@ -69,7 +71,8 @@ def _asked(ending: Ending) -> Verdict | None:
         return Verdict("killed", code, name, f"it did not stop within {ending.grace_over:g} s")
     if outcome == "stopped":
         by = None if ending.stop_asked else "a SIGTERM from elsewhere asked it to stop"
-        return Verdict("stopped", code, name, by or _untidy(ending))
+        said = (ending.done or {}).get("reason") or ending.stop_reason
+        return Verdict("stopped", code, name, str(said) if said else by or _untidy(ending))
     if ending.stop_asked and outcome is None and name in ("SIGTERM", None):
         return Verdict("stopped", code, name, "it ended without saying that it saved a checkpoint")
     return None

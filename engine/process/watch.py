@@ -8,6 +8,7 @@ import signal
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from detui.engine.errors import DetuiError
 from detui.engine.process.attempt import Worker
@@ -64,6 +65,7 @@ class Watch:
         self._heard = _last_beat(attempt) - 1.0
         self._begun = begun
         self._stopping_at: float | None = None
+        self._stop_reason: str | None = None
         self._kill_sent = False
         self._grace_over: float | None = None
         self._done_at: float | None = None
@@ -101,6 +103,7 @@ class Watch:
             code=code,
             done=self._done(),
             stop_asked=self._stopping_at is not None,
+            stop_reason=self._stop_reason,
             kill_asked=self._kill_sent and self._desk.requests.kill_at is not None,
             grace_over=self._grace_over,
             lingered=self._lingered,
@@ -147,7 +150,16 @@ class Watch:
             elif line.get("kind") == "evaluation":
                 self._desk.evaluation.want()
             elif line.get("kind") == "alarm" and float(line.get("t") or 0.0) >= self._heard:
-                self._desk.hooks.alarm(line)
+                self._sound(line)
+        for line in self.telemetry.sounded():
+            self._sound(line)
+
+    def _sound(self, line: dict[str, Any]) -> None:
+        """Pass an alarm on to the hook, and let the run stop where its recipe wants that."""
+        self._desk.hooks.alarm(line)
+        if line.get("name") in self._desk.spec.stop_on and self._desk.requests.stop_at is None:
+            self._stop_reason = f"stop_on: {line['name']}: {line.get('text')}"
+            self._desk.requests.stop_at = time.monotonic()
 
     def _serve(self) -> None:
         """Serve requests: a stop is passed on, and becomes a kill when the grace is over."""

@@ -17,6 +17,7 @@ from detui.engine.closed import Keys, Where, has_field, submodel, validate
 from detui.engine.errors import RecipeError, UsageError
 from detui.engine.recipe.library import find_recipe, shipped
 from detui.engine.recipe.schema import SCHEMA, Profile, RecipeFile, Words, words
+from detui.engine.run.alarms import ALARMS
 from detui.engine.yaml import Document, load_yaml, walk
 
 FULL = "full"
@@ -139,6 +140,10 @@ def _check_names(recipe: Recipe) -> None:
     for keys, arm in named:
         if arm is not None and arm not in arms:
             raise RecipeError(f"There is no arm {arm!r}.", where=where(keys), hint=nearest(arm, arms))
+    for index, alarm in enumerate(recipe.file.stop_on):
+        if alarm not in ALARMS:
+            message = f"There is no alarm {alarm!r}."
+            raise RecipeError(message, where=where(("stop_on", index)), hint=nearest(alarm, list(ALARMS)))
     for index, dotted in enumerate(recipe.file.varies):
         _check_field(recipe, tuple(dotted.split(".")), ("varies", index))
     for dotted in recipe.file.each_of:

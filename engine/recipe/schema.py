@@ -177,6 +177,8 @@ class RecipeFile(Closed):
     checkpoint_rule: Metric | Literal["best", "last"] = "best"
     milestones: list[Annotated[int, Field(ge=1)]] = []
     """Epochs, over the whole run, after which predictions are kept and evaluated; the last always is."""
+    stop_on: list[str] = []
+    """Alarms at which a run saves and stops by itself: nan, divergence, rising_term, plateau, gpu_memory…"""
     goals: list[Goal] = []
     profiles: dict[Name, Profile] = {}
     claims: list[Claim] = []

@@ -48,7 +48,7 @@ class History:
     figures: list[Line] = field(default_factory=list)
     """`figure` lines."""
     alarms: list[Line] = field(default_factory=list)
-    """`alarm` lines, those of attempts that were resumed over included."""
+    """`alarm` lines of worker and supervisor, those of attempts that were resumed over included."""
     telemetry: list[Line] = field(default_factory=list)
     """Device and host samples; the older half is thinned when they become many."""
     end: Line | None = None
@@ -152,8 +152,9 @@ class RunFollower:
         evaluations = [{**line, "attempt": files.number} for line in files.evaluations.poll(limit)]
         for line in evaluations:
             self._add_evaluation(line)
-        telemetry = files.telemetry.poll(limit)
-        self.history.telemetry += ({**line, "attempt": files.number} for line in telemetry)
+        telemetry = [{**line, "attempt": files.number} for line in files.telemetry.poll(limit)]
+        self.history.alarms += (line for line in telemetry if line.get("kind") == "alarm")
+        self.history.telemetry += (line for line in telemetry if line.get("kind") != "alarm")
         _thin(self.history.telemetry)
         return bool(metrics or evaluations or telemetry)
 

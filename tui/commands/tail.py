@@ -71,6 +71,9 @@ def _metrics(run: RunDir, raw: bool) -> Iterator[list[Any]]:
             for path in (attempt.metrics_path, attempt.evaluations_path):
                 reader = readers.setdefault((attempt.number, path.name), LineReader(path))
                 new += ({"attempt": attempt.number, **line} for line in reader.poll())
+            path = attempt.telemetry_path  # of the machine, only what is wrong with it
+            reader = readers.setdefault((attempt.number, path.name), LineReader(path, containing=('"alarm"',)))
+            new += ({"attempt": attempt.number, **line} for line in reader.poll() if line.get("kind") == "alarm")
         yield new if raw else [text for line in new if (text := _text(line))]
 
 

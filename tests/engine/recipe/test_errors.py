@@ -141,3 +141,10 @@ class TestStages:
         text = self.STAGED.replace("epochs: 6}", "epochs: 6, set: {augment: {mosaic: 0.0}}}")
         first, second = planned(tmp_path, text).arms[0].stages
         assert (first.config["augment"]["mosaic"], second.config["augment"]["mosaic"]) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(("written", "hint"), [("[nan, divergense]", "divergence"), ("[plateu]", "plateau")])
+def test_stop_on_names_alarms_that_exist(tmp_path: Path, written: str, hint: str) -> None:
+    with pytest.raises(RecipeError, match="There is no alarm") as raised:
+        planned(tmp_path, GOOD + f"stop_on: {written}\n")
+    assert raised.value.hint == hint and "own.yaml:19:" in str(raised.value.where)
