@@ -158,6 +158,18 @@ class TestStart:
         assert experiment.record_path().exists() and experiment.record_path("zh").exists()
         assert json.loads((experiment.path / "experiment.json").read_text())["schema"] == 1
 
+    def test_hooks_of_the_configuration_are_frozen_and_run(self, hostile_path: Path, program: str) -> None:
+        (hostile_path / "config.yaml").write_text("hooks: {experiment_end: [tee, told], seconds: 20}\n")
+        environ = {"HOME": str(hostile_path), "DETUI_CONFIG": str(hostile_path / "config.yaml")}
+        configuration = Configuration.load(workspace=str(hostile_path / "logs"), environ=environ)
+        workspace = Workspace(configuration.workspace, configuration)
+        experiment = workspace.start(workspace.plan(program, devices="cpu"))
+        wait(experiment.runs(), 60, evaluated=True)
+        assert experiment.runs()[0].spec().hooks == {"experiment_end": ["tee", "told"], "seconds": 20.0}
+        (told,) = [json.loads(path.read_text()) for path in experiment.path.glob("runs/*/told")]
+        assert [run["state"] for run in told["runs"]] == ["finished", "finished"]
+        assert experiment.record_path().exists(), "the record is written before"
+
     def test_the_directory_is_private(self, workspace: Workspace, program: str) -> None:
         experiment = workspace.start(workspace.plan(program, devices="cpu"))
         wait(experiment.runs(), 60, evaluated=True)

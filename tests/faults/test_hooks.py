@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,8 @@ from toy_runs import WORKERS, MakeRun, steps_made, until
 from detui.engine.devices.processes import all_pids
 from detui.engine.process.control import request, status, supervised, wait
 from detui.engine.process.hooks import MARKER
-from detui.engine.process.launch import launch
+from detui.engine.process.identity import Identity
+from detui.engine.process.launch import adopt, launch
 from detui.engine.process.lease import take
 from detui.engine.run.directory import RunDir
 
@@ -57,6 +59,21 @@ def test_an_alarm_is_told_while_the_run_goes_on(make_run: MakeRun, hostile_path:
     assert status(run).state.word == "running"
     assert (one["event"], one["state"], one["alarm"]["name"]) == ("alarm", "running", "nan")
     assert "train/loss_toy is nan" in one["alarm"]["text"]
+    over(run)
+    assert status(run).state.word == "finished" and len(told(file)) == 1
+
+
+def test_an_alarm_is_told_once_whoever_supervises(make_run: MakeRun, hostile_path: Path) -> None:
+    file = hostile_path / "told"
+    run = make_run({"at": "nan", "when": 2, "seconds": 0.25}, hooks={"alarm": hook(file)})
+    launch(run)
+    until(lambda: told(file))
+    heard = int(run.attempt(1).beat_path.read_text())
+    until(lambda: int(run.attempt(1).beat_path.read_text()) > heard + 1)
+    owner = Identity.from_json(run.owner())
+    assert owner is not None and owner.signal(signal.SIGKILL)
+    until(lambda: not owner.alive())
+    assert adopt(run)
     over(run)
     assert status(run).state.word == "finished" and len(told(file)) == 1
 
