@@ -81,6 +81,8 @@ RUNS = (
     Key("runs.stop", "x", "stop", "Stop", "Stop with a checkpoint: the run, or all runs of the experiment.", True),
     Key("runs.kill", "X", "kill", "Kill", "Kill without a checkpoint: the run, or all runs of the experiment."),
     Key("runs.resume", "r", "resume", "Resume", "Resume from the last checkpoint.", True),
+    Key("runs.hold", "h", "hold", "Hold", "Hold what waits, so that others pass; pressed again: let it take part."),
+    Key("runs.front", "F", "front", "Front", "Move what waits before your other runs in the queue."),
     Key("runs.copy", "y", "copy", "Copy", "Copy the name of the run to the clipboard."),
 )
 RUN = (

@@ -41,3 +41,7 @@ def _each(runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, k
         else:
             found.append(Answer(run, True, done if changed else known))
     return found
+
+
+ACTIONS = {"hold": hold, "release": release, "front": front}
+"""What may be asked of the queue, by the word for it."""

@@ -55,8 +55,11 @@ class Waiting:
             return self._wait()
         finally:
             self._ticket.leave()
-            for left in (self._run.path / REASON, self._run.control_dir / HOLD):
-                guarded(lambda left=left: left.unlink(missing_ok=True))
+            guarded(self._tidy)
+
+    def _tidy(self) -> None:
+        (self._run.path / REASON).unlink(missing_ok=True)
+        (self._run.control_dir / HOLD).unlink(missing_ok=True)
 
     def _wait(self) -> list[Lease] | None:
         wanted = self._request

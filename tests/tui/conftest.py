@@ -150,7 +150,8 @@ def detui(workspace: Path, tmp_path: Path) -> Callable[..., subprocess.Completed
 
 def environment(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DETUI_", "XDG_"))}
-    return {**kept, "HOME": str(home), "OMP_NUM_THREADS": "1"}
+    leases = os.environ["DETUI_LEASES"]  # the tests' own: nobody else's training may hold them up
+    return {**kept, "DETUI_LEASES": leases, "HOME": str(home), "OMP_NUM_THREADS": "1"}
 
 
 RECIPE = """\

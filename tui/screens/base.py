@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from detui.engine.errors import DetuiError
 from detui.engine.run.directory import RunDir
-from detui.tui import control
+from detui.tui import control, queueing
 from detui.tui.messages import ReadFailed, Told
 from detui.tui.reader import Reader, in_thread
 from detui.tui.screens.confirm import ConfirmScreen
@@ -112,6 +112,10 @@ class ReadingScreen(DetuiScreen):
         if self._reader is not None:
             self._reader.now()
 
+    def put(self, runs: Sequence[RunDir], what: str) -> None:
+        """Put a request that can be taken back to runs, unasked: "hold", "release" or "front"."""
+        in_thread(lambda: _put(runs, what), self)
+
     def ask_runs(self, runs: Sequence[RunDir], what: str, question: str) -> None:
         """Ask the person, then put a request to runs: "stop", "kill" or "resume"."""
 
@@ -122,9 +126,12 @@ class ReadingScreen(DetuiScreen):
         self.app.push_screen(ConfirmScreen(question), answered)
 
 
+_ACTIONS = {"resume": control.resume, **queueing.ACTIONS}
+
+
 def _put(runs: Sequence[RunDir], what: str) -> Message:
     try:
-        answers = control.resume(runs) if what == "resume" else control.ask(runs, what)
+        answers = _ACTIONS[what](runs) if what in _ACTIONS else control.ask(runs, what)
     except DetuiError as error:
         return Told(str(error), failed=True)
     return Told("\n".join(f"{a.run.name} {a.text}" for a in answers), not any(a.done for a in answers))

@@ -10,6 +10,8 @@ from textual.app import ComposeResult
 from textual.events import Resize
 from textual.widgets import Footer, Static
 
+from detui.engine.process.queue import HOLD
+from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
 from detui.tui.control import not_resumable
 from detui.tui.glance import Glance, read_status
@@ -104,6 +106,26 @@ class RunsScreen(ReadingScreen):
     def action_resume(self) -> None:
         """Resume what is selected."""
         self._ask("resume")
+
+    def action_hold(self) -> None:
+        """Hold what waits of what is selected; where all of it is held, release it."""
+        waiting = self._waiting()
+        held = all((run.control_dir / HOLD).exists() for run in waiting)
+        if waiting:
+            self.put(waiting, "release" if held else "hold")
+
+    def action_front(self) -> None:
+        """Move what waits of what is selected to the front."""
+        if waiting := self._waiting():
+            self.put(waiting, "front")
+
+    def _waiting(self) -> list[RunDir]:
+        """Return the runs of the selection that wait in the queue; say so where none does."""
+        row = self._list.selected
+        waiting = [] if row is None else [run for run in runs_of(row) if read_status(run)[0].word == "queued"]
+        if row is not None and not waiting:
+            self.notify(f"{row.ref} does not wait in the queue.", markup=False)
+        return waiting
 
     def _ask(self, what: str) -> None:
         row = self._list.selected
