@@ -92,12 +92,14 @@ def _resume(run: RunDir) -> Answer:
 
     if (refusal := not_resumable(run)) is not None:
         return Answer(run, False, refusal)
-    warning = find_start(run).warning
+    warnings = [find_start(run).warning]
+    if read_status(run)[0].word == "oom":
+        warnings.append("and may run out of memory again: in an experiment of its own a smaller batch would need less")
     try:
         launch(run, resume=True)
     except RunError as error:
         return Answer(run, False, error.message)
-    return Answer(run, True, f"goes on in a new attempt{f', {warning}' if warning else ''}")
+    return Answer(run, True, ", ".join(["goes on in a new attempt", *filter(None, warnings)]))
 
 
 def not_resumable(run: RunDir) -> str | None:

@@ -77,7 +77,7 @@ def _refuse(run: RunDir, resume: bool) -> None:
             if _leaves(run):
                 return _refuse(run, resume)
             hint = "wait a moment and try again"
-            raise RunError("Its results are still being evaluated.", where=str(run.path), hint=hint)
+            raise RunError("Its results are still being evaluated, or its hooks run.", where=str(run.path), hint=hint)
         hint = f"detui tail {run.name} shows what it does, detui stop {run.name} ends it"
         raise RunError("The run is being supervised already.", where=str(run.path), hint=hint)
     state = settled(run)

@@ -15,6 +15,7 @@ from detui.engine.process.launch import launch
 from detui.engine.process.lease import held, run_resource
 from detui.engine.run.directory import RunDir
 from detui.engine.run.state import read_state
+from detui.tui import control as ask
 
 
 def training(run: RunDir) -> tuple[Identity, Identity]:
@@ -55,4 +56,17 @@ def test_the_end_of_a_worker_is_known_at_once(make_run: MakeRun) -> None:
     until(lambda: read_state(run).terminal)
     assert time.monotonic() - begun < 1.5
     assert read_state(run).word == "crashed"
+    until(lambda: not supervised(run))
+
+
+def test_who_resumes_after_running_out_of_memory_is_told(make_run: MakeRun) -> None:
+    run = make_run({"at": "memory", "when": 7, "seconds": 0.002})
+    launch(run)
+    (found,) = wait([run], 30)
+    until(lambda: not supervised(run))
+    reason = str(getattr(found.state, "reason", ""))
+    assert "no room for a batch of 64" in reason and "a smaller batch needs less memory" in reason
+    (answer,) = ask.resume([run])
+    assert answer.done and "may run out of memory again" in answer.text
+    wait([run], 30)
     until(lambda: not supervised(run))
