@@ -38,10 +38,12 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
         "epochs": longest.epochs,
         "milestones": list(plan.resolved.milestones),
         "checkpoint_rule": plan.resolved.checkpoint_rule,
+        "keep_checkpoints": list(file.keep_checkpoints),
         "goals": [_goal(goal.model_dump()) for goal in file.goals],
         "claims": [claim.model_dump() for claim in file.claims],
         "record": file.record.model_dump(),
         "runs": plan.runs,
+        "estimates": {name: estimate.to_json() for name, estimate in plan.estimates.items()},
     }
 
 

@@ -25,6 +25,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/recipes.md",
+    "docs/run-control.md",
     "docs/run-directory.md",
     "docs/ultralytics.md",
 ]

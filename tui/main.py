@@ -30,6 +30,8 @@ COMMANDS = {
     "front": "Move a waiting run before the other runs of its user.",
     "resume": "Continue runs from their last checkpoint.",
     "retry": "Repeat the runs of an experiment that failed, and no others.",
+    "rm": "Remove experiments, their records included.",
+    "gc": "Free the space of checkpoints that nobody will need.",
     "gpus": "Show this machine's devices and who uses them.",
     "record": "Show, fill or export the record of an experiment.",
     "data": "Look at data sets: what is there, and what is wrong with it.",

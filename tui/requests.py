@@ -12,14 +12,14 @@ from detui.tui.control import Answer
 from detui.tui.output import print_json, say
 
 
-def confirm(question: str, yes: bool, *, grave: bool = False) -> None:
+def confirm(question: str, yes: bool, *, grave: str | None = None) -> None:
     """Ask on a terminal unless `yes`; without a terminal, say what is being done. Raises click.Abort on "no".
 
-    `grave`: what cannot be undone is never done unasked; raises UsageError where nobody can be asked.
+    `grave`: what would be lost. What cannot be undone is never done unasked; raises UsageError where nobody can be
+    asked.
     """
     if grave and not yes and not sys.stdin.isatty():
-        raise UsageError("There is no terminal to ask on, and what was done since the last checkpoint is lost.",
-                         hint="the same command with --yes")  # fmt: skip
+        raise UsageError(f"There is no terminal to ask on, and {grave}.", hint="the same command with --yes")
     if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         say(question.replace("?", ":", 1) if not yes else question.split("?")[0] + ".")
         return

@@ -179,6 +179,8 @@ class RecipeFile(Closed):
     """Epochs, over the whole run, after which predictions are kept and evaluated; the last always is."""
     stop_on: list[str] = []
     """Alarms at which a run saves and stops by itself: nan, divergence, rising_term, plateau, gpu_memory…"""
+    keep_checkpoints: list[Literal["best", "last", "milestones", "all"]] = ["best", "last"]
+    """What `detui gc` leaves of a finished run's checkpoints."""
     goals: list[Goal] = []
     profiles: dict[Name, Profile] = {}
     claims: list[Claim] = []

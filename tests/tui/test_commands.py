@@ -44,6 +44,11 @@ def fails(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> Non
         (["resume", "nothing"], 3, "nothing"),
         (["retry", "nothing"], 3, "nothing"),
         (["retry"], 2, "RUN|EXPERIMENT"),
+        (["rm", "nothing"], 3, "nothing"),
+        (["rm", "last"], 2, "--yes"),
+        (["rm", "last/baseline-s0"], 2, "detui gc"),
+        (["gc", "nothing"], 3, "nothing"),
+        (["gc", "--keep", "bset"], 2, "best, last, milestones, all"),
         (["stop"], 2, "RUN|EXPERIMENT"),
         (["completion", "tcsh"], 2, "bash"),
         (["--nonsense"], 2, "--nonsense"),
@@ -237,6 +242,6 @@ def test_a_kill_is_never_done_unasked(tmp_path: Path) -> None:
 
     assert not sys.stdin.isatty()
     with pytest.raises(UsageError, match="no terminal to ask on") as caught:
-        confirm("Kill a-s0? It is lost.", False, grave=True)
+        confirm("Kill a-s0? It is lost.", False, grave="it is lost")
     assert "--yes" in str(caught.value.hint)
-    confirm("Kill a-s0? It is lost.", True, grave=True)
+    confirm("Kill a-s0? It is lost.", True, grave="it is lost")

@@ -18,5 +18,9 @@ def command(session: Session, refs: tuple[str, ...], yes: bool, as_json: bool) -
     """End runs at once. What they did since their last checkpoint is lost; `detui stop` saves first."""
     runs = [run for ref in refs for run in session.runs_of(ref)[1]]
     names = ", ".join(run.name for run in runs)
-    confirm(f"Kill {names}? What was done since the last checkpoint is lost.", yes, grave=True)
+    confirm(
+        f"Kill {names}? What was done since the last checkpoint is lost.",
+        yes,
+        grave="what was done since the last checkpoint is lost",
+    )
     report(ask(runs, "kill"), as_json)

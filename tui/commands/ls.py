@@ -9,7 +9,7 @@ import click
 
 from detui.tui.context import Session, complete_experiments, pass_session
 from detui.tui.glance import Glance, glance
-from detui.tui.output import DASH, duration, number, percent, print_json, say, seconds_since, table
+from detui.tui.output import DASH, duration, number, percent, print_json, say, seconds_since, size, table
 
 if TYPE_CHECKING:
     from detui.engine.experiment import Experiment
@@ -21,19 +21,23 @@ _HEAD = ("", "STATE", "RUN", "EPOCH", "LOSS", "AP", "SINCE", "")
 @click.argument("experiment", required=False, shell_complete=complete_experiments)
 @click.option("--active", is_flag=True, help="Only experiments with a run that has not ended.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the newest N experiments.")
+@click.option("--sizes", is_flag=True, help="Say what each experiment takes on the disk.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_session
-def command(session: Session, experiment: str | None, active: bool, limit: int | None, as_json: bool) -> None:
+def command(
+    session: Session, experiment: str | None, active: bool, limit: int | None, sizes: bool, as_json: bool
+) -> None:
     """List experiments, newest first, and their runs: state, epoch, loss, AP in percent, time in that state."""
     workspace = session.workspace
     chosen = [workspace.experiment(experiment)] if experiment else workspace.experiments()[:limit]
     found = [(one, *read(one)) for one in chosen]
     if active:
         found = [entry for entry in found if any(run.live for run in entry[2])]
+    bytes_of = {one.id: _disk_size(one) for one, _, _ in found} if sizes else {}
     if as_json:
-        print_json([_json(*entry) for entry in found])
+        print_json([_json(*entry) | ({"bytes": bytes_of[entry[0].id]} if sizes else {}) for entry in found])
         return
-    print_list(found)
+    print_list(found, bytes_of)
     if not found:
         say(f"No {'active ' if active else ''}experiments in {workspace.path}.\n  try: detui recipes")
 
@@ -49,13 +53,23 @@ def read(experiment: Experiment) -> tuple[Mapping[str, Any], list[Glance]]:
     return facts, [glance(run, facts) for run in experiment.runs()]
 
 
-def print_list(found: list[tuple[Experiment, Mapping[str, Any], list[Glance]]]) -> None:
-    """Print the experiments, each with a table of its runs."""
+def _disk_size(experiment: Experiment) -> int:
+    from detui.engine.run.disk import disk_size
+
+    return disk_size(experiment.path)
+
+
+def print_list(
+    found: list[tuple[Experiment, Mapping[str, Any], list[Glance]]], bytes_of: Mapping[str, int] | None = None
+) -> None:
+    """Print the experiments, each with a table of its runs, and by its id with what it takes on the disk."""
     rows = [_HEAD, *(_row(run) for _, _, runs in found for run in runs)]
     lines = iter(table(rows, right=(3, 4, 5, 6)))
     head = next(lines)
     for index, (experiment, facts, runs) in enumerate(found):
-        click.echo(("\n" if index else "") + _title(experiment.id, facts))
+        taken = (bytes_of or {}).get(experiment.id)
+        title = _title(experiment.id, facts) + (f"  {size(taken)}" if taken is not None else "")
+        click.echo(("\n" if index else "") + title)
         if index == 0 and runs:
             click.echo(head)
         for _ in runs:
