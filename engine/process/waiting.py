@@ -66,7 +66,7 @@ class Waiting:
         if wanted.count > len(wanted.candidates):
             found = len(wanted.candidates)
             raise RunError(f"The run needs {wanted.count} devices and may choose from {found}.")
-        due = 0.0
+        due, ahead = 0.0, 0
         while True:
             self._requests.poll()
             if self._requests.asked is not None:
@@ -76,10 +76,11 @@ class Waiting:
                 leases = self._look(kept)
                 if leases is not None:
                     return leases
-                first = len(self._waiters) == 1 and not kept
-                due = time.monotonic() + (0 if first else _PATIENCE)
+                ahead = len(before(self._ticket.key, self._waiters)) + kept
+                # Who stands far behind hears of those before it by the change of the queue, and need not look often.
+                due = time.monotonic() + (_PATIENCE * min(1 + ahead / 5, 5) if ahead else 0)
             # Not all at the same moment: fifty that look at once are a burst of load.
-            time.sleep(TICK + os.getpid() % 16 / 1000)
+            time.sleep((2 * TICK if ahead else TICK) + os.getpid() % 16 / 1000)
 
     def _is_held(self) -> bool:
         """Whether the run is asked to let others pass; the ticket says it to them."""
@@ -92,7 +93,7 @@ class Waiting:
     def _look(self, kept: bool) -> list[Lease] | None:
         """Take the devices if it is this run's turn and they may be had."""
         key = self._ticket.key
-        self._waiters = self._queue.waiters(key, patience=_PATIENCE)
+        self._waiters = self._queue.waiters(key, patience=_PATIENCE * min(1 + len(self._waiters) / 5, 5))
         if not self._waiters or self._waiters[-1].key != key:
             if self._ticket.gone():  # somebody cleaned up: again at the end of the queue, rather than never
                 self._ticket.leave()
