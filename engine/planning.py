@@ -7,8 +7,8 @@ Nothing here imports a framework. Facts that only the built model knows
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from detui.engine.analysis.fairness import Finding, audit
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.configuration import Configuration
 from detui.engine.errors import DetuiError, MissingError, RecipeError
+from detui.engine.estimates import estimate, gpus
+from detui.engine.measured import Estimate, min_free
 from detui.engine.placement import Placement
 from detui.engine.recipe.load import FULL, Recipe, nearest
 from detui.engine.recipe.resolve import Resolved, ResolvedArm
-from detui.engine.run.spec import RunSpec, StageSpec
+from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class Plan:
     fairness: tuple[Finding, ...]
     weights: Mapping[tuple[str, tuple[str, ...]], Path]
     """(arm, keys in its configuration) → the file that was found."""
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    """Arm → what it will probably need."""
+    gpus: tuple[tuple[str, int | None, int | None], ...] = ()
+    """(name as in "GPU 3", free bytes, all bytes) of the GPUs that may be chosen."""
 
     @property
     def recipe(self) -> Recipe:
@@ -128,7 +134,7 @@ class Plan:
             backend=backend.name,
             trainer=backend.trainer,
             environ=backend.environ(),
-            device=self.placement.request(),
+            device=self._request(arm),
             threads=self.placement.threads,
             config=self._placed(arm, arm.config),
             stages=tuple(
@@ -139,6 +145,21 @@ class Plan:
             stop_on=tuple(self.recipe.file.stop_on),
             **more,
         )
+
+    def _request(self, arm: ResolvedArm) -> DeviceRequest:
+        """The devices of one run; where nobody said how much memory must be free, as much as was needed before."""
+        request, known = self.placement.request(), self.estimates.get(arm.name)
+        if request.kind != "cuda" or request.named or request.min_free_memory or known is None:
+            return request
+        return replace(request, min_free_memory=min_free(known.measured, [total for _, _, total in self.gpus]))
+
+    def needs(self) -> Iterator[str]:
+        """What each arm needed before and will probably take, in words, and how much memory is free now."""
+        for name, known in self.estimates.items():
+            yield f"{name}: {known.text}"
+        free = [f"{name} has {left / 1e9:.1f} GB free" for name, left, _ in self.gpus if left is not None]
+        if free:
+            yield ", ".join(free)
 
     def _placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration with the names of weight files replaced by where they are."""
@@ -173,6 +194,8 @@ def make_plan(resolved: Resolved, placement: Placement, configuration: Configura
         ),
         fairness=tuple(findings),
         weights=weights,
+        estimates={arm.name: estimate(resolved, arm, placement, configuration.workspace) for arm in resolved.arms},
+        gpus=gpus(placement),
     )
 
 

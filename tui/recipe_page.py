@@ -123,6 +123,7 @@ def plan_page(plan: Plan) -> list[Section]:
     found = [
         Section("Runs; each waits for a free device, and any that waits may be next", tuple(plan.runs)),
         Section("Device", tuple(_devices(plan))),
+        Section("Needed before, on such a device", tuple(plan.needs())),
         Section("Values that all arms share", tuple(_shared(plan, set(differing)))),
     ]
     for arm in plan.arms:

@@ -18,7 +18,7 @@ def host_facts() -> dict[str, Any]:
     return {
         "hostname": platform.node(),
         "os": _system(),
-        "cpu": _processor(),
+        "cpu": processor(),
         "cores": usable_cores(),
         "memory": memory()[1],
     }
@@ -32,7 +32,8 @@ def _system() -> str:
     return f"{name}, kernel {platform.release()}"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor's model."""
     for line in _lines(Path("/proc/cpuinfo")):
         key, _, value = line.partition(":")
         if key.strip() in ("model name", "Model", "cpu model"):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from detui.engine.errors import DetuiError, UsageError
 from detui.engine.evaluate.pending import evaluate_run
+from detui.engine.measured import remember_run
 from detui.engine.record.fill import fill
-from detui.engine.run.directory import find_run
+from detui.engine.run.directory import RunDir, find_run
 
 
 def main(arguments: list[str]) -> int:
@@ -25,11 +26,20 @@ def main(arguments: list[str]) -> int:
         run = find_run(Path(arguments[0]))
         problems: list[DetuiError] = []
         evaluate_run(run, problems)
+        _remember(run)
         fill(run.experiment_dir)
     except DetuiError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 1 if problems else 0
+
+
+def _remember(run: RunDir) -> None:
+    """Keep what the run needed for the next plan. It is an index: without it the record is as true."""
+    try:
+        remember_run(run)
+    except (DetuiError, OSError) as error:
+        logging.getLogger(__name__).warning("not remembered what the run needed: %s", error)
 
 
 if __name__ == "__main__":

@@ -204,8 +204,8 @@ class CurveAlarms:
             if self._plateau is not None and not rises:
                 return  # an epoch without validation
             self._plateau = Plateau(name, rises=rises)
-        if text := self._plateau.epoch(epoch, value):
-            yield "plateau", text
+        if lasting := self._plateau.epoch(epoch, value):
+            yield "plateau", lasting
 
 
 def _terms(values: Values) -> dict[str, float]:

@@ -55,6 +55,8 @@ def command(
     """
     plan = make_plan(session, recipe, **chosen)
     plan.raise_errors()
+    for line in plan.needs():
+        say(line)
     _warn(plan, yes)
     about = {"name": name, "tags": tags, "note": note}
     if detach:

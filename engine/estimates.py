@@ -1,0 +1,55 @@
+"""What a planned arm will probably need, by what its configuration needed before on such a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from detui.engine.measured import Estimate, configuration_key, recall
+from detui.engine.placement import Placement
+from detui.engine.recipe.resolve import Resolved, ResolvedArm
+
+
+def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspace: Path) -> Estimate:
+    """Return what is remembered of an arm's configuration on the device model that it would get."""
+    backend = resolved.recipe.backend
+    data = resolved.data.model_dump(mode="json") if resolved.data else None
+    stages = [_without(stage.config, backend.epochs_key()) for stage in arm.stages]
+    key = configuration_key(backend.name, data, placement.kind, placement.count, stages)
+    model = _model(placement)
+    return Estimate(key, model, arm.epochs, recall(workspace, key, model))
+
+
+def _without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """A configuration without the field at `keys`."""
+    copy = dict(config)
+    if len(keys) == 1:
+        copy.pop(keys[0], None)
+    elif isinstance(copy.get(keys[0]), Mapping):
+        copy[keys[0]] = _without(copy[keys[0]], keys[1:])
+    return copy
+
+
+def _model(placement: Placement) -> str:
+    """The name of the GPU, of the first that may be chosen, or of the processor."""
+    if placement.kind != "cuda":
+        from detui.engine.devices.host import processor
+
+        return processor()
+    from detui.engine.devices.nvml import list_gpus
+
+    return next((gpu.name for gpu in list_gpus() if gpu.uuid in placement.candidates), "")
+
+
+def gpus(placement: Placement) -> tuple[tuple[str, int | None, int | None], ...]:
+    """Return (name as in "GPU 3", free bytes, all bytes) of the GPUs that a run may get; None for what is unknown."""
+    if placement.kind != "cuda":
+        return ()
+    from detui.engine.devices.nvml import sample_gpus
+
+    found = []
+    for name, sample in zip(placement.names, sample_gpus(placement.candidates), strict=True):
+        used, total = sample.get("memory_used"), sample.get("memory_total")
+        found.append((name.split(",")[0], None if used is None or total is None else total - used, total))
+    return tuple(found)
