@@ -121,7 +121,7 @@ def plan_page(plan: Plan) -> list[Section]:
     """Return what would be run, on which device, and every value with its source."""
     differing = plan.differs()
     found = [
-        Section("Runs; each waits for a free device, and any that waits may be next", tuple(plan.runs)),
+        Section("Runs, in the order in which they get a device", tuple(plan.runs)),
         Section("Device", tuple(_devices(plan))),
         Section("Needed before, on such a device", tuple(plan.needs())),
         Section("Values that all arms share", tuple(_shared(plan, set(differing)))),
