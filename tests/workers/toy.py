@@ -88,6 +88,35 @@ def _fork_escapee(report: Reporter) -> None:
     (report.attempt.path / "escapee").write_text(pid)
 
 
+def _daemonise(report: Reporter) -> None:
+    """Leave the session, the parent and the environment: only the subreaper still knows it."""
+    code = "import subprocess as s;print(s.Popen(['sleep', '600'], start_new_session=True, env={}, stdout=-3).pid)"
+    pid = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
+    (report.attempt.path / "escapee").write_text(pid)
+
+
+def _exceed_a_limit(_report: Reporter) -> None:
+    import resource
+
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + (64 << 20), resource.RLIM_INFINITY))
+    bytearray(1 << 30)
+
+
+def _load_with_torch(report: Reporter) -> None:
+    """Read from a data loader of PyTorch with two processes, until one is killed."""
+    from torch.utils.data import DataLoader
+
+    loader = DataLoader(range(1_000_000), num_workers=2, collate_fn=_slowly)
+    for _ in loader:
+        (report.attempt.path / "loading").touch()
+
+
+def _slowly(items: list[int]) -> list[int]:
+    time.sleep(0.05)
+    return items
+
+
 def _raise_data_error(_report: Reporter) -> None:
     raise DataError("A label lies outside its picture.", where="labels/7.txt:3", hint="detui data check toy")
 
@@ -125,6 +154,9 @@ def _fork_worker(report: Reporter) -> None:
 MISBEHAVIOURS: dict[str, Any] = {
     "ignore-term": _ignore_term,
     "escapee": _fork_escapee,
+    "daemon": _daemonise,
+    "rlimit": _exceed_a_limit,
+    "torch-loader": _load_with_torch,
     "data-error": _raise_data_error,
     "bug": _raise_bug,
     "memory": _run_out_of_memory,
