@@ -11,7 +11,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +109,27 @@ class Workspace:
             cpu_slots=cpu_slots,
         )
         return make_plan(resolved, placement, self.configuration)
+
+    def preflight(self, plan: Plan, progress: Progress | None = None) -> Plan:
+        """Measure the arms without history with a few steps each, and return the plan with what was found.
+
+        Raises what `start` raises for a plan that cannot run, and RunError where a preflight fails.
+        """
+        from detui.engine.estimates import estimate
+        from detui.engine.measured import remember
+        from detui.engine.preflight import preflight
+
+        plan.raise_errors()
+        unknown = [arm for arm in plan.arms if plan.estimates[arm.name].measured is None]
+        python, data = (self._interpreter(plan), self._prepare(plan, progress)) if unknown else (("", ()), None)
+        for arm in unknown:
+            known = estimate(plan.resolved, arm, plan.placement, self.path)
+            if known.measured is None:  # another arm may have had the same configuration
+                where = {"python": python[0], "pythonpath": python[1]}
+                spec = plan.spec(arm, plan.seeds[0], experiment="preflight", data=data, **where)
+                remember(self.path, known.key, known.model, preflight(self.path, spec, progress))
+        found = {arm.name: estimate(plan.resolved, arm, plan.placement, self.path) for arm in plan.arms}
+        return replace(plan, estimates=found)
 
     def start(
         self,

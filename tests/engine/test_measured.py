@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from detui.engine.configuration import Configuration
+from detui.engine.errors import RunError
 from detui.engine.measured import (
     FOLDER,
     Estimate,
@@ -21,6 +23,7 @@ from detui.engine.measured import (
     remember,
 )
 from detui.engine.process.control import supervised, wait
+from detui.engine.process.lease import take
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import read_json
 from detui.engine.workspace import Workspace
@@ -134,3 +137,32 @@ def test_a_run_is_remembered_for_the_next_plan(
     assert rebuild(workspace.path) == 1
     again = workspace.plan(recipe(tmp_path, 30), devices="cpu").estimates["only"]
     assert again.measured is not None and again.measured.epoch_seconds == planned.measured.epoch_seconds
+
+
+def test_a_preflight_measures_in_a_place_of_its_own(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "leases"))
+    plan = workspace.plan(recipe(tmp_path, 1000), devices="cpu")
+    said: list[int] = []
+    found = workspace.preflight(plan, lambda _what, done, _total: said.append(done)).estimates["only"]
+    assert found.measured is not None and found.measured.source == "preflight" and max(said) == 8
+    assert 0.04 < (found.measured.step_seconds or 0) < 0.5 and found.measured.peak_memory
+    assert list((workspace.path / ".preflight").iterdir()) == [] and workspace.experiments() == []
+    free = take("cpu:0", "test")
+    assert free is not None, "its device is free again"
+    free.release()
+    begin = time.monotonic()
+    assert workspace.preflight(plan).estimates["only"] == found and time.monotonic() - begin < 1, "it has history now"
+
+
+def test_a_preflight_of_what_cannot_run_says_why_and_leaves_nothing(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "leases"))
+    plan = workspace.plan(recipe(tmp_path, 1), devices="cpu")
+    (tmp_path / "program.py").write_text("raise SystemExit('no such camera')")
+    with pytest.raises(RunError, match="preflight of only-s0 is failed.*no such camera"):
+        workspace.preflight(plan)
+    assert list((workspace.path / ".preflight").iterdir()) == []
+    assert workspace.plan(recipe(tmp_path, 1), devices="cpu").estimates["only"].measured is None

@@ -32,6 +32,7 @@ _LOG_LINES = 12
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag. Repeatable.")
 @click.option("--note", metavar="TEXT", help="A note that goes into the record.")
 @click.option("--detach", is_flag=True, help="Return when the runs are started; print the experiment's id.")
+@click.option("--preflight", is_flag=True, help="Measure what has no history with a few steps first.")
 @click.option("--yes", is_flag=True, help="Do not ask when the plan has warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the record.")
 @pass_session
@@ -43,6 +44,7 @@ def command(
     tags: tuple[str, ...],
     note: str | None,
     detach: bool,
+    preflight: bool,
     yes: bool,
     as_json: bool,
     **chosen: Any,
@@ -55,6 +57,7 @@ def command(
     """
     plan = make_plan(session, recipe, **chosen)
     plan.raise_errors()
+    plan = preflighted(session, plan) if preflight else plan
     for line in plan.needs():
         say(line)
     _warn(plan, yes)
@@ -87,6 +90,15 @@ def _start(session: Session, plan: Plan, presses: Presses, **about: Any) -> Expe
         preparing.end()
     say(f"{experiment.id}: {len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''} on {plan.placement.text}")
     return experiment
+
+
+def preflighted(session: Session, plan: Plan) -> Plan:
+    """Measure the arms without history, and say what goes on."""
+    preparing = _Preparing()
+    try:
+        return session.workspace.preflight(plan, preparing)
+    finally:
+        preparing.end()
 
 
 class _Preparing:
