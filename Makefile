@@ -14,7 +14,7 @@ PINS := pyproject.toml setup.py constraints.txt
 RUN_ENV := $(VENV)/.installed
 DEV_ENV := $(VENV)/.installed-dev
 
-.PHONY: help demo test test-all lint bench tui env dev clean
+.PHONY: help demo test test-all faults soak lint bench tui env dev clean
 
 help:  ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,12 @@ test: $(DEV_ENV)  ## all tests but the slow ones
 
 test-all: $(DEV_ENV)  ## the slow tests, which `make test` leaves out
 	@$(BIN)/python -m pytest -q -m slow
+
+faults: $(DEV_ENV)  ## run every fault and write the table of docs/run-control.md from what came of it
+	@$(BIN)/python -m pytest -q tests/faults --faults-table docs/run-control.md
+
+soak: $(DEV_ENV)  ## two hundred runs on two slots with random kills; DETUI_SOAK_SEED repeats one
+	@DETUI_SOAK_RUNS=200 $(BIN)/python -m pytest -q -s -m slow tests/faults/test_processes.py -o timeout=3600
 
 lint: $(DEV_ENV)  ## ruff, types, import rules
 	@$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -89,6 +90,19 @@ def test_every_recipe_key_is_documented(repository: Path) -> None:
     text = (repository / "docs" / "recipes.md").read_text()
     keys = {field.alias or name for name, field in RecipeFile.model_fields.items()}
     assert {key for key in keys if f"`{key}`" not in text} == set()
+
+
+def test_the_table_of_faults_is_that_of_the_tests(repository: Path) -> None:
+    """`make faults` writes it from the outcomes; a row without a test, or a test without its row, is found here."""
+    text = (repository / "docs" / "run-control.md").read_text(encoding="utf-8")
+    table = text.split("<!-- faults -->")[1].split("<!-- /faults -->")[0]
+    rows = {tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table.split("\n")[3:] if line}
+    marked = set()
+    for path in (repository / "tests" / "faults").glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.fault":
+                marked.add(tuple(ast.literal_eval(argument) for argument in node.args))
+    assert rows == marked
 
 
 def test_every_dependency_has_its_reason(repository: Path) -> None:

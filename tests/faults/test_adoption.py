@@ -50,6 +50,7 @@ def words(run: RunDir) -> list[str]:
     return [line["state"] for line in read_lines(run.events_path)]
 
 
+@pytest.mark.fault("detui looks at a run whose supervisor died", "adopted: it ends as if nothing had been")
 def test_an_adopted_run_ends_as_if_nothing_had_been(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0.15})
     orphaned(run)
@@ -87,6 +88,7 @@ def test_an_adopted_worker_that_ignores_the_stop_is_killed(make_run: MakeRun) ->
     assert (state.word, getattr(state, "reason", None)) == ("killed", "it did not stop within 1 s")
 
 
+@pytest.mark.fault("kill -9 of an adopted worker", "`lost`: nobody could see its exit")
 def test_an_end_that_nobody_could_see_is_lost(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0.1, "steps": 1000})
     worker = orphaned(run)
@@ -165,6 +167,7 @@ def test_what_a_run_writes_is_private(make_run: MakeRun) -> None:
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to act as a second user")
 
 
+@pytest.mark.fault("a request put there by another user", "refused, removed and logged")
 @needs_root
 def test_a_request_of_another_user_is_refused_by_the_supervisor(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0.1, "steps": 1000})

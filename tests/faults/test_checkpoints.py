@@ -31,6 +31,7 @@ def cut(tenths: int) -> Callable[[bytes], bytes]:
     return lambda content: content[: len(content) * tenths // 10]
 
 
+@pytest.mark.fault("the newest checkpoint cut at any tenth", "resumes from the one before, and says so")
 @pytest.mark.parametrize("tenths", range(10))
 def test_truncated_at_every_tenth(make_run: MakeRun, tenths: int) -> None:
     run, (_, before, newest) = crashed(make_run)
@@ -57,6 +58,7 @@ def test_the_resume_says_so_and_goes_on_from_the_one_before(make_run: MakeRun) -
     assert newest.exists(), "what is torn is left for whoever wants to look at it"
 
 
+@pytest.mark.fault("zeros inside the newest checkpoint (power failure)", "resumes from the one before, and says so")
 def test_damage_that_keeps_the_size(make_run: MakeRun) -> None:
     """A power failure leaves zeros where data was not written yet."""
     run, (_, before, newest) = crashed(make_run)

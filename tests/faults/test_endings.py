@@ -108,6 +108,7 @@ def test_resume_after_kill_9_starts_from_the_last_checkpoint(make_run: MakeRun) 
     assert load_history(run).series("train/loss_toy")[0] == list(range(1, 9))
 
 
+@pytest.mark.fault("kill -9 of the worker", "`crashed`, known within half a second; resumes from its last checkpoint")
 def test_kill_9_of_a_worker_is_diagnosed_at_once(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0.2})
     launch(run)
@@ -130,6 +131,7 @@ def test_a_kill_does_not_wait(make_run: MakeRun) -> None:
     assert words(run)[-2:] == ["stopping", "killed"]
 
 
+@pytest.mark.fault("a worker that ignores the stop", "`killed` after the grace")
 def test_a_worker_that_ignores_the_stop_is_killed_after_the_grace(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0.1, "steps": 1000, "at": "ignore-term", "when": 1})
     launch(run)
@@ -140,6 +142,7 @@ def test_a_worker_that_ignores_the_stop_is_killed_after_the_grace(make_run: Make
     assert (state.word, getattr(state, "reason", None)) == ("killed", "it did not stop within 1 s")
 
 
+@pytest.mark.fault("a process that left the session (setsid)", "killed with the run, and counted")
 def test_a_process_that_left_the_session_is_swept(make_run: MakeRun) -> None:
     run = make_run({"at": "escapee", "when": 2, "seconds": 0.01})
     launch(run)
@@ -173,6 +176,7 @@ def test_a_second_launch_is_refused(make_run: MakeRun) -> None:
         launch(run)
 
 
+@pytest.mark.fault("two supervisors for one run", "one is refused by the lock")
 def test_two_supervisors_started_at_the_same_moment(make_run: MakeRun) -> None:
     """What a launch checks early can be overtaken; the lock decides."""
     run = make_run({"seconds": 0.05})
@@ -204,6 +208,7 @@ def test_without_a_checkpoint_a_resume_begins_again(make_run: MakeRun) -> None:
     assert read_lines(run.attempt(2).metrics_path)[0]["resumed_from_step"] == 0
 
 
+@pytest.mark.fault("kill -9 of the supervisor", "the worker trains on and keeps its device")
 def test_kill_9_of_the_supervisor_leaves_the_worker(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0.05})
     launch(run)
@@ -223,6 +228,7 @@ def test_kill_9_of_the_supervisor_leaves_the_worker(make_run: MakeRun) -> None:
     assert "stopped" in words(run), "the successor writes down what its predecessor could not"
 
 
+@pytest.mark.fault("kill -9 of supervisor and worker", "`lost`; resumes from its last checkpoint")
 def test_both_killed_is_lost_and_can_be_resumed(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0.05})
     launch(run)
@@ -237,6 +243,7 @@ def test_both_killed_is_lost_and_can_be_resumed(make_run: MakeRun) -> None:
     assert load_history(run).series("train/loss_toy")[0] == list(range(1, 21))
 
 
+@pytest.mark.fault("SIGTERM to the supervisor (batch system, shutdown)", "`stopped`, with a checkpoint")
 def test_a_supervisor_that_is_asked_to_end_stops_its_run(make_run: MakeRun) -> None:
     """What a batch system and a shutdown do."""
     run = make_run({"seconds": 0.05})
@@ -379,6 +386,7 @@ def supervised_by(run: RunDir, sabotage: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code, str(run.path)], stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.fault("an error in the supervisor itself", "`failed`; nothing trains on unseen")
 @pytest.mark.parametrize(
     "sabotage", ["watch.Watch._tick_until_end = broken", "watch.LineReader = broken", "attempt.Worker = broken"]
 )
@@ -395,6 +403,7 @@ def test_a_supervisor_that_fails_leaves_no_worker_behind(make_run: MakeRun, sabo
     assert process.wait(30) == 1
 
 
+@pytest.mark.fault("a kernel without pidfd", "the same, by polling")
 @pytest.mark.parametrize("sabotage", ["os.pidfd_open = absent", "del os.pidfd_open"])
 @pytest.mark.parametrize(("what", "word"), [("stop", "stopped"), ("kill", "killed"), (None, "finished")])
 def test_a_kernel_without_process_descriptors(make_run: MakeRun, sabotage: str, what: str | None, word: str) -> None:

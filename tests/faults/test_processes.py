@@ -162,7 +162,10 @@ def test_a_soak(make_run: MakeRun) -> None:
     for run in runs:
         launch(run)
     deadline = time.monotonic() + 12 * count
-    while not all(one.state.terminal for one in (found := [status(run) for run in runs])):
+    while True:
+        found = [status(run) for run in runs]
+        if all(one.state.terminal for one in found):
+            break
         assert time.monotonic() < deadline, f"seed {seed}: {[one.state.word for one in found]}"
         live = [run for run, one in zip(runs, found, strict=True) if not one.state.terminal]
         for run in live:

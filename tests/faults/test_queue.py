@@ -18,7 +18,8 @@ from detui.engine.process.control import request, status, wait
 from detui.engine.process.descendants import TAG
 from detui.engine.process.launch import launch
 from detui.engine.process.lease import Lease, lease_directory, take
-from detui.engine.process.queue import Queue, enter, front, hold, position, release
+from detui.engine.process.places import front, hold, position, release
+from detui.engine.process.queue import Queue, enter
 from detui.engine.run.directory import RunDir
 from detui.engine.run.lines import read_lines
 from detui.engine.run.spec import DeviceRequest
@@ -80,6 +81,7 @@ def test_eight_runs_start_in_the_order_of_their_submission(make_run: MakeRun, sl
     assert not list((lease_directory() / "queue").iterdir()), "no ticket is left"
 
 
+@pytest.mark.fault("many small runs behind one that needs several devices", "it gathers them; nobody starves")
 def test_a_run_that_needs_two_devices_is_not_starved(make_run: MakeRun) -> None:
     leases = [busy("cpu:0"), busy("cpu:1")]
     first = make_run({"steps": 40, "seconds": 0.02}, seed=0, device=cpu(2))
@@ -187,6 +189,7 @@ def test_the_queue_works_in_another_users_directory(make_run: MakeRun, leases: P
     finished([run])
 
 
+@pytest.mark.fault("kill -9 of a waiting supervisor", "its turn passes to the next")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_dead_or_frozen_supervisor_blocks_nobody(make_run: MakeRun, how: signal.Signals) -> None:
     lease = busy()
@@ -267,6 +270,7 @@ def test_on_busy_fail_is_refused_before_anything_is_written(tmp_path: Path, leas
     lease.release()
 
 
+@pytest.mark.fault("a launcher that closes inherited descriptors", "its device still counts as taken")
 def test_a_device_whose_lease_was_lost_by_a_living_process_is_not_taken(make_run: MakeRun) -> None:
     """A launcher that closes descriptors: the lease is free, and the process that uses the device lives."""
     device = "GPU-11111111-0000-0000-0000-000000000000"

@@ -73,6 +73,7 @@ def why(run: RunDir) -> str:
     return next((note for note in status(run).notes if note.startswith("waiting: ")), "")
 
 
+@pytest.mark.fault("2 arms × 3 seeds on 2 GPUs", "both are kept busy, never shared")
 def test_two_arms_by_three_seeds_keep_two_gpus_busy_and_never_share_one(make_run: MakeRun, machine: Machine) -> None:
     config = {"steps": 20, "seconds": 0.03}
     runs = [make_run(config, arm=arm, seed=seed, device=gpus()) for seed in range(3) for arm in ("one", "two")]
@@ -90,6 +91,7 @@ def test_two_arms_by_three_seeds_keep_two_gpus_busy_and_never_share_one(make_run
     assert {used.count(A), used.count(B)} <= {2, 3, 4} and len(used) == 6, "both are kept busy"
 
 
+@pytest.mark.fault("a GPU that strangers use", "another is taken; without one, the run waits and says why")
 def test_a_gpu_that_strangers_use_is_left_to_them(make_run: MakeRun, machine: Machine) -> None:
     machine(20.1, 0.2)
     runs = [make_run(SHORT, seed=seed, device=gpus()) for seed in range(2)]

@@ -27,6 +27,7 @@ def training(run: RunDir) -> tuple[Identity, Identity]:
     return supervisor, worker
 
 
+@pytest.mark.fault("SIGSTOP of the supervisor", "shown as stalled; goes on with SIGCONT")
 def test_a_supervisor_that_is_held_up_is_stalled_and_goes_on(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
+@pytest.mark.fault("disk full while it trains", "trains on; measurements wait in memory and are written later")
 def test_a_disk_that_is_full_for_a_while(mount: Mount) -> None:
     disk = mount("size=1m")
     config = {"seconds": 0.02, "steps": 150, "steps_per_epoch": 50, "checkpoint_every": 1000}
@@ -77,6 +78,7 @@ def _lines_stand_still(run: RunDir) -> bool:
     return steps_made(run) == before
 
 
+@pytest.mark.fault("a read-only directory", "refused before the start, with the next step")
 def test_a_read_only_directory(mount: Mount) -> None:
     disk = mount("size=1m")
     run = RunDir.create(disk / "toy" / "runs" / "baseline-s0", toy_spec())

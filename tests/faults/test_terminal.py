@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from toy_runs import MakeRun, steps_made, until
 
 from detui.engine.process.control import supervised, wait
@@ -38,6 +39,7 @@ def open_files(pid: int) -> set[str]:
     return {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
 
 
+@pytest.mark.fault("the terminal closes (PTY hang-up)", "trains on")
 def test_closing_the_terminal(make_run: MakeRun) -> None:
     run = make_run({"seconds": 0.1})
     pid, terminal = launch_on_a_terminal(run)
@@ -79,6 +81,7 @@ def test_the_launcher_has_no_child_and_no_zombie(make_run: MakeRun) -> None:
     assert wait([run], 30)[0].state.word == "finished"
 
 
+@pytest.mark.fault("`tmux kill-server`", "trains on")
 def test_tmux_kill_server(make_run: MakeRun, tmp_path: Path) -> None:
     import shutil
 
