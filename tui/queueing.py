@@ -11,24 +11,24 @@ from detui.tui.control import Answer
 
 def hold(runs: Iterable[RunDir]) -> list[Answer]:
     """Let others pass the runs that wait. One that does not wait hinders no other."""
-    from detui.engine.process import queue
+    from detui.engine.process import places
 
-    return _each(runs, queue.hold, "is held: it keeps its place, and others pass", "is held already")
+    return _each(runs, places.hold, "is held: it keeps its place, and others pass", "is held already")
 
 
 def release(runs: Iterable[RunDir]) -> list[Answer]:
     """Let held runs take part again."""
-    from detui.engine.process import queue
+    from detui.engine.process import places
 
-    return _each(runs, queue.release, "takes part in the queue again", "is not held")
+    return _each(runs, places.release, "takes part in the queue again", "is not held")
 
 
 def front(runs: Iterable[RunDir]) -> list[Answer]:
     """Move runs before all others of their user that wait; several keep the order in which they are given."""
-    from detui.engine.process import queue
+    from detui.engine.process import places
 
     moved = "stands before the other runs of its user"
-    return _each([*runs][::-1], queue.front, moved, "stands before the others already")[::-1]
+    return _each([*runs][::-1], places.front, moved, "stands before the others already")[::-1]
 
 
 def _each(runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, known: str) -> list[Answer]:

@@ -15,7 +15,7 @@ from detui.engine.errors import RunError, UsageError
 from detui.engine.process.descendants import tagged
 from detui.engine.process.identity import Identity
 from detui.engine.process.lease import held
-from detui.engine.process.queue import queue_notes
+from detui.engine.process.places import queue_notes
 from detui.engine.process.requests import KILL, STOP, user_name
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json_if_there, write_json

@@ -18,7 +18,6 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,8 @@ from detui.engine.devices.processes import process_stat
 from detui.engine.errors import RunError
 from detui.engine.process.lease import lease_directory, named_directory, refused, run_resource, shared_directory
 from detui.engine.run.directory import RunDir
-from detui.engine.run.files import encode, read_json_if_there, write_json
+from detui.engine.run.files import encode
 from detui.engine.run.spec import DeviceRequest
-
-HOLD = "hold"
-"""File in a run's control/ that makes it let others pass."""
-
-REASON = "waiting.json"
-"""File of a waiting run that says what strangers do to its wait; absent where nothing is to be said."""
 
 _WAITS, _HELD = ".ticket", ".held"
 _CLOCK = time.CLOCK_BOOTTIME
@@ -69,7 +62,7 @@ class Waiter:
     @property
     def name(self) -> str:
         """Name of the ticket's file."""
-        return _name(self.place, self.key, self.held)
+        return ticket_name(self.place, self.key, self.held)
 
 
 @dataclass(slots=True)
@@ -84,7 +77,7 @@ class Ticket:
         found = self._find()
         if found is not None and found.endswith(_HELD) is not held:
             place, _ = _parts(found)
-            _move(found, _name(place, self.key, held))
+            move(found, ticket_name(place, self.key, held))
 
     def gone(self) -> bool:
         """Whether somebody removed the file: then nobody sees that the run waits."""
@@ -105,7 +98,7 @@ class Ticket:
 def enter(run: RunDir, request: DeviceRequest) -> Ticket:
     """Take the last place in the queue for a run of this process. Raises RunError where that cannot be written."""
     folder = shared_directory(lease_directory() / "queue")
-    place, mark = time.clock_gettime_ns(_CLOCK), _mark(run)
+    place, mark = time.clock_gettime_ns(_CLOCK), run_mark(run)
     for name in _names():  # one of this run is dead: a run has one supervisor, and that is this process
         if _parts(name)[1].startswith(mark):
             _discard(folder / name)
@@ -126,7 +119,7 @@ def enter(run: RunDir, request: DeviceRequest) -> Ticket:
         os.fchmod(descriptor, 0o644)  # whatever the umask: other users must be able to read it
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(descriptor, encode(content))
-        made.rename(folder / _name(place, key, False))  # only now do others see it, whole and locked
+        made.rename(folder / ticket_name(place, key, False))  # only now do others see it, whole and locked
     except OSError as error:
         raise refused(made, error) from error
     return Ticket(key, descriptor)
@@ -230,81 +223,8 @@ def before(key: str, waiters: Sequence[Waiter]) -> list[Waiter]:
     return [one for one in ahead if not one.held and wanted.intersection(one.want.request.candidates)]
 
 
-_reading = Queue()
-
-
-def position(run: RunDir) -> int | None:
-    """Return how many stand before a waiting run, among those that want a device that it wants; None: it is not there.
-
-    Tickets of dead supervisors are removed on the way.
-    """
-    mark = _mark(run)
-    waiters = _reading.recent()
-    own = next((one for one in waiters if one.key.startswith(mark)), None)
-    return None if own is None else len(before(own.key, waiters))
-
-
-def queue_notes(run: RunDir) -> list[str]:
-    """Return what is to be known of a waiting run: that it is held, why it waits, and its place."""
-    notes = ["held"] if (run.control_dir / HOLD).exists() else []
-    reason = (read_json_if_there(run.path / REASON) or {}).get("reason")
-    notes += [f"waiting: {reason}"] if reason else []
-    ahead = position(run)
-    return notes + ([f"{_ordinal(ahead + 1)} in the queue"] if ahead else [])
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
-def hold(run: RunDir) -> bool:
-    """Let a waiting run keep its place and others pass; return whether it was not held already.
-
-    Raises RunError where the run does not wait.
-    """
-    if position(run) is None:
-        raise _waits_not(run)
-    path = run.control_dir / HOLD
-    known = path.exists()
-    write_json(path, {"uid": os.getuid()})
-    return not known
-
-
-def release(run: RunDir) -> bool:
-    """Let a held run take part again; return whether it was held. Raises RunError where it does not wait."""
-    if position(run) is None:
-        raise _waits_not(run)
-    path = run.control_dir / HOLD
-    known = path.exists()
-    path.unlink(missing_ok=True)
-    return known
-
-
-def _waits_not(run: RunDir) -> RunError:
-    return RunError("The run does not wait in the queue of this machine.", where=str(run.path), hint="detui ls")
-
-
-def front(run: RunDir) -> bool:
-    """Move a waiting run before all others of its user; return whether it was not there already.
-
-    The places stay the user's: each of the runs in between takes the next one's, so nobody else is overtaken.
-    Raises RunError where the run does not wait, or is another user's.
-    """
-    waiters, mark = Queue().waiters(), _mark(run)
-    own = next((one for one in waiters if one.key.startswith(mark)), None)
-    if own is None:
-        raise _waits_not(run)
-    mine = [one for one in waiters if one.want.user == own.want.user]
-    moved = mine[: mine.index(own) + 1]
-    # Backwards first: at no moment does one of them stand before a stranger without right.
-    for one, to in [*pairwise(moved)][::-1]:
-        _move(one.name, _name(to.place, one.key, one.held))
-    _move(own.name, _name(moved[0].place, own.key, own.held))
-    return len(moved) > 1
-
-
-def _move(name: str, to: str) -> None:
+def move(name: str, to: str) -> None:
+    """Give a ticket's file another name; one that is gone meanwhile is left alone. Raises RunError."""
     folder = _directory()
     try:
         (folder / name).rename(folder / to)
@@ -333,7 +253,8 @@ def _changed_at() -> int:
         return 0
 
 
-def _name(place: int, key: str, held: bool) -> str:
+def ticket_name(place: int, key: str, held: bool) -> str:
+    """Return the name of a ticket's file."""
     return f"{place:020d}.{key}{_HELD if held else _WAITS}"
 
 
@@ -342,7 +263,8 @@ def _parts(name: str) -> tuple[int, str]:
     return (int(place) if place.isdecimal() else 0), key
 
 
-def _mark(run: RunDir) -> str:
+def run_mark(run: RunDir) -> str:
+    """Return what the keys of all tickets of a run begin with."""
     return run_resource(run.path).partition(":")[2]
 
 

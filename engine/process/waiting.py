@@ -12,7 +12,8 @@ from detui.engine.errors import RunError
 from detui.engine.process.descendants import visible_to_others
 from detui.engine.process.lease import Lease, held, holder, take_some
 from detui.engine.process.ledger import guarded
-from detui.engine.process.queue import HOLD, REASON, Queue, Ticket, Waiter, allot, before, enter
+from detui.engine.process.places import HOLD, REASON
+from detui.engine.process.queue import Queue, Ticket, Waiter, allot, before, enter
 from detui.engine.process.requests import Requests
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import write_json

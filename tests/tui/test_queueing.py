@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from detui.engine.process.queue import Ticket, enter, position
+from detui.engine.process.places import position
+from detui.engine.process.queue import Ticket, enter
 from detui.engine.run.directory import RunDir
 from detui.tui.app import DetuiApp
 

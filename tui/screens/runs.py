@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.events import Resize
 from textual.widgets import Footer, Static
 
-from detui.engine.process.queue import HOLD
+from detui.engine.process.places import HOLD
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
 from detui.tui.control import not_resumable

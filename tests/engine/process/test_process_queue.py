@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from detui.engine.process.queue import Waiter, Want, _ordinal, allot, before
+from detui.engine.process.places import _ordinal
+from detui.engine.process.queue import Waiter, Want, allot, before
 from detui.engine.run.spec import DeviceRequest
 
 
