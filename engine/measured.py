@@ -20,8 +20,12 @@ from detui.engine.errors import DetuiError
 from detui.engine.run.directory import AttemptDir, RunDir, now
 from detui.engine.run.files import number, read_json, read_json_if_there, write_json
 from detui.engine.run.lines import read_lines
+from detui.engine.run.state import read_state
 
 FOLDER = ".measured"
+ESTIMATE = "estimate.json"
+"""File of a finished run: what was estimated for it, and what it took."""
+
 MARGIN = 1.1
 """How much more free memory than the measured peak a GPU must have."""
 
@@ -81,7 +85,7 @@ def remember(workspace: Path, key: str, model: str, measured: Measured) -> None:
         for name in ("step_seconds", "epoch_seconds"):
             kept[name] = kept[name] or getattr(known, name)
     path = _path(workspace, key, model)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_json(path, {"schema": 1, "key": key, "model": model, **kept})
 
 
@@ -136,14 +140,29 @@ def remember_run(run: RunDir) -> None:
     """Remember what the attempts of a run took. Nothing happens for a run of an experiment without keys."""
     facts = read_json(run.experiment_dir / "experiment.json")
     spec = run.spec()
-    key = ((facts.get("estimates") or {}).get(spec.arm) or {}).get("key")
+    estimated = (facts.get("estimates") or {}).get(spec.arm) or {}
+    key = estimated.get("key")
     if not key:
         return
+    measured = None
     for attempt in run.attempts():
         measured = measure(attempt)
         if measured.step_seconds is None and measured.epoch_seconds is None:
             continue  # it did not train long enough to say anything
         remember(run.experiment_dir.parent, key, _model(attempt, facts), measured)
+    if measured is not None and estimated.get("measured") and read_state(run).word == "finished":
+        write_json(run.path / ESTIMATE, _compared(run, estimated, measured))
+
+
+def _compared(run: RunDir, estimated: Mapping[str, Any], measured: Measured) -> dict[str, Any]:
+    """What was estimated when the run began beside what it took; errors as a part of what it took, + for too much."""
+    took = [number((attempt.exit() or {}).get("seconds")) for attempt in run.attempts()]
+    seconds = sum(one for one in took if one is not None) or None
+    before = {"seconds": estimated.get("seconds"), "peak_memory": estimated["measured"].get("peak_memory")}
+    after = {"seconds": seconds, "peak_memory": measured.peak_memory}
+    error = {name: round(before[name] / after[name] - 1, 4) for name in before if before[name] and after[name]}
+    return {"schema": 1, "source": estimated["measured"].get("source"), "estimated": before, "took": after,
+            "error": error}  # fmt: skip
 
 
 def _model(attempt: AttemptDir, facts: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def preflight(workspace: Path, spec: RunSpec, progress: Callable[[str, int, int]
     Raises RunError where it ends before it has made its steps, or takes too long; a Ctrl-C ends it and leaves nothing.
     """
     folder = workspace / ".preflight"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="p-", dir=folder))
     run = RunDir.create(
         place / "runs" / spec.name, replace(spec, experiment=place.name, milestones=(), after=(), hooks={}, stop_on=())

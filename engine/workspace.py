@@ -92,6 +92,7 @@ class Workspace:
 
         Raises RecipeError for what cannot be resolved; what is absent is in `problems`."""
         from detui.engine.environment import OWN
+        from detui.engine.measured import FOLDER, rebuild
         from detui.engine.placement import place
         from detui.engine.planning import make_plan
         from detui.engine.process.lease import held
@@ -108,6 +109,8 @@ class Workspace:
             on_busy=on_busy,
             cpu_slots=cpu_slots,
         )
+        if not (self.path / FOLDER).exists():
+            rebuild(self.path)
         return make_plan(resolved, placement, self.configuration)
 
     def preflight(self, plan: Plan, progress: Progress | None = None) -> Plan:

@@ -18,7 +18,7 @@ from typing import Any
 from detui.engine.errors import DetuiError
 from detui.engine.run.alarms import marked
 from detui.engine.run.directory import AttemptDir, RunDir
-from detui.engine.run.files import number, read_json
+from detui.engine.run.files import number, read_json, read_json_if_there
 from detui.engine.run.state import State, read_state
 
 _TAIL = 16 * 1024
@@ -52,6 +52,8 @@ class Glance:
     metric: float | None = None
     """The latest val/AP of detui's evaluator, 0-1."""
     problem: str | None = None
+    estimate: Mapping[str, Any] | None = None
+    """Of a finished run: what was estimated, what it took, and the error as a part of that; None without estimate."""
 
     @property
     def ref(self) -> str:
@@ -91,6 +93,7 @@ class Glance:
             "loss": self.loss,
             METRIC: self.metric,
             "problem": self.problem,
+            "estimate": self.estimate,
             "path": str(self.path),
         }
 
@@ -124,6 +127,7 @@ def _read(run: RunDir) -> dict[str, Any]:
         "attempt": attempts[-1].number if attempts else None,
         "epochs": epochs,
         "metric": _metric(attempts),
+        "estimate": read_json_if_there(run.path / "estimate.json") if state.word == "finished" else None,
         **measured,
     }
 

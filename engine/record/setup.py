@@ -223,9 +223,13 @@ class Setup:
                   for attempt in run.attempts if attempt.resumed_from_epoch is not None]  # fmt: skip
         if not ended and run.reason:
             ended = [plain(run.reason)]
+        took = duration(sum(seconds)) if seconds else words("missing")
+        guess = ((self.facts.info.get("estimates") or {}).get(run.arm) or {}).get("seconds")
+        if guess and seconds and run.finished:
+            took += f" ({words('estimated', duration(guess))})"
         return [
             code(run.name), words.known(run.state), f"{run.epoch} / {run.total_epochs}",
-            moment(run.began) or words("missing"), duration(sum(seconds)) if seconds else words("missing"),
+            moment(run.began) or words("missing"), took,
             str(len(run.attempts)), self.starts.devices(run), "; ".join(ended) or words("missing"),
             "; ".join(plain(text) for text in run.alarms) or words("none"),
         ]  # fmt: skip

@@ -58,6 +58,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "device used": ("device", "设备"),
     "started": ("started (UTC)", "开始时间 (UTC)"),
     "duration": ("duration", "用时"),
+    "estimated": ("estimated {}", "预估 {}"),
     "ended": ("how it ended", "结束方式"),
     "alarms": ("alarms", "警报"),
     "waiting": ("predictions waiting for evaluation", "等待评估的预测"),

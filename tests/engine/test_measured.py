@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -131,12 +132,22 @@ def test_a_run_is_remembered_for_the_next_plan(
     frozen = read_json(experiment.path / "experiment.json")["estimates"]["only"]
     assert frozen["key"] == planned.key and frozen["measured"] is None, "what was known when it started"
 
+    second = workspace.start(workspace.plan(recipe(tmp_path, 3), devices="cpu"))
+    assert wait(second.runs(), 60)[0].state.word == "finished"
+    while any(map(supervised, second.runs())):
+        pass
+    error = read_json(second.runs()[0].path / "estimate.json")
+    assert error["took"]["seconds"] > 0 and -1 < error["error"]["seconds"] < 2 and error["source"] == "run"
+    assert not (experiment.runs()[0].path / "estimate.json").exists(), "nothing had been estimated"
+    assert "(estimated " in second.record_path().read_text()
+
     for path in (workspace.path / FOLDER).iterdir():
         path.unlink()
     assert workspace.plan(recipe(tmp_path, 3), devices="cpu").estimates["only"].measured is None
-    assert rebuild(workspace.path) == 1
+    assert rebuild(workspace.path) == 2
+    shutil.rmtree(workspace.path / FOLDER)
     again = workspace.plan(recipe(tmp_path, 30), devices="cpu").estimates["only"]
-    assert again.measured is not None and again.measured.epoch_seconds == planned.measured.epoch_seconds
+    assert again.measured is not None and again.seconds, "an index that is gone is made anew by the next plan"
 
 
 def test_a_preflight_measures_in_a_place_of_its_own(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from detui.engine.configuration import Configuration
 from detui.engine.process.control import request, status
 from detui.engine.process.launch import launch
 from detui.engine.run.directory import RunDir
@@ -241,3 +242,13 @@ def test_rtdetr_trains_through_the_same_door(tmp_path: Path) -> None:
     names = next(line for line in metrics(run) if line["kind"] == "step")["values"]
     assert {"train/loss_giou", "train/loss_cls", "train/loss_l1"} <= set(names)
     assert load_history(run).checkpoints
+
+
+@pytest.mark.slow
+def test_a_preflight_measures_a_few_real_steps(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "logs", Configuration.load(workspace=str(tmp_path / "logs")))
+    plan = workspace.plan("starter/mosaic", profile="quick", arms=["baseline"], devices="cpu")
+    found = workspace.preflight(plan).estimates["baseline"]
+    assert found.measured is not None and found.measured.source == "preflight"
+    assert (found.measured.peak_memory or 0) > 200 << 20 and (found.seconds or 0) > 1
+    assert list((workspace.path / ".preflight").iterdir()) == []
