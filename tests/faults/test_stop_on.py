@@ -13,6 +13,7 @@ from detui.engine.run.alarms import marked
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
 from detui.engine.run.lines import read_lines
+from detui.tui.glance import glance
 
 
 def ended(run: RunDir) -> tuple[str, str]:
@@ -30,6 +31,7 @@ def test_a_run_stops_at_nan_with_a_checkpoint_and_goes_on_when_resumed(make_run:
     assert (done["outcome"], done["step"], done["reason"]) == ("stopped", 7, reason)
     assert load_history(run).checkpoints[-1]["step"] == 7
     assert marked(run.attempt(1).path) == ["nan"]
+    assert "! nan" in glance(run, {}).notes and glance(run, {}).to_json()["state"] == "stopped"
     launch(run, resume=True)
     assert ended(run) == ("finished", "None"), "the alarm of the attempt before does not stop this one"
 
