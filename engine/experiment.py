@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.errors import FormatError, MissingError, RunError
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import read_json, write_error, write_json, write_whole
+from detui.engine.secrets import redacted
 
 if TYPE_CHECKING:
     from detui.engine.planning import Plan
@@ -59,7 +60,7 @@ def create(
     from detui.engine.plan_text import frozen_plan  # listing experiments must not load the recipe schema
 
     path = _new_directory(workspace, plan.recipe.ref)
-    frozen = {"schema": 1, "id": path.name, **frozen_plan(plan), **facts, "code": code.facts()}
+    frozen = redacted({"schema": 1, "id": path.name, **frozen_plan(plan), **facts, "code": code.facts()})
     if code.diff:
         write_whole(path / "code.diff", code.diff.encode())
     write_json(path / FACTS, frozen)

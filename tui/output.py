@@ -17,13 +17,19 @@ DASH = "–"
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    """Print a value as JSON on stdout, without the secrets in it."""
+    click.echo(json.dumps(_shown(value), ensure_ascii=False, indent=2, default=str))
+
+
+def _shown(value: Any) -> Any:
+    from detui.engine.secrets import redacted
+
+    return redacted(value)
 
 
 def print_json_line(value: Any) -> None:
     """Print a value as one line of JSON, at once: somebody may be following."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    click.echo(json.dumps(_shown(value), ensure_ascii=False, default=str))
     sys.stdout.flush()
 
 

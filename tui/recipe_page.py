@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from detui.engine.secrets import redacted
 from detui.tui.output import cut, table
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _arms(plan: Plan, language: str) -> list[str]:
 
 def _differs(plan: Plan) -> list[str]:
     """Return a table of the fields that differ; one that the recipe does not let vary is marked."""
-    found = plan.differs()
+    found = redacted(plan.differs())
     if not found:
         return ["nothing"] if len(plan.arms) > 1 else []
     undeclared = {finding.field for finding in plan.fairness if finding.level == "confounder"}
@@ -127,7 +128,7 @@ def plan_page(plan: Plan) -> list[Section]:
         Section("Values that all arms share", tuple(_shared(plan, set(differing)))),
     ]
     for arm in plan.arms:
-        flat = arm.flat()
+        flat = redacted(arm.flat())
         rows = [(field, cut(show(flat.get(field)), _VALUE), arm.sources.get(field, "")) for field in differing]
         found.append(Section(f"Values of {arm.name}", tuple(table(rows))))
     return [section for section in found if section.lines]
@@ -142,7 +143,11 @@ def _devices(plan: Plan) -> Iterator[str]:
 
 def _shared(plan: Plan, differing: set[str]) -> list[str]:
     first = plan.arms[0]
-    rows = [(f, cut(show(v), _VALUE), first.sources.get(f, "")) for f, v in first.flat().items() if f not in differing]
+    rows = [
+        (f, cut(show(v), _VALUE), first.sources.get(f, ""))
+        for f, v in redacted(first.flat()).items()
+        if f not in differing
+    ]
     return table(sorted(rows))
 
 

@@ -15,6 +15,7 @@ from detui.engine.run.files import read_json
 from detui.engine.run.history import History, load_history
 from detui.engine.run.lines import read_lines
 from detui.engine.run.state import read_state
+from detui.engine.secrets import redacted
 
 NEEDED = ("id", "recipe", "arms", "seeds", "runs", "checkpoint_rule")
 
@@ -52,7 +53,7 @@ def _run(run: RunDir) -> RunFacts:
         epoch=history.epoch,
         total_epochs=history.total_epochs or spec.total_epochs,
         began=_began(run),
-        begin=begin,
+        begin=redacted(begin),
         attempts=tuple(_attempt(one, devices.get(one.number, ()), history) for one in attempts),
         alarms=tuple(str(line.get("text") or line.get("name")) for line in history.alarms),
         evaluations=tuple(standing(history)),
@@ -98,7 +99,7 @@ def _attempt(attempt: AttemptDir, device: tuple[str, ...], history: History) -> 
         stage=int(resume.get("stage") or 0),
         device=device,
         device_model=_device_model(attempt.number, history),
-        begin=history.begins.get(attempt.number) or {},
+        begin=redacted(history.begins.get(attempt.number) or {}),
     )
 
 

@@ -181,7 +181,7 @@ def test_a_soak(make_run: MakeRun) -> None:
         history = load_history(run)
         steps = history.series("train/loss_toy")[0]
         assert steps == list(range(1, len(steps) + 1)) and history.damaged == 0, f"seed {seed}: {run.name}"
-        assert (status(run).state.word == "finished") == (len(steps) == 20), f"seed {seed}: {run.name}"
+        assert status(run).state.word != "finished" or len(steps) == 20, f"seed {seed}: {run.name}"
     for slot in slots.candidates:
         free = take(slot, "test")
         assert free is not None, f"seed {seed}: {slot} is not free"
