@@ -167,6 +167,17 @@ def test_doctor_says_what_is_here(detui: Detui, workspace: Path) -> None:
     assert done.returncode == (3 if absent else 0)
 
 
+def test_doctor_goes_on_past_a_broken_configuration(detui: Detui, tmp_path: Path) -> None:
+    folder = tmp_path / ".config" / "detui"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("workspce: here\n")
+    done = detui("doctor")
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("!!  configuration")]
+    assert lines and "config.yaml:1" in lines[0] and "'workspce'" in lines[0]
+    assert "python" in done.stdout and "logout" in done.stdout
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_doctor_finds_a_workspace_that_cannot_be_written(detui: Detui, workspace: Path) -> None:
     workspace.chmod(0o500)

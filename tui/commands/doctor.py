@@ -38,7 +38,7 @@ class Check:
 @pass_session
 def command(session: Session, as_json: bool) -> None:
     """Check what runs need: Python, packages, devices, workspace, disk. Exit code 3 if something is absent."""
-    checks = [check for part in _PARTS for check in part(session)]
+    checks = [check for part in _PARTS for check in _found(part, session)]
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -48,6 +48,17 @@ def command(session: Session, as_json: bool) -> None:
                 click.echo(f"    {'':<16} try: {check.hint}")
     if any(check.state == "absent" for check in checks):
         sys.exit(3)
+
+
+def _found(part: Callable[[Session], Iterator[Check]], session: Session) -> Iterator[Check]:
+    """Return what one part finds; what keeps it from looking, such as a broken configuration, is a finding itself."""
+    from detui.engine.errors import DetuiError
+
+    try:
+        yield from part(session)
+    except DetuiError as error:
+        place = f"{error.where}: " if error.where else ""
+        yield Check(part.__name__.strip("_").replace("_", " "), "absent", f"{place}{error.message}", error.hint)
 
 
 def _python(session: Session) -> Iterator[Check]:
@@ -135,19 +146,17 @@ def _unwritable(folder: Path) -> str | None:
 
 def _session_end(session: Session) -> Iterator[Check]:
     """Say whether the login manager kills what is left running at logout."""
-    settings = [Path("/etc/systemd/logind.conf"), *sorted(Path("/etc/systemd/logind.conf.d").glob("*.conf"))]
-    kills = False
-    for file in settings:
-        try:
-            lines = file.read_text(errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            key, _, value = line.partition("=")
-            if key.strip() == "KillUserProcesses":
-                kills = value.strip().lower() in ("yes", "true", "1", "on")
-    found = "kills processes at logout (KillUserProcesses)" if kills else "leaves processes running at logout"
-    yield Check("logout", "note" if kills else "ok", found, "loginctl enable-linger" if kills else None)
+    from detui.engine.devices.logind import at_logout
+
+    found = at_logout()
+    if found.kills is None:
+        yield Check("logout", "ok", "no systemd-logind here to end what is left running")
+    elif not found.kills:
+        yield Check("logout", "ok", f"leaves processes running ({found.source})")
+    else:
+        start = "systemd-run --user --scope detui …"
+        hint = start if found.lingers else f"loginctl enable-linger, log in again, then {start}"
+        yield Check("logout", "note", f"kills all processes of a session: runs would die ({found.source})", hint)
 
 
 def _processes(session: Session) -> Iterator[Check]:
