@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from clock import PLACE
+from control import run_control
 
 from detui.engine.process.control import status
 from detui.engine.run.directory import AttemptDir, RunDir
@@ -38,6 +39,7 @@ def main() -> None:
         root = Path(folder)
         reporter(root / "reporter")
         commands(root / "many")
+        run_control(root / "control", say)
         steps(root / "steps")
 
 
