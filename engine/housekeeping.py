@@ -194,12 +194,8 @@ def _locked(run: RunDir | None) -> Iterator[None]:
             lease.remove()
 
 
-def remove_experiment(experiment: Experiment) -> int:
-    """Remove an experiment with everything in it; return the bytes that it took.
-
-    It vanishes from the list at once and is deleted after that: an interruption leaves a hidden folder, not half an
-    experiment. Raises RunError while a run of it is live, or where it belongs to somebody else.
-    """
+def check_removable(experiment: Experiment) -> None:
+    """Raise RunError while a run of the experiment is live, where it belongs to somebody else, or is a link."""
     path = experiment.path
     if path.is_symlink():
         raise RunError("This is a link to an experiment elsewhere.", where=str(path), hint="remove the link yourself")
@@ -209,6 +205,16 @@ def remove_experiment(experiment: Experiment) -> int:
         if _live(run):
             hint = f"detui stop {experiment.id}, then remove it"
             raise RunError(f"{run.name} is live: {status(run).state.word}.", where=str(path), hint=hint)
+
+
+def remove_experiment(experiment: Experiment) -> int:
+    """Remove an experiment with everything in it; return the bytes that it took.
+
+    It vanishes from the list at once and is deleted after that: an interruption leaves a hidden folder, not half an
+    experiment. Raises RunError as `check_removable` does, and where the disk refuses.
+    """
+    check_removable(experiment)
+    path = experiment.path
     taken = disk_size(path)
     hidden = path.with_name(f".removed-{path.name}-{os.getpid()}")
     try:

@@ -20,7 +20,7 @@ def command(session: Session, refs: tuple[str, ...], yes: bool, as_json: bool) -
     space and keep the numbers, use `detui gc`.
     """
     from detui.engine.errors import UsageError
-    from detui.engine.housekeeping import remove_experiment
+    from detui.engine.housekeeping import check_removable, remove_experiment
     from detui.engine.run.disk import disk_size
     from detui.tui.requests import confirm
 
@@ -28,6 +28,8 @@ def command(session: Session, refs: tuple[str, ...], yes: bool, as_json: bool) -
         if "/" in ref.strip("/") and not (session.workspace.path / ref).is_dir() and not ref.startswith(("/", ".")):
             raise UsageError(f"{ref!r} is one run of an experiment; whole experiments are removed.", hint="detui gc")
     found = {one.path: one for one in (session.workspace.experiment(ref) for ref in refs)}
+    for one in found.values():
+        check_removable(one)
     listed = "\n".join(f"  {one.id}  {size(disk_size(one.path))}" for one in found.values())
     confirm(f"Remove for good?\n{listed}\n", yes, grave="what is removed cannot be had back")
     freed = {one.id: remove_experiment(one) for one in found.values()}
