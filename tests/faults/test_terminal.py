@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from toy_runs import MakeRun, steps_made, until
 from detui.engine.process.control import supervised, wait
 from detui.engine.process.identity import Identity
 from detui.engine.run.directory import RunDir
+from detui.engine.run.history import load_history
 
 LAUNCH = (
     "import sys, time; from pathlib import Path\n"
@@ -83,10 +88,6 @@ def test_the_launcher_has_no_child_and_no_zombie(make_run: MakeRun) -> None:
 
 @pytest.mark.fault("`tmux kill-server`", "trains on")
 def test_tmux_kill_server(make_run: MakeRun, tmp_path: Path) -> None:
-    import shutil
-
-    import pytest
-
     if shutil.which("tmux") is None:
         pytest.skip("needs tmux")
     run = make_run({"seconds": 0.1})
@@ -97,3 +98,65 @@ def test_tmux_kill_server(make_run: MakeRun, tmp_path: Path) -> None:
     time.sleep(0.3)
     assert supervised(run)
     assert wait([run], 30)[0].state.word == "finished"
+
+
+@pytest.fixture
+def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """A real sshd on loopback, with keys of its own: the beginning of a command line that logs in there."""
+    server = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if server is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
+        pytest.skip("needs sshd, ssh and ssh-keygen (openssh-server)")
+    folder = tmp_path_factory.mktemp("ssh")
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where sshd, started as root, separates its privileges
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {
+        "ListenAddress": "127.0.0.1", "Port": port, "HostKey": folder / "host", "PidFile": folder / "pid",
+        "AuthorizedKeysFile": folder / "user.pub", "StrictModes": "no", "UsePAM": "no", "PermitRootLogin": "yes",
+        "PasswordAuthentication": "no",
+    }  # fmt: skip
+    (folder / "config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
+    daemon = subprocess.Popen([server, "-D", "-e", "-f", folder / "config"], stderr=subprocess.DEVNULL)
+    command = ["ssh", "-tt", "-p", str(port), "-i", str(folder / "user"), "-F", "none",
+               "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder / 'known'}", "-o", "LogLevel=ERROR", "127.0.0.1"]  # fmt: skip
+    try:
+        until(lambda: subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0)
+        yield command
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+@pytest.mark.fault("the SSH connection breaks", "trains on")
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_the_connection_breaks(make_run: MakeRun, ssh: list[str], end: str) -> None:
+    run = make_run({"seconds": 0.1, "steps": 40})
+    words = ["env", f"DETUI_LEASES={os.environ['DETUI_LEASES']}", sys.executable, "-c", LAUNCH, str(run.path)]
+    session = subprocess.Popen([*ssh, shlex.join(words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    until(lambda: steps_made(run) >= 2, 30)
+    terminal = _terminal_of(run.path)
+    if end == "client":
+        session.kill()  # a laptop that is closed: the server sees the connection end
+    else:
+        os.kill(terminal, signal.SIGHUP)
+    session.communicate(timeout=30)
+    until(lambda: not Path(f"/proc/{terminal}").exists())
+    assert supervised(run)
+    assert wait([run], 60)[0].state.word == "finished"
+    assert load_history(run).series("train/loss_toy")[0] == list(range(1, 41))
+
+
+def _terminal_of(run: Path) -> int:
+    """The pid of the program that was started in the SSH session for this run."""
+    for found in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = found.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if LAUNCH.encode() in words and os.fsencode(run) in words and words[0] == sys.executable.encode():
+            return int(found.parent.name)
+    raise AssertionError("nothing runs in the session")
