@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,42 @@ def test_out_of_memory_by_a_limit(make_run: MakeRun) -> None:
     launch(run)
     state = ended(run)
     assert state.word == "oom" and (run.attempt(1).exit() or {})["code"] == 1
+    assert load_history(run).series("train/loss_toy")[0] == list(range(1, 8))
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A control group that grants 200 MiB, in whichever version of them this machine has."""
+    second = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    folder = Path("/sys/fs/cgroup") / ("" if second else "memory") / f"detui-test-{os.getpid()}"
+    limits = ("memory.max", "memory.swap.max") if second else ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+    try:
+        folder.mkdir()
+        for name in limits:
+            if (folder / name).exists():
+                (folder / name).write_text("0" if name == "memory.swap.max" else str(200 << 20))
+        if not (folder / limits[0]).exists():
+            pytest.skip("control groups of memory are not delegated here")
+    except OSError as error:
+        pytest.skip(f"may not make a control group here: {error.strerror}")
+    yield folder
+    until(lambda: not (folder / "cgroup.procs").read_text())
+    folder.rmdir()
+
+
+@pytest.mark.fault("the kernel kills for want of memory (control group)", '`oom`, "probable", with advice')
+def test_out_of_memory_by_the_kernel(make_run: MakeRun, memory_group: Path) -> None:
+    run = make_run({"at": "hog", "when": 7, "seconds": 0.01})
+    code = (
+        "import os, sys; from pathlib import Path; Path(sys.argv[1], 'cgroup.procs').write_text(str(os.getpid()))\n"
+        "from detui.engine.process.launch import launch; from detui.engine.run.directory import RunDir\n"
+        "launch(RunDir(Path(sys.argv[2])))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(memory_group), str(run.path)], check=True)
+    state = ended(run)
+    reason = str(getattr(state, "reason", ""))
+    assert state.word == "oom" and "probable" in reason and "control group" in reason, state
+    assert (run.attempt(1).exit() or {})["signal"] == "SIGKILL"
     assert load_history(run).series("train/loss_toy")[0] == list(range(1, 8))
 
 

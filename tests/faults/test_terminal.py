@@ -121,8 +121,9 @@ def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     }  # fmt: skip
     (folder / "config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
     daemon = subprocess.Popen([server, "-D", "-e", "-f", folder / "config"], stderr=subprocess.DEVNULL)
-    command = ["ssh", "-tt", "-p", str(port), "-i", str(folder / "user"), "-F", "none",
-               "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder / 'known'}", "-o", "LogLevel=ERROR", "127.0.0.1"]  # fmt: skip
+    options = {"StrictHostKeyChecking": "no", "UserKnownHostsFile": folder / "known", "LogLevel": "ERROR"}
+    said = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    command = ["ssh", "-tt", "-p", str(port), "-i", str(folder / "user"), "-F", "none", *said, "127.0.0.1"]
     try:
         until(lambda: subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0)
         yield command

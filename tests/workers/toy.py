@@ -103,6 +103,13 @@ def _exceed_a_limit(_report: Reporter) -> None:
     bytearray(1 << 30)
 
 
+def _hog(_report: Reporter) -> None:
+    """Use more memory than a control group may grant; the kernel kills whoever does."""
+    taken = []
+    for _ in range(64):
+        taken.append(b"x" * (16 << 20))
+
+
 def _load_with_torch(report: Reporter) -> None:
     """Read from a data loader of PyTorch with two processes, until one is killed."""
     from torch.utils.data import DataLoader
@@ -156,6 +163,7 @@ MISBEHAVIOURS: dict[str, Any] = {
     "escapee": _fork_escapee,
     "daemon": _daemonise,
     "rlimit": _exceed_a_limit,
+    "hog": _hog,
     "torch-loader": _load_with_torch,
     "data-error": _raise_data_error,
     "bug": _raise_bug,
