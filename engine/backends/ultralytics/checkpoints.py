@@ -1,8 +1,9 @@
 """Copies of Ultralytics' checkpoints under names of our own.
 
-`last.pt` is overwritten in place and not atomically, so each epoch's is copied
+`last.pt` is overwritten in place and not atomically, so each epoch's is written
 whole to `s<stage>-e<epoch>.pt`: a line in metrics.jsonl that names a file
-names those bytes for ever. The two newest are kept, and those of milestones.
+names those bytes for ever. The two newest are kept, with what a resume needs,
+and those of milestones as Ultralytics wrote them.
 """
 
 from __future__ import annotations
@@ -13,39 +14,50 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import RunError
+from detui.engine.run.files import write_error
 
 KEPT = 2
 """One to resume from, and the one before in case that is torn."""
 _NAME = re.compile(r"s(\d+)-e(\d+)\.pt")
 
 
-def keep(source: Path, folder: Path, stage: int, epoch: int) -> Path:
-    """Copy `source` whole or not at all, synced; drop what is older than the one before. Returns the copy."""
-    folder.mkdir(parents=True, exist_ok=True)
+def keep(write: Callable[[Path], None], folder: Path, stage: int, epoch: int) -> Path:
+    """Let `write` make the checkpoint of an epoch, whole or not at all, synced; drop what is older than the one before.
+
+    Returns where it lies. Raises RunError when it cannot be written: a full disk, say.
+    """
     target = folder / f"s{stage}-e{epoch:04}.pt"
-    temporary = target.with_suffix(".tmp")
-    shutil.copyfile(source, temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(target)
+    _whole(write, target)
     for old in sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))[:-KEPT]:
         old.unlink(missing_ok=True)
     return target
 
 
-def keep_for_good(checkpoint: Path, epoch: int) -> Path:
-    """A second name for a milestone's checkpoint, which outlives the first. Returns it."""
-    kept = checkpoint.with_name(f"epoch-{epoch:04}.pt")
-    kept.unlink(missing_ok=True)
+def keep_for_good(checkpoint: Path, folder: Path, epoch: int) -> Path:
+    """A copy of a milestone's checkpoint that no later one replaces. Returns it. Raises RunError likewise."""
+    target = folder / f"epoch-{epoch:04}.pt"
+    _whole(lambda path: shutil.copyfile(checkpoint, path), target)
+    return target
+
+
+def _whole(write: Callable[[Path], object], target: Path) -> None:
+    temporary = target.with_suffix(".tmp")
     try:
-        os.link(checkpoint, kept)  # costs nothing: no file is written again under its name
-    except OSError:  # a file system without hard links
-        shutil.copyfile(checkpoint, kept)
-    return kept
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError of its archive writer
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise write_error(target, error) from error
+        raise RunError(f"The checkpoint could not be written: {error}", where=str(target), hint="df -h") from error
 
 
 def readable(path: Path) -> Path:
@@ -69,14 +81,15 @@ def stage_of(checkpoint: Path) -> int:
     return int(found.group(1)) if found else 0
 
 
-def check_resumable(path: Path) -> None:
-    """Raise RunError for a checkpoint that is torn or holds no optimizer.
+def resumable(path: Path) -> dict[str, Any]:
+    """The checkpoint's content. Raises RunError for one that is torn or holds no optimizer.
 
     Ultralytics would otherwise start a new run on a data set of its own.
     """
     checkpoint = _load(path)
     if checkpoint.get("epoch", -1) < 0 or checkpoint.get("optimizer") is None:
         raise RunError("The checkpoint holds no optimizer state, so it cannot be resumed.", where=str(path))
+    return checkpoint
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Nothing of its training loop is replaced but the last validation, which would
 strip the optimizer from the checkpoint and print numbers that never enter a
 comparison. A stop is honoured after the step in progress; what can be resumed
-is the last complete epoch.
+is the last complete epoch, and `continuing.py` makes the resumed curve the interrupted one's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 from detui.engine.backends.ultralytics import settings
-from detui.engine.backends.ultralytics.checkpoints import check_resumable, readable, stage_of
+from detui.engine.backends.ultralytics.checkpoints import readable, resumable, stage_of
+from detui.engine.backends.ultralytics.continuing import Continuation
 from detui.engine.backends.ultralytics.dataset import private_view
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
 from detui.engine.backends.ultralytics.watch import Watch
@@ -37,7 +38,8 @@ class UltralyticsTrainer:
         data = private_view(spec.data or {}, folder / "data")
         first, weights, resumed = _starting_point(spec, report)
         for index in range(first, len(spec.stages)):
-            watch = Watch(spec, report, index, {"packages": packages(operators)}, first=index == first)
+            continuation = Continuation(resumable(resumed)) if resumed else None
+            watch = Watch(spec, report, index, {"packages": packages(operators)}, index == first, continuation)
             trainer = _trainer(spec, index, data, folder / spec.stages[index].name, weights, resumed)
             watch.attach(trainer)
             trainer.train()
@@ -74,7 +76,6 @@ def _trainer(spec: RunSpec, index: int, data: Path, folder: Path, weights: Path 
     if weights is not None:
         arguments["pretrained"] = str(readable(weights))
     if resumed is not None:
-        check_resumable(resumed)
         found = str(readable(resumed))
         arguments |= {"resume": found, "model": found}
     return _trainer_class(name)(overrides=arguments)
@@ -94,6 +95,33 @@ def _trainer_class(name: str) -> Any:
         amp: bool
         transferred: tuple[int, int] | None = None
         """How many of the model's tensors came from the weights it was given, and how many it has."""
+        waiting_batches: int = 0
+        """Batches whose gradients wait for the optimizer's next step."""
+        _nominal: int = 1
+        _ahead: int = 0
+
+        @property
+        def accumulate(self) -> int:
+            """Batches from one optimizer step to the next, as the training loop compares it with its own count."""
+            return self._nominal + self._ahead
+
+        @accumulate.setter
+        def accumulate(self, batches: int) -> None:
+            self._nominal = batches
+
+        def continue_accumulation(self, waiting: int) -> None:
+            """Take the first step of a resume after as many batches as if nothing had been.
+
+            The loop counts from its last step, which a resume takes to have been before the first batch of the run;
+            the difference is added to what it compares that count with.
+            """
+            self.waiting_batches = waiting
+            self._ahead = len(self.train_loader) * self.epoch - waiting
+
+        def optimizer_step(self) -> None:
+            """Ultralytics' own, which ends the wait of the gradients."""
+            super().optimizer_step()
+            self.waiting_batches = self._ahead = 0
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
             """Build the model; count what the weights gave. Raises RunError when they fit another model."""

@@ -9,13 +9,14 @@ from typing import Any
 from detui.engine.backends.torch_support.late import LateScalars
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
+from detui.engine.backends.ultralytics.continuing import Continuation, complete
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
-EVENTS = ("on_train_start", "on_train_epoch_start", "on_train_batch_end", "on_train_epoch_end", "on_val_start",
+EVENTS = ("on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end", "on_train_epoch_end", "on_val_start",
           "on_val_batch_start", "on_model_save", "on_fit_epoch_end")  # fmt: skip
 
 
@@ -30,9 +31,21 @@ class Watch:
     stopped early has fewer epochs than its plan.
     """
 
-    def __init__(self, spec: RunSpec, report: Reporter, index: int, facts: dict[str, Any], *, first: bool) -> None:
-        """`facts`: what `begin` says beside the trainer's own values. `first`: of the stages of this attempt."""
+    def __init__(
+        self,
+        spec: RunSpec,
+        report: Reporter,
+        index: int,
+        facts: dict[str, Any],
+        first: bool,
+        continuation: Continuation | None = None,
+    ) -> None:
+        """`facts`: what `begin` says beside the trainer's own values. `first`: of the stages of this attempt.
+
+        `continuation`: of a stage that is resumed in its middle.
+        """
         self.spec, self.report, self.index, self.facts, self.first = spec, report, index, facts, first
+        self._continuation = continuation
         self.stage = spec.stages[index]
         self.config = self.stage.config
         self.epochs_before = 0
@@ -58,6 +71,7 @@ class Watch:
         self.steps_before = self.report.last_step - trainer.start_epoch * steps
         asked, used = settings.asked(self.config), settings.used(trainer, self.config)
         if self.first:
+            resumed = {"resumed": self._continuation.facts(trainer)} if self._continuation else {}
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=steps,
@@ -66,6 +80,7 @@ class Watch:
                 used=used,
                 device=device_facts(trainer.device),
                 predictions=settings.PREDICTIONS,
+                **resumed,
                 **self.facts,
             )
         self.report.stage(
@@ -82,14 +97,21 @@ class Watch:
         self._collector = Collector(trainer.validator)
 
     def on_train_epoch_start(self, trainer: Any) -> None:
-        """Decide whether this epoch is validated; notice when Ultralytics repeats one."""
+        """Decide whether this epoch is validated; notice when Ultralytics repeats one; go on where a resume begins."""
         self._stop_if_asked()
         self._check_batch(trainer)
+        if self._continuation is not None:
+            self._continuation.apply(trainer)
+            self._continuation = None
         if trainer.epoch == self._epoch_seen:
             self.report.alarm("repeated", f"Ultralytics repeats epoch {self._epoch(trainer)}: its loss was not finite.")
         self._epoch_seen, self._batch, self._validated = trainer.epoch, -1, False
         self._epoch_start = time.monotonic()
         trainer.args.val = self.config["train"]["val"] or self._epoch(trainer) in self.spec.milestones
+
+    def on_train_batch_start(self, trainer: Any) -> None:
+        """Count what waits for the optimizer: a resume takes its next step where this attempt would have."""
+        trainer.waiting_batches += 1
 
     def on_train_batch_end(self, trainer: Any) -> None:
         """Report the step; stop here if that was asked."""
@@ -120,7 +142,9 @@ class Watch:
     def on_model_save(self, trainer: Any) -> None:
         """Copy the checkpoint; it is reported when the epoch's numbers are, so that neither is without the other."""
         folder = self.report.attempt.checkpoints
-        self.last_checkpoint = keep(trainer.last, folder, self.index, self._epoch(trainer))
+        self.last_checkpoint = keep(
+            lambda path: complete(trainer.last, trainer, path), folder, self.index, self._epoch(trainer)
+        )
 
     def on_fit_epoch_end(self, trainer: Any) -> None:
         """Report the epoch; at a milestone, and when training ends, hand the predictions to the evaluator."""
@@ -131,7 +155,7 @@ class Watch:
         self.report.epoch(epoch, step, values, self.stage.name, seconds=round(time.monotonic() - self._epoch_start, 3))
         last_stage = self.index == len(self.spec.stages) - 1
         if self._validated and (epoch in self.spec.milestones or (trainer.stop and last_stage)):
-            self._hand_over(epoch, step)
+            self._hand_over(trainer, epoch, step)
         self._report_checkpoint(trainer, epoch, step, last_stage)
         if trainer.stop and trainer.epoch + 1 < trainer.epochs:
             patience = self.config["train"]["patience"]
@@ -142,12 +166,12 @@ class Watch:
         if not trainer.stop:
             self._stop_if_asked()
 
-    def _hand_over(self, epoch: int, step: int) -> None:
+    def _hand_over(self, trainer: Any, epoch: int, step: int) -> None:
         """Write the predictions, keep this epoch's checkpoint for good, and say so."""
-        assert self._collector is not None and self.last_checkpoint is not None
+        assert self._collector is not None
         path = self.report.attempt.predictions / f"val-epoch-{epoch:04}.json"
         write_predictions(path, self._collector.results)
-        kept = keep_for_good(self.last_checkpoint, epoch)
+        kept = keep_for_good(trainer.last, self.report.attempt.checkpoints, epoch)
         self.report.evaluation(epoch, step, "val", path, kept)
 
     def _report_checkpoint(self, trainer: Any, epoch: int, step: int, last_stage: bool) -> None:

@@ -1,0 +1,145 @@
+"""What a resume needs beyond Ultralytics' own checkpoint, so that its curve is the curve that was interrupted.
+
+Ultralytics saves the EMA weights and the optimizer in half precision, and goes on from those. Added here, under one key
+that it ignores: the raw weights, everything in full precision, gradients that wait for their optimizer step, the random
+generators, and the position in the data. Where loader processes draw (`train.workers` above 0 on a GPU), what they drew
+ahead lives in them alone: then the order of the pictures and their augmentation begin anew.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+KEY = "detui"
+"""Under which the additions lie in a checkpoint."""
+
+ALWAYS = ("weights", "EMA", "optimizer", "scheduler", "gradient scaler", "early stopping", "random generators")
+DATA = "position in the data"
+
+
+def complete(path: Path, trainer: Any, target: Path) -> None:
+    """Write Ultralytics' checkpoint `path` to `target`, synced later by the caller, with what it leaves out.
+
+    Call it between the epoch's validation and the next epoch: then nothing random lies between here and there.
+    """
+    import torch
+    from ultralytics.utils.torch_utils import unwrap_model
+
+    checkpoint = torch.load(path, map_location="cpu", weights_only=False)  # written a moment ago, by this process
+    saved = checkpoint["ema"].float()
+    saved.load_state_dict(trainer.ema.ema.state_dict())
+    checkpoint["optimizer"] = trainer.optimizer.state_dict()
+    model = unwrap_model(trainer.model)
+    waiting = trainer.waiting_batches
+    checkpoint[KEY] = {
+        "weights": model.state_dict(),
+        "gradients": {name: p.grad for name, p in model.named_parameters() if p.grad is not None} if waiting else {},
+        "waiting_batches": waiting,
+        "random": _random_states(),
+        "data": _data_state(trainer.train_loader),
+    }
+    torch.save(checkpoint, target)
+
+
+class Continuation:
+    """Puts a resumed trainer where the interrupted one was."""
+
+    def __init__(self, checkpoint: dict[str, Any]) -> None:
+        """`checkpoint`: what `complete` wrote. One of a detui that added nothing is continued as Ultralytics does."""
+        self.state: dict[str, Any] | None = checkpoint.get(KEY)
+
+    def facts(self, trainer: Any) -> dict[str, list[str]]:
+        """What of the interrupted attempt is restored, and what begins anew."""
+        if self.state is None:
+            return {"restored": ["EMA (half precision, also as weights)", *ALWAYS[2:6]], "anew": [ALWAYS[6], DATA]}
+        if trainer.train_loader.num_workers:
+            return {"restored": list(ALWAYS), "anew": [f"{DATA} and augmentation (drawn in loader processes)"]}
+        return {"restored": [*ALWAYS, DATA], "anew": []}
+
+    def apply(self, trainer: Any) -> None:
+        """Restore, at the start of the first epoch of the attempt; the loader's part follows with its first batch."""
+        if self.state is None:
+            return
+        from ultralytics.utils.torch_utils import unwrap_model
+
+        model = unwrap_model(trainer.model)
+        model.load_state_dict(self.state["weights"])
+        for name, parameter in model.named_parameters():
+            gradient = self.state["gradients"].get(name)
+            if gradient is not None:
+                parameter.grad = gradient.to(parameter.device)
+        trainer.continue_accumulation(self.state["waiting_batches"])
+        self._apply_to_loader(trainer)
+
+    def _apply_to_loader(self, trainer: Any) -> None:
+        """At the moment when the loader makes the iterator of this attempt: nothing random follows before the batch.
+
+        Making one draws a seed. The interrupted attempt drew it long ago, but where mosaic ends with this very epoch:
+        there it would have made a new iterator as well.
+        """
+        state, loader = self.state or {}, trainer.train_loader
+        make = loader._get_iterator
+        mosaic_ends = bool(trainer.args.close_mosaic) and trainer.epoch == trainer.epochs - trainer.args.close_mosaic
+        drawn_now = mosaic_ends or loader.num_workers > 0
+
+        def continued() -> Any:
+            del loader._get_iterator
+            if not loader.num_workers:
+                _refill(loader.dataset, state["data"]["mosaic_buffer"])
+            if drawn_now:
+                loader.generator.set_state(state["data"]["generator"])
+            iterator = make()
+            if not drawn_now:
+                loader.generator.set_state(state["data"]["generator"])
+                _end_of_epoch(loader)
+            _set_random_states(state["random"])
+            return iterator
+
+        loader._get_iterator = continued
+
+
+def _data_state(loader: Any) -> dict[str, Any]:
+    """The order's generator, and the pictures in memory from which mosaic chooses."""
+    return {"generator": loader.generator.get_state(), "mosaic_buffer": list(getattr(loader.dataset, "buffer", []))}
+
+
+def _end_of_epoch(loader: Any) -> None:
+    """Draw what PyTorch's RandomSampler draws when it is asked for more than its last picture, before it starts again.
+
+    The state was saved behind the last batch, when nobody had asked yet.
+    """
+    import torch
+
+    torch.randperm(len(loader.dataset), generator=loader.generator)
+
+
+def _refill(dataset: Any, indices: list[int]) -> None:
+    """Load the pictures that mosaic may choose from, in their order: loading puts them into the buffer."""
+    dataset.buffer = []
+    for index in indices:
+        dataset.load_image(index)
+
+
+def _random_states() -> dict[str, Any]:
+    import numpy
+    import torch
+
+    return {
+        "python": random.getstate(),
+        "numpy": numpy.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    import numpy
+    import torch
+
+    random.setstate(states["python"])
+    numpy.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if len(states["cuda"]) == torch.cuda.device_count():  # a resumed attempt may have other devices
+        torch.cuda.set_rng_state_all(states["cuda"])
