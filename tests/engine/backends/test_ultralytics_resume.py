@@ -1,4 +1,7 @@
-"""A resumed curve is the uninterrupted one, to the bit, where loader processes draw nothing (a CPU, or workers: 0)."""
+"""A resumed curve is the uninterrupted one, to the bit, where no loader process draws: on a CPU, or with workers: 0.
+
+On a GPU (skipped where there is none) that needs train.deterministic, which is the default, and no RT-DETR.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from detui.engine.devices.nvml import list_gpus
 from detui.engine.process.control import request, status
 from detui.engine.process.launch import launch
 from detui.engine.run.directory import RunDir
@@ -32,10 +36,15 @@ SETTINGS = (
 )
 
 
-def start(folder: Path) -> RunDir:
+GPU = ("train.workers=0", "train.amp=bf16")
+
+
+def start(folder: Path, device: str) -> RunDir:
     workspace = Workspace.open(str(folder))
+    overrides = (*SETTINGS, *(GPU if device == "gpu" else ()))
+    devices = "cpu" if device == "cpu" else "1"
     plan = workspace.plan(
-        "starter/mosaic", profile="smoke", arms=["baseline"], seeds=[0], overrides=SETTINGS, devices="cpu"
+        "starter/mosaic", profile="smoke", arms=["baseline"], seeds=[0], overrides=overrides, devices=devices
     )
     return workspace.start(plan).runs()[0]
 
@@ -90,9 +99,16 @@ def weights(run: RunDir) -> dict[str, Any]:
     return {f"ema.{k}": v for k, v in checkpoint["ema"].state_dict().items()} | checkpoint["detui"]["weights"]
 
 
+@pytest.fixture(scope="module", params=["cpu", "gpu"])
+def device(request: pytest.FixtureRequest) -> str:
+    if request.param == "gpu" and not list_gpus():
+        pytest.skip("needs a GPU")
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    return finish(start(tmp_path_factory.mktemp("whole")))
+def uninterrupted(device: str, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    return finish(start(tmp_path_factory.mktemp("whole"), device))
 
 
 @pytest.mark.parametrize(
@@ -101,9 +117,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     ids=["in the warm-up", "with waiting gradients", "where mosaic ends", "after mosaic has ended"],
 )
 def test_a_resumed_curve_is_the_uninterrupted_one(
-    uninterrupted: RunDir, tmp_path: Path, step: int, how: str
+    uninterrupted: RunDir, device: str, tmp_path: Path, step: int, how: str
 ) -> None:
-    run = start(tmp_path)
+    run = start(tmp_path, device)
     cut(run, step, how)
     launch(run, resume=True)
     finish(run)
