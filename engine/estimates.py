@@ -11,14 +11,17 @@ from detui.engine.placement import Placement
 from detui.engine.recipe.resolve import Resolved, ResolvedArm
 
 
-def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspace: Path) -> Estimate:
-    """Return what is remembered of an arm's configuration on the device model that it would get."""
+def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspace: Path, done: int = 0) -> Estimate:
+    """Return what is remembered of an arm's configuration on the device model that it would get.
+
+    `done`: epochs that a branch does not train, because its origin has.
+    """
     backend = resolved.recipe.backend
     data = resolved.data.model_dump(mode="json") if resolved.data else None
     stages = [_without(stage.config, backend.epochs_key()) for stage in arm.stages]
     key = configuration_key(backend.name, data, placement.kind, placement.count, stages)
     model = _model(placement)
-    return Estimate(key, model, arm.epochs, recall(workspace, key, model))
+    return Estimate(key, model, arm.epochs - done, recall(workspace, key, model))
 
 
 def _without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

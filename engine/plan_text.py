@@ -22,9 +22,11 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
         "question": _words(recipe.question),
         "profile": plan.profile,
         "backend": recipe.backend.name,
+        "recipe_file": recipe.document.source,
         "recipe_text": text,
         "recipe_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "overrides": list(plan.resolved.overrides),
+        "branch": plan.origin.facts() if plan.origin else None,
         "varies": list(file.varies),
         "arms": [
             {"name": a.name, "title": _words(a.title), "config": a.config, "sources": a.sources, "epochs": a.epochs}

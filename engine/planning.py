@@ -18,6 +18,7 @@ from detui.engine.configuration import Configuration
 from detui.engine.errors import DetuiError, MissingError, RecipeError
 from detui.engine.estimates import estimate, gpus
 from detui.engine.measured import Estimate, min_free
+from detui.engine.origin import Origin
 from detui.engine.placement import Placement
 from detui.engine.recipe.load import FULL, Recipe, nearest
 from detui.engine.recipe.resolve import Resolved, ResolvedArm
@@ -59,6 +60,8 @@ class Plan:
     """Arm → what it will probably need."""
     gpus: tuple[tuple[str, int | None, int | None], ...] = ()
     """(name as in "GPU 3", free bytes, all bytes) of the GPUs that may be chosen."""
+    origin: Origin | None = None
+    """Where the run begins, of a branch."""
 
     @property
     def recipe(self) -> Recipe:
@@ -109,6 +112,14 @@ class Plan:
 
     def command(self, *, name: str | None = None, tags: Sequence[str] = (), note: str | None = None) -> str:
         """The command line that does the same."""
+        words = self._chosen() if self.origin is None else self.origin.words()
+        words += self.placement.words()
+        words += ["--name", name] if name else []
+        words += [word for tag in tags for word in ("--tag", tag)]
+        words += ["--note", note] if note else []
+        return shlex.join(words)
+
+    def _chosen(self) -> list[str]:
         words = ["detui", "run", self.recipe.name]
         if self.profile != FULL:
             words += ["--profile", self.profile]
@@ -116,12 +127,7 @@ class Plan:
             words += [word for arm in self.arms for word in ("--arm", arm.name)]
         if list(self.seeds) != (self.recipe.profile(self.profile).seeds or self.recipe.file.seeds):
             words += ["--seeds", ",".join(map(str, self.seeds))]
-        words += [word for override in self.resolved.overrides for word in ("--set", override)]
-        words += self.placement.words()
-        words += ["--name", name] if name else []
-        words += [word for tag in tags for word in ("--tag", tag)]
-        words += ["--note", note] if note else []
-        return shlex.join(words)
+        return words + [word for override in self.resolved.overrides for word in ("--set", override)]
 
     def spec(self, arm: ResolvedArm, seed: int, **more: Any) -> RunSpec:
         """The run spec of one arm and seed. `more`: what the workspace adds (experiment, data, python, after)."""
@@ -173,10 +179,18 @@ class Plan:
         return placed
 
 
-def make_plan(resolved: Resolved, placement: Placement, configuration: Configuration) -> Plan:
-    """Look at what the launch needs: data, weights, each backend's own checks, fairness between arms."""
+def make_plan(
+    resolved: Resolved, placement: Placement, configuration: Configuration, origin: Origin | None = None
+) -> Plan:
+    """Look at what the launch needs: data, weights, each backend's own checks, fairness between arms.
+
+    A branch (`origin`) starts from a checkpoint, so that the weights which its origin started from may be gone.
+    """
     data, problems = _data(resolved, configuration)
     weights, absent = _weights(resolved, configuration)
+    if origin is not None:
+        absent = []
+    done = origin.epoch if origin is not None else 0
     findings = audit({arm.name: arm.config for arm in resolved.arms}, resolved.recipe.file.varies)
     if len(resolved.arms) < 2:
         findings = []
@@ -194,8 +208,11 @@ def make_plan(resolved: Resolved, placement: Placement, configuration: Configura
         ),
         fairness=tuple(findings),
         weights=weights,
-        estimates={arm.name: estimate(resolved, arm, placement, configuration.workspace) for arm in resolved.arms},
+        estimates={
+            arm.name: estimate(resolved, arm, placement, configuration.workspace, done) for arm in resolved.arms
+        },
         gpus=gpus(placement),
+        origin=origin,
     )
 
 

@@ -21,8 +21,10 @@ from detui.engine.run.directory import RunDir, find_run
 
 if TYPE_CHECKING:
     from detui.engine.experiment import Experiment
+    from detui.engine.origin import Origin
     from detui.engine.planning import Plan
     from detui.engine.recipe.load import Recipe
+    from detui.engine.recipe.resolve import Resolved
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, how much there is."""
@@ -91,27 +93,49 @@ class Workspace:
         """What a launch would run; `detui.engine.placement.place` describes the four last.
 
         Raises RecipeError for what cannot be resolved; what is absent is in `problems`."""
-        from detui.engine.environment import OWN
-        from detui.engine.measured import FOLDER, rebuild
-        from detui.engine.placement import place
-        from detui.engine.planning import make_plan
-        from detui.engine.process.lease import held
         from detui.engine.recipe.load import FULL
         from detui.engine.recipe.resolve import resolve
 
         recipe = self.recipe(ref)
         resolved = resolve(recipe, profile=profile or FULL, arms=arms, seeds=seeds, overrides=overrides)
-        placement = place(
-            devices,
-            own_torch=recipe.file.environment == OWN,
-            held=held,
-            min_free_memory=min_free_memory,
-            on_busy=on_busy,
-            cpu_slots=cpu_slots,
-        )
+        where = {"min_free_memory": min_free_memory, "on_busy": on_busy, "cpu_slots": cpu_slots}
+        return self._planned(resolved, None, devices=devices, **where)
+
+    def branch(
+        self,
+        ref: str,
+        *,
+        at: str = "last",
+        overrides: Sequence[str] = (),
+        devices: str | None = None,
+        min_free_memory: str | None = None,
+        on_busy: str = "wait",
+        cpu_slots: int | None = None,
+    ) -> Plan:
+        """What a branch of a run would do; `detui.engine.branch.branch` describes the first three.
+
+        Raises MissingError for a run or checkpoint that is absent, RecipeError for what cannot change in a branch.
+        """
+        from detui.engine.branch import branch
+        from detui.engine.experiment import Experiment
+
+        run = self.run(ref)
+        resolved, origin = branch(Experiment(run.experiment_dir), run, at, overrides)
+        where = {"min_free_memory": min_free_memory, "on_busy": on_busy, "cpu_slots": cpu_slots}
+        return self._planned(resolved, origin, devices=devices, **where)
+
+    def _planned(self, resolved: Resolved, origin: Origin | None, *, devices: str | None, **where: Any) -> Plan:
+        from detui.engine.environment import OWN
+        from detui.engine.measured import FOLDER, rebuild
+        from detui.engine.placement import place
+        from detui.engine.planning import make_plan
+        from detui.engine.process.lease import held
+
+        own_torch = resolved.recipe.file.environment == OWN
+        placement = place(devices, own_torch=own_torch, held=held, **where)
         if not (self.path / FOLDER).exists():
             rebuild(self.path)
-        return make_plan(resolved, placement, self.configuration)
+        return make_plan(resolved, placement, self.configuration, origin)
 
     def preflight(self, plan: Plan, progress: Progress | None = None) -> Plan:
         """Measure the arms without history with a few steps each, and return the plan with what was found.
@@ -161,6 +185,8 @@ class Workspace:
         _check_weights(plan)
         python = self._interpreter(plan)
         data = self._prepare(plan, progress)
+        if plan.origin is not None:
+            plan.origin.check_data((data or {}).get("fingerprint"))
         placement = plan.placement
         facts: dict[str, Any] = {
             "created": experiments.now(),
@@ -238,6 +264,7 @@ class Workspace:
         self, experiment: Experiment, plan: Plan, data: dict[str, Any] | None, python: tuple[str, tuple[str, ...]]
     ) -> list[RunDir]:
         arms = {arm.name: arm for arm in plan.arms}
+        start = None if plan.origin is None else plan.origin.keep(experiment.path)
         runs = []
         for seed in plan.seeds:
             for arm in arms.values():
@@ -250,6 +277,7 @@ class Workspace:
                     pythonpath=python[1],
                     after=(sys.executable, *AFTER),
                     hooks=self.configuration.hooks,
+                    branch=start,
                 )
                 runs.append(RunDir.create(experiment.path / "runs" / spec.name, spec))
         return runs

@@ -30,6 +30,7 @@ COMMANDS = {
     "front": "Move a waiting run before the other runs of its user.",
     "resume": "Continue runs from their last checkpoint.",
     "retry": "Repeat the runs of an experiment that failed, and no others.",
+    "branch": "Start a new run from another run's checkpoint, with changed settings.",
     "rm": "Remove experiments, their records included.",
     "gc": "Free the space of checkpoints that nobody will need.",
     "gpus": "Show this machine's devices and who uses them.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -24,16 +24,33 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
         raise click.BadParameter(message, ctx, param) from None
 
 
+def added(function: F, options: Sequence[Callable[[F], F]]) -> F:
+    """Add options to a command, in their order in its help."""
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def choices(function: F) -> F:
     """Add the options that choose profile, arms, seeds, values and devices."""
     options = (
         click.option("--profile", metavar="NAME", help="full, quick, smoke or the recipe's own.  [default: full]"),
         click.option("--arm", "arms", metavar="NAME", multiple=True, help="Only this arm. Repeatable."),
         click.option("--seeds", metavar="0,1,2", callback=_seeds, help="These seeds instead of the recipe's."),
-        click.option(
-            "--set", "overrides", metavar="KEY=VALUE", multiple=True,
-            help="Another value: train.lr0=0.0005 for all arms, ARM.train.lr0=0.0005 for one. Repeatable.",
-        ),
+    )
+    return added(overriding(devices(function)), options)
+
+
+def overriding(function: F) -> F:
+    """Add the option that sets values."""
+    text = "Another value: train.lr0=0.0005 for all arms, ARM.train.lr0=0.0005 for one. Repeatable."
+    option: Callable[[F], F] = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=text)
+    return option(function)
+
+
+def devices(function: F) -> F:
+    """Add the options that choose devices, and what to do while they are taken."""
+    options = (
         click.option(
             "--devices", metavar="N|0,3|WHERE",
             help="How many devices each run takes (2), or which it may choose from, by nvidia-smi's index (0,3 or 3,)"
@@ -51,9 +68,7 @@ def choices(function: F) -> F:
             help="How many runs may train on the CPU at once.  [default: DETUI_CPU_SLOTS, or the cores]",
         ),
     )  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return added(function, options)
 
 
 def make_plan(

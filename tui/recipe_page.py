@@ -41,6 +41,19 @@ def page(plan: Plan, language: str = "en") -> list[Section]:
     return [section for section in found if section.lines]
 
 
+def show_page(plan: Plan, language: str = "en", *, as_plan: bool) -> None:
+    """Print a recipe's page, or with `as_plan` what would be run, and the command that runs it."""
+    import click
+
+    click.echo(f"{plan.recipe.ref}: {plan.recipe.title.in_language(language)}\n")
+    sections = page(plan, language)
+    click.echo(as_text(plan_page(plan) if as_plan else sections))
+    if as_plan:
+        problems = [section for section in sections if section.title.startswith(("To be mended", "Warnings"))]
+        click.echo(f"\n{as_text(problems)}" if problems else "", nl=bool(problems))
+    click.echo(f"\nRun it\n  {plan.command()}")
+
+
 def as_text(sections: Sequence[Section]) -> str:
     """Return sections as indented text."""
     return "\n\n".join("\n".join([s.title, *(f"  {line}" for line in s.lines)]) for s in sections)
@@ -123,6 +136,7 @@ def plan_page(plan: Plan) -> list[Section]:
     differing = plan.differs()
     found = [
         Section("Runs, in the order in which they get a device", tuple(plan.runs)),
+        Section("Begins at another run's checkpoint", tuple(_origin(plan))),
         Section("Device", tuple(_devices(plan))),
         Section("Needed before, on such a device", tuple(plan.needs())),
         Section("Values that all arms share", tuple(_shared(plan, set(differing)))),
@@ -132,6 +146,16 @@ def plan_page(plan: Plan) -> list[Section]:
         rows = [(field, cut(show(flat.get(field)), _VALUE), arm.sources.get(field, "")) for field in differing]
         found.append(Section(f"Values of {arm.name}", tuple(table(rows))))
     return [section for section in found if section.lines]
+
+
+def _origin(plan: Plan) -> Iterator[str]:
+    if (origin := plan.origin) is None:
+        return
+    yield f"{origin.experiment}/{origin.run}, after epoch {origin.epoch} (step {origin.step})"
+    yield str(origin.checkpoint)
+    yield from (f"{field}: {show(old)} → {show(new)}" for field, (old, new) in redacted(dict(origin.changed)).items())
+    if not origin.changed:
+        yield "nothing is changed"
 
 
 def _devices(plan: Plan) -> Iterator[str]:

@@ -66,6 +66,8 @@ class Backend(Protocol):
     """Whether prepared data needs the YOLO layout beside the internal form."""
     resume_grain: str
     """What a stop loses, in words: `the epoch in progress is repeated`."""
+    fixed_in_branches: tuple[str, ...]
+    """Fields, or sections, that a branch cannot change: its checkpoint would not fit."""
 
     def epochs_key(self) -> tuple[str, ...]:
         """Where the number of epochs stands in the configuration."""

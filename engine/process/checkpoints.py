@@ -51,7 +51,15 @@ def find_start(run: RunDir) -> Start:
             if why is None:
                 return Start(_resume(attempt, line, path), tuple(skipped))
             skipped.append({"checkpoint": str(path), "why": why})
-    return Start(None, tuple(skipped))
+    return Start(beginning(run).resume, tuple(skipped))
+
+
+def beginning(run: RunDir) -> Start:
+    """Return where the first attempt of a run begins: from nothing, or a branch at its origin's checkpoint."""
+    branch = run.spec().branch
+    if branch is None:
+        return Start(None)
+    return Start({**branch, "checkpoint": str((run.path / str(branch["checkpoint"])).resolve())})
 
 
 def _resumable(attempt: AttemptDir) -> list[dict[str, Any]]:

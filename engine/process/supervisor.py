@@ -16,7 +16,7 @@ from pathlib import Path
 from detui.engine.errors import DetuiError, RunError
 from detui.engine.process.adoption import known_devices, orphan, orphaned_worker
 from detui.engine.process.attempt import Worker, make_attempt, start_worker
-from detui.engine.process.checkpoints import Start, find_start
+from detui.engine.process.checkpoints import beginning, find_start
 from detui.engine.process.children import Reaper, become_subreaper
 from detui.engine.process.control import settled
 from detui.engine.process.descendants import sweep
@@ -164,7 +164,7 @@ class Supervisor:
             log(f"killed {killed} of its processes, which nobody would have watched")
 
     def _prepare(self) -> AttemptDir:
-        start = Start(None) if self._fresh else find_start(self.run)
+        start = beginning(self.run) if self._fresh else find_start(self.run)
         attempt = make_attempt(self.run)
         _sign(attempt.path)
         skipped = {"skipped": list(start.skipped)} if start.skipped else {}

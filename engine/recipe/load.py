@@ -99,6 +99,11 @@ def read_recipe(name: str, path: Path) -> Recipe:
         document = load_yaml(path)
     except UsageError as error:
         raise RecipeError(error.message, where=error.where, hint=error.hint) from None
+    return check_recipe(name, document)
+
+
+def check_recipe(name: str, document: Document) -> Recipe:
+    """Check a recipe that was read. Raises RecipeError with file, line and column."""
     value = document.value
     if not isinstance(value, dict):
         raise RecipeError("A recipe is a mapping of keys.", where=document.where(()), hint="detui show --schema")

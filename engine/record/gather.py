@@ -89,11 +89,12 @@ def _devices(run: RunDir) -> dict[int, tuple[str, ...]]:
 def _attempt(attempt: AttemptDir, device: tuple[str, ...], history: History) -> AttemptFacts:
     info, ended = attempt.info() or {}, attempt.exit() or {}
     resume = info.get("resume") or {}
+    branched = "run" in resume  # at another run's checkpoint: that is said of the experiment
     what = (ended.get("state"), f"exit code {ended['code']}" if ended.get("code") else None)
     parts = [str(part) for part in (*what, ended.get("signal"), ended.get("reason")) if part]
     return AttemptFacts(
         number=attempt.number,
-        resumed_from_epoch=resume.get("epoch"),
+        resumed_from_epoch=None if branched else resume.get("epoch"),
         seconds=finite(ended.get("seconds")),
         ended="; ".join(parts) or None,
         stage=int(resume.get("stage") or 0),

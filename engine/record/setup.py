@@ -49,7 +49,20 @@ class Setup:
         yield "seeds", ", ".join(map(str, info["seeds"]))
         yield "checkpoint rule", self._rule()
         yield "milestones", ", ".join(map(str, info.get("milestones") or ())) or words("none")
+        yield "branch", self._branch()
         yield "overrides", ", ".join(map(code, info.get("overrides") or ())) or words("none")
+
+    def _branch(self) -> str:
+        """Where a branch began, and what it changed there."""
+        origin = self.info.get("branch")
+        if not origin:
+            return ""
+        changed = [
+            f"{code(one['field'])} {code(shown(one['before']))} → {code(shown(one['after']))}"
+            for one in origin.get("changed") or ()
+        ]
+        run = code(f"{origin['experiment']}/{origin['run']}")
+        return self.words("branched", run, origin["epoch"], "; ".join(changed) or self.words("nothing changed"))
 
     def _profile(self) -> str:
         return code(self.info.get("profile"))

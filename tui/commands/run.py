@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from detui.tui.context import Session, complete_recipes, pass_session
-from detui.tui.options import choices, make_plan
+from detui.tui.options import F, added, choices, make_plan
 from detui.tui.output import print_json, say
 from detui.tui.watch import Presses
 
@@ -25,39 +25,53 @@ if TYPE_CHECKING:
 _LOG_LINES = 12
 
 
+def launching(function: F) -> F:
+    """Add the options of a launch: shared by `run` and `branch`."""
+    options = (
+        click.option("--name", metavar="NAME", help="A name for the experiment, beside its time stamp."),
+        click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag. Repeatable."),
+        click.option("--note", metavar="TEXT", help="A note that goes into the record."),
+        click.option("--detach", is_flag=True, help="Return when the runs are started; print the experiment's id."),
+        click.option("--yes", is_flag=True, help="Do not ask when the plan has warnings."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the record."),
+    )
+    return added(function, options)
+
+
 @click.command("run", short_help="Run a recipe: every arm with every seed, then the record.")
 @click.argument("recipe", shell_complete=complete_recipes)
 @choices
-@click.option("--name", metavar="NAME", help="A name for the experiment, beside its time stamp.")
-@click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag. Repeatable.")
-@click.option("--note", metavar="TEXT", help="A note that goes into the record.")
-@click.option("--detach", is_flag=True, help="Return when the runs are started; print the experiment's id.")
 @click.option("--preflight", is_flag=True, help="Measure what has no history with a few steps first.")
-@click.option("--yes", is_flag=True, help="Do not ask when the plan has warnings.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the record.")
+@launching
 @pass_session
-def command(
-    session: Session,
-    /,
-    recipe: str,
-    name: str | None,
-    tags: tuple[str, ...],
-    note: str | None,
-    detach: bool,
-    preflight: bool,
-    yes: bool,
-    as_json: bool,
-    **chosen: Any,
-) -> None:
+def command(session: Session, /, recipe: str, preflight: bool, **options: Any) -> None:
     """Run RECIPE: every arm with every seed, each a process of its own that outlives this terminal.
 
     Waits and shows the progress; Ctrl-C once stops the runs with a checkpoint, twice leaves them running.
     Ends with the record on stdout. Exit code: 0 when all runs finished and are evaluated, 1 otherwise, 130 when
     interrupted.
     """
-    plan = make_plan(session, recipe, **chosen)
+    about = {name: options.pop(name) for name in ("name", "tags", "note", "detach", "yes", "as_json")}
+    plan = make_plan(session, recipe, **options)
+    if preflight:
+        plan.raise_errors()
+        plan = preflighted(session, plan)
+    launch(session, plan, **about)
+
+
+def launch(
+    session: Session,
+    plan: Plan,
+    *,
+    name: str | None,
+    tags: tuple[str, ...],
+    note: str | None,
+    detach: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Start a plan; wait and show its record unless detached. Ends the process with the exit code of `detui run`."""
     plan.raise_errors()
-    plan = preflighted(session, plan) if preflight else plan
     for line in plan.needs():
         say(line)
     _warn(plan, yes)

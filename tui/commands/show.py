@@ -53,12 +53,6 @@ def command(
 
         print_json(plan_json(plan))
         return
-    from detui.tui.recipe_page import as_text, page, plan_page
+    from detui.tui.recipe_page import show_page
 
-    click.echo(f"{plan.recipe.ref}: {plan.recipe.title.in_language(language)}\n")
-    sections = page(plan, language)
-    click.echo(as_text(plan_page(plan) if as_plan else sections))
-    if as_plan:
-        problems = [section for section in sections if section.title.startswith(("To be mended", "Warnings"))]
-        click.echo(f"\n{as_text(problems)}" if problems else "", nl=bool(problems))
-    click.echo(f"\nRun it\n  {plan.command()}")
+    show_page(plan, language, as_plan=as_plan)

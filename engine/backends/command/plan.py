@@ -70,6 +70,7 @@ class CommandBackend:
     needs_data = False
     yolo_layout = False
     resume_grain = "what the program did since its last checkpoint is repeated"
+    fixed_in_branches = ()
 
     def epochs_key(self) -> tuple[str, ...]:
         """Where the number of epochs stands."""

@@ -130,6 +130,7 @@ class UltralyticsBackend:
     needs_data = True
     yolo_layout = True
     resume_grain = "the epoch in progress is repeated"
+    fixed_in_branches = ("model", "train.optimizer")
 
     def epochs_key(self) -> tuple[str, ...]:
         """Where the number of epochs stands."""

@@ -123,6 +123,21 @@ def _trainer_class(name: str) -> Any:
             super().optimizer_step()
             self.waiting_batches = self._ahead = 0
 
+        def check_resume(self, overrides: dict[str, Any]) -> None:
+            """Ultralytics' own, but what was asked holds: it would take most values from the checkpoint."""
+            super().check_resume({})
+            if self.resume:
+                for name, value in overrides.items():
+                    if name not in ("model", "data", "resume", "pretrained"):
+                        setattr(self.args, name, value)
+
+        def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
+            """Ultralytics' own, but the parameter groups keep what was asked: a branch may change rate and decay."""
+            asked = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+            super()._load_checkpoint_state(ckpt)
+            for group, values in zip(self.optimizer.param_groups, asked, strict=True):
+                group.update(values)
+
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
             """Build the model; count what the weights gave. Raises RunError when they fit another model."""
             model = super().get_model(cfg=cfg, weights=weights, verbose=verbose)

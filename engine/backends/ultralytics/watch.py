@@ -16,8 +16,8 @@ from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
-EVENTS = ("on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end", "on_train_epoch_end", "on_val_start",
-          "on_val_batch_start", "on_model_save", "on_fit_epoch_end")  # fmt: skip
+EVENTS = ("on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end", "on_train_epoch_end",
+          "on_val_start", "on_val_batch_start", "on_model_save", "on_fit_epoch_end")  # fmt: skip
 
 
 class OutOfMemoryError(RunError):

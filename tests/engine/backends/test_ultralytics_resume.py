@@ -6,6 +6,7 @@ On a GPU (skipped where there is none) that needs train.deterministic, which is 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import time
@@ -13,14 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from detui.engine.devices.nvml import list_gpus
+from detui.engine.errors import DetuiError
+from detui.engine.planning import Plan
+from detui.engine.process.checkpoints import find_start
 from detui.engine.process.control import request, status
 from detui.engine.process.launch import launch
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
 from detui.engine.run.lines import read_lines
 from detui.engine.workspace import Workspace
+from detui.tui.main import application
 
 if importlib.util.find_spec("ultralytics") is None:
     pytest.skip("needs the extra `ultralytics`", allow_module_level=True)
@@ -131,3 +137,97 @@ def test_a_resumed_curve_is_the_uninterrupted_one(
     left, right = weights(uninterrupted), weights(run)
     assert left.keys() == right.keys()
     assert [name for name in left if not left[name].equal(right[name])] == []
+
+
+def branched(run: RunDir, at: str, *overrides: str) -> Plan:
+    return Workspace.open(str(run.experiment_dir.parent)).branch(str(run.path), at=at, overrides=overrides)
+
+
+@pytest.mark.parametrize("device", ["cpu"], indirect=True, scope="module")
+class TestBranch:
+    """A new run from another's checkpoint, with changed settings."""
+
+    def test_more_epochs_at_a_smaller_rate(self, uninterrupted: RunDir) -> None:
+        workspace = Workspace.open(str(uninterrupted.experiment_dir.parent))
+        plan = branched(uninterrupted, "last", "train.epochs=8", "train.lr0=0.0003", "milestones=[2,8]")
+        run = finish(workspace.start(plan).runs()[0])
+        begin = read_lines(run.attempt(1).metrics_path)[0]
+        assert begin["resumed_from_step"] == 24 and begin["resumed"]["anew"] == []
+        assert begin["used"]["train.lr0"] == 0.0003 and begin["used"]["train.epochs"] == 8
+        history = load_history(run)
+        assert list(history.series("train/loss_box")[0]) == list(range(25, 33))
+        assert max(history.series("lr/all")[1]) <= 0.0003
+        assert load_history(uninterrupted).series("train/loss_box")[1][-1] != history.series("train/loss_box")[1][0]
+        facts = json.loads((run.experiment_dir / "experiment.json").read_text())
+        origin = facts["branch"]
+        assert (origin["run"], origin["epoch"], origin["step"]) == ("baseline-s0", 6, 24)
+        assert {one["field"]: (one["before"], one["after"]) for one in origin["changed"]} == {
+            "train.epochs": (6, 8),
+            "train.lr0": (0.001, 0.0003),
+        }
+        assert facts["milestones"] == [8], "an epoch that the origin has trained is no milestone of the branch"
+        assert (run.experiment_dir / "branch" / "s0-e0006.pt").stat().st_ino == _newest(uninterrupted).stat().st_ino
+        record = (run.experiment_dir / "record.md").read_text()
+        assert f"`{uninterrupted.experiment_dir.name}/baseline-s0`, after its epoch 6" in record
+        assert f"detui branch {uninterrupted.experiment_dir.name}/baseline-s0 --at 6 --set train.epochs=8" in record
+
+    def test_a_kill_before_the_first_checkpoint_begins_at_the_origin_again(self, uninterrupted: RunDir) -> None:
+        plan = branched(uninterrupted, "5", "train.epochs=7")
+        assert plan.origin is not None
+        spec = plan.spec(plan.arms[0], 0, experiment="x", data=None, python="python", branch=plan.origin.start("c.pt"))
+        run = RunDir.create(uninterrupted.experiment_dir / "runs" / "copy", spec)
+        resume = find_start(run).resume
+        assert resume is not None and (resume["epoch"], resume["step"]) == (5, 20)
+        assert resume["checkpoint"] == str(run.path.resolve() / "c.pt")
+
+    @pytest.mark.parametrize(
+        ("at", "override", "says"),
+        [
+            ("last", "model.name=yolo11n", "model.name cannot change"),
+            ("last", "train.optimizer=SGD", "train.optimizer cannot change"),
+            ("last", "data.train.images=8", "data cannot change"),
+            ("last", "train.lr0=0.01", "begins after epoch 6"),
+            ("3", "train.epochs=9", "no checkpoint of epoch 3"),
+            ("newest", "train.epochs=9", "'newest' is no checkpoint"),
+            ("last", "train.epoch=9", "no such field"),
+        ],
+    )
+    def test_what_cannot_be_branched(self, uninterrupted: RunDir, at: str, override: str, says: str) -> None:
+        with pytest.raises(DetuiError, match=says):
+            branched(uninterrupted, at, override)
+
+    def test_the_command_shows_its_plan_and_starts_nothing(self, uninterrupted: RunDir) -> None:
+        workspace = uninterrupted.experiment_dir.parent
+        before = sorted(workspace.iterdir())
+        words = ["--workspace", str(workspace), "branch", str(uninterrupted.path), "--plan", "--set", "train.epochs=9"]
+        shown = CliRunner().invoke(application, words)
+        assert shown.exit_code == 0, shown.output
+        assert "after epoch 6 (step 24)" in shown.output and "train.epochs: 6 → 9" in shown.output
+        with pytest.raises(DetuiError, match="--at EPOCH") as refused:
+            CliRunner().invoke(application, [*words[:-1], "train.epochs=6"], catch_exceptions=False)
+        assert refused.value.exit_code == 2
+        assert sorted(workspace.iterdir()) == before
+
+    def test_a_damaged_checkpoint(self, uninterrupted: RunDir) -> None:
+        path = _newest(uninterrupted)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        try:
+            with pytest.raises(DetuiError, match="is cut"):
+                branched(uninterrupted, "last", "train.epochs=9")
+        finally:
+            path.write_bytes(whole)
+
+    def test_an_edited_recipe_is_not_the_one_that_ran(self, uninterrupted: RunDir) -> None:
+        path = uninterrupted.experiment_dir / "experiment.json"
+        before = path.read_text()
+        path.write_text(before.replace("epochs: 100", "epochs: 101"))
+        try:
+            with pytest.raises(DetuiError, match="not the recipe that ran"):
+                branched(uninterrupted, "last", "train.epochs=9")
+        finally:
+            path.write_text(before)
+
+
+def _newest(run: RunDir) -> Path:
+    return run.attempt(1).checkpoints / "s0-e0006.pt"

@@ -1,0 +1,131 @@
+"""A branch: a new run that begins at another run's checkpoint, with changed settings.
+
+300 → 400 epochs, or a smaller learning rate from epoch 200 on. The recipe is the one that was frozen with the origin,
+whatever became of its file; the checkpoint is kept with the new experiment, whatever becomes of the origin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from detui.engine.analysis.choice import chosen
+from detui.engine.errors import FormatError, MissingError, RecipeError, RunError, UsageError
+from detui.engine.experiment import FACTS, Experiment
+from detui.engine.origin import Origin
+from detui.engine.process.checkpoints import damage
+from detui.engine.recipe.load import Recipe, check_recipe
+from detui.engine.recipe.resolve import Resolved, ResolvedArm, resolve
+from detui.engine.run.directory import RunDir
+from detui.engine.run.history import History, load_history
+from detui.engine.yaml import parse_yaml
+
+AT = ("last", "best")
+"""Checkpoints that have a name; any other is called by its epoch."""
+
+
+def branch(
+    experiment: Experiment, run: RunDir, at: str = "last", overrides: Sequence[str] = ()
+) -> tuple[Resolved, Origin]:
+    """Resolve a branch of `run`: the recipe with this one arm and seed, and where it begins.
+
+    `at`: "last", "best" by the experiment's checkpoint rule, or an epoch. Raises MissingError where there is no such
+    checkpoint, RunError where it is damaged, RecipeError for a value that cannot be set or cannot change in a branch.
+    """
+    facts, spec, history = experiment.facts(), run.spec(), load_history(run)
+    line = _checkpoint(run, history, at)
+    origin = Origin(
+        experiment=experiment.id,
+        run=run.name,
+        attempt=int(line.get("attempt") or 1),
+        checkpoint=_path(run, line),
+        step=int(line["step"]),
+        epoch=int(line["epoch"]),
+        stage=int(line.get("stage") or 0),
+        overrides=tuple(overrides),
+        changed={},
+        data=(spec.data or {}).get("fingerprint"),
+    )
+    recipe = _recipe(experiment, facts)
+    settings = tuple(facts.get("overrides") or ())
+    one = partial(resolve, recipe, profile=spec.profile, arms=[spec.arm], seeds=[spec.seed])
+    before, after = one(overrides=settings), one(overrides=(*settings, *overrides))
+    origin = replace(origin, changed=_changed(before.arms[0], after.arms[0]))
+    _check(recipe, before, after, origin)
+    return replace(after, milestones=tuple(m for m in after.milestones if m > origin.epoch)), origin
+
+
+def _recipe(experiment: Experiment, facts: Mapping[str, Any]) -> Recipe:
+    """The recipe as it was frozen. Raises FormatError where its text is not whole."""
+    text, place = str(facts.get("recipe_text")), experiment.path / FACTS
+    if hashlib.sha256(text.encode()).hexdigest() != facts.get("recipe_sha256"):
+        message = "`recipe_text` is not the recipe that ran: secrets were taken out of it, or it was edited."
+        hint = "start a new run of the recipe's file with --set model.weights=CHECKPOINT"
+        raise FormatError(message, where=str(place), hint=hint)
+    return check_recipe(str(facts["recipe"]), parse_yaml(text, source=str(facts.get("recipe_file") or place)))
+
+
+def _changed(before: ResolvedArm, after: ResolvedArm) -> dict[str, tuple[Any, Any]]:
+    old, new = before.flat(), after.flat()
+    return {name: (old.get(name), value) for name, value in new.items() if value != old.get(name)}
+
+
+def _check(recipe: Recipe, before: Resolved, after: Resolved, origin: Origin) -> None:
+    """Raise RecipeError for what cannot change in the middle of a training, and where nothing is left to train."""
+    if before.data != after.data:
+        raise _fixed("data")
+    for name in origin.changed:
+        if any(name == fixed or name.startswith(f"{fixed}.") for fixed in recipe.backend.fixed_in_branches):
+            raise _fixed(name)
+    if after.arms[0].epochs <= origin.epoch:
+        key = ".".join(recipe.backend.epochs_key())
+        message = f"The branch begins after epoch {origin.epoch}, and it has {after.arms[0].epochs} epochs in all."
+        raise RecipeError(message, where=key, hint=f"--set {key}={origin.epoch + 100}, or an earlier --at EPOCH")
+
+
+def _fixed(name: str) -> RecipeError:
+    message = f"{name} cannot change in a branch: the checkpoint is another's then."
+    return RecipeError(message, where=f"--set {name}", hint="start a new run with --set model.weights=CHECKPOINT")
+
+
+def _checkpoint(run: RunDir, history: History, at: str) -> dict[str, Any]:
+    """The line of the checkpoint called `at`, with its file there and whole."""
+    found = {int(line["epoch"]): line for line in _checkpoints(run, history) if _path(run, line).is_file()}
+    epoch = _epoch(run, history, found, at)
+    if epoch not in found:
+        there = ", ".join(map(str, sorted(found))) or "none"
+        hint = f"--at one of the epochs {there}" if found else "detui ls shows whether it has saved one"
+        raise MissingError(f"{run.name} has no checkpoint of epoch {epoch}.", where="--at", hint=hint)
+    line = found[epoch]
+    why = damage(_path(run, line), line.get("bytes"))
+    if why is not None:
+        raise RunError(f"The checkpoint {why}.", where=str(_path(run, line)), hint="--at an earlier epoch")
+    return line
+
+
+def _checkpoints(run: RunDir, history: History) -> Iterator[dict[str, Any]]:
+    """Lines of checkpoints; of an epoch the one that can be resumed exactly comes last."""
+    if len(run.spec().stages) == 1:  # a milestone's copy does not say in which stage it was made
+        for line in history.dumps:
+            if line.get("checkpoint"):
+                yield {**line, "path": line["checkpoint"]}
+    yield from history.checkpoints
+
+
+def _epoch(run: RunDir, history: History, found: Mapping[int, Any], at: str) -> int | None:
+    if at == "last":
+        return max(found, default=None)
+    if at == "best":
+        best = chosen(history, run.spec().checkpoint_rule)
+        return None if best is None else int(best["epoch"])
+    if not at.isdigit():
+        raise UsageError(f"{at!r} is no checkpoint.", where="--at", hint=f"{', '.join(AT)} or the number of an epoch")
+    return int(at)
+
+
+def _path(run: RunDir, line: Mapping[str, Any]) -> Path:
+    return run.attempt(int(line.get("attempt") or 1)).path / str(line["path"])
