@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from types import FrameType
 
 from textual.app import App
 
@@ -43,6 +44,33 @@ class DetuiApp(App[int]):
         """
         if threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, _TERMINATED)
+            self._guard_continuing()
+
+    def _guard_continuing(self) -> None:
+        """Let Textual take the terminal again only where it has given it away.
+
+        Its handler for SIGCONT starts a second input thread also after a SIGSTOP, which it never saw, and then cannot
+        end. Either way the screen is drawn again: the terminal may show something else by now.
+        """
+        suspend, resume = signal.getsignal(signal.SIGTSTP), signal.getsignal(signal.SIGCONT)
+        if not callable(suspend) or not callable(resume):
+            return  # without a terminal the driver listens to neither
+        away = False
+
+        def suspended(number: int, frame: FrameType | None) -> None:
+            nonlocal away
+            away = True
+            suspend(number, frame)
+
+        def continued(number: int, frame: FrameType | None) -> None:
+            nonlocal away
+            if away:
+                away = False
+                resume(number, frame)
+            self.call_later(self.refresh, layout=True)
+
+        signal.signal(signal.SIGTSTP, suspended)
+        signal.signal(signal.SIGCONT, continued)
 
     def get_default_screen(self) -> RunsScreen:
         """Return the list of runs: home."""

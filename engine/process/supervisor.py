@@ -77,6 +77,7 @@ class Supervisor:
 
     def _settle_in(self) -> None:
         self.requests.install()
+        self.ledger.keep_room()
         become_subreaper()
         _sign(self.run.path)
 

@@ -34,6 +34,8 @@ class Ending:
     """The same in the worker's control group alone, where the kernel counts that."""
     last_line: str | None = None
     """The last thing on its console."""
+    disk_full: bool = False
+    """Whether its disk has no room: then it could not say why it ended, nor write the checkpoint that it ended over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Verdict:
 
 
 _LESS = "to resume repeats it: a smaller batch needs less memory"
+
+
+_FULL = "no space is left on its disk (df -h): free some, then resume"
 
 
 def judge(ending: Ending) -> Verdict:
@@ -95,6 +100,8 @@ def _by_itself(ending: Ending) -> Verdict:
     if code == 0 and _outcome(ending) is None:
         return Verdict("failed", code, name, "it exited with code 0 without saying that it finished")
     unsaid = f"exit code {code}" if code is not None else "it did not say why"
+    if ending.disk_full:
+        return Verdict("failed", code, name, f"{message or unsaid}; {_FULL}")
     return Verdict("failed", code, name, message or unsaid)
 
 

@@ -10,13 +10,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from detui.engine.devices.host import disk_free
 from detui.engine.errors import DetuiError
 from detui.engine.process.attempt import Worker
 from detui.engine.process.children import Reaper
 from detui.engine.process.evaluation import Evaluation
 from detui.engine.process.hooks import Hooks
 from detui.engine.process.identity import pinned
-from detui.engine.process.ledger import Ledger, guarded, log
+from detui.engine.process.ledger import ROOM, Ledger, guarded, log
 from detui.engine.process.requests import Requests
 from detui.engine.process.telemetry import Telemetry
 from detui.engine.process.verdict import Ending, group_memory_kills, last_line, memory_events, memory_kills
@@ -110,6 +111,7 @@ class Watch:
             memory_kills=memory_kills() - self._memory_kills,
             group_memory_kills=max(0, group_memory_kills(self._group) - self._group_memory_kills),
             last_line=last_line(self._attempt),
+            disk_full=(free := disk_free(self._attempt.path)) is not None and free < ROOM,
         )
 
     def _done(self) -> dict[str, object] | None:

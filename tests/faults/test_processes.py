@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,52 @@ def test_kill_9_of_a_data_loader(make_run: MakeRun) -> None:
 
 def _forked(pid: int) -> bool:
     return b"detui.engine.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.mark.fault("SIGSTOP of a data loader, then a stop", "killed after the grace, the frozen loader included")
+def test_a_frozen_data_loader(make_run: MakeRun) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch for its data loader")
+    run = make_run({"seconds": 0.05, "steps": 2000, "at": "torch-loader", "when": 6})
+    launch(run)
+    worker = training(run, 5)
+    loaders = until(lambda: sorted(pid for pid in descendants(worker.pid) if _forked(pid)), 60)
+    until(lambda: (run.attempt(1).path / "loading").exists(), 60)
+    os.kill(loaders[0], signal.SIGSTOP)
+    request(run, "stop")
+    assert ended(run).word == "killed"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in loaders)
+
+
+RANKS = """\
+import json, os, pathlib, sys, time
+import torch.distributed as dist
+dist.init_process_group("gloo")
+pathlib.Path(sys.argv[1], f"rank-{dist.get_rank()}").write_text(str(os.getpid()))
+for step in range(1, 2000):
+    dist.barrier()
+    if dist.get_rank() == 0:
+        print(json.dumps({"kind": "step", "step": step, "values": {"train/loss": 1 / step}}), flush=True)
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.fault("kill -9 of a rank of torchrun", "`failed`, with what torchrun says; no rank is left")
+def test_kill_9_of_a_rank(make_run: MakeRun, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch for torchrun")
+    script = tmp_path / "ranks.py"
+    script.write_text(RANKS)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    config = {"command": [*launcher, str(script), "{out}"], "env": {}, "epochs": 1, "read": "json_lines", "train": {}}
+    run = make_run(config, trainer="detui.engine.backends.command.train:CommandTrainer", milestones=())
+    launch(run)
+    training(run, 3)
+    ranks = [int((run.attempt(1).path / f"rank-{rank}").read_text()) for rank in range(2)]
+    os.kill(ranks[1], signal.SIGKILL)
+    state = ended(run)
+    assert state.word == "failed" and "Signal 9 (SIGKILL)" in str(getattr(state, "reason", "")), state
+    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks)
+    steps = load_history(run).series("train/loss")[0]
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) >= 3
 
 
 @pytest.mark.fault("a process that became a daemon and cleared its environment", "killed with the run, and counted")
@@ -167,6 +214,31 @@ def test_a_reused_pid_is_nobody(make_run: MakeRun) -> None:
     finally:
         innocent.kill()
         innocent.wait()
+
+
+@pytest.mark.fault("a reboot (another boot id)", "`lost`; resumes from its last checkpoint")
+def test_a_reboot(make_run: MakeRun) -> None:
+    """What a power failure leaves: no process, owners of another boot whose pids are others' now, a torn last line."""
+    run = make_run({"seconds": 0.05, "steps": 40})
+    launch(run)
+    worker = training(run, 12)
+    owner = Identity.from_json(run.owner())
+    assert owner is not None
+    for one in (owner, worker):
+        one.signal(signal.SIGKILL)
+    until(lambda: status(run).state.word == "lost")
+    me = Identity.of(os.getpid())
+    assert me is not None
+    for path in (run.path / "owner.json", run.attempt(1).path / "owner.json", run.attempt(1).path / "worker.json"):
+        write_json(path, replace(me, boot="0b1ec7ed-0000-4000-8000-000000000000").to_json())
+    acknowledged = steps_made(run)
+    with run.attempt(1).metrics_path.open("ab") as file:
+        file.write(b'{"kind":"step","t":9.0,"step":9')
+    assert status(run).state.word == "lost" and steps_made(run) == acknowledged
+    launch(run, resume=True)
+    assert ended(run).word == "finished"
+    assert (run.attempt(2).info() or {})["resume"]["step"] >= 10
+    assert load_history(run).series("train/loss_toy")[0] == list(range(1, 41))
 
 
 @pytest.mark.fault("two `detui stop` at the same moment", "one effect; both are answered")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from toy_runs import MakeRun, steps_made, until
@@ -14,6 +19,7 @@ from detui.engine.process.identity import Identity
 from detui.engine.process.launch import launch
 from detui.engine.process.lease import held, run_resource
 from detui.engine.run.directory import RunDir
+from detui.engine.run.lines import read_lines
 from detui.engine.run.state import read_state
 from detui.tui import control as ask
 
@@ -46,6 +52,45 @@ def test_a_supervisor_that_is_held_up_is_stalled_and_goes_on(
     until(lambda: status(run).notes == ())
     assert wait([run], 30)[0].state.word == "finished"
     until(lambda: not supervised(run))
+
+
+@pytest.fixture
+def wall_clock(tmp_path: Path) -> Path:
+    """Compile the library that puts the wall clock of a process forward by the seconds in a file; return its path."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler to build the library that moves a clock")
+    library = tmp_path / "wall_clock.so"
+    source = Path(__file__).with_name("wall_clock.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    return library
+
+
+@pytest.mark.fault("the wall clock jumps forward and back", "nothing: what matters is measured by the monotonic clock")
+def test_the_wall_clock_jumps(make_run: MakeRun, wall_clock: Path, tmp_path: Path) -> None:
+    run = make_run({"seconds": 0.05, "steps": 60})
+    offset = tmp_path / "seconds"
+    offset.write_text("0")
+    code = (
+        "import sys; from pathlib import Path; from detui.engine.process.launch import launch\n"
+        "from detui.engine.run.directory import RunDir\n"
+        "launch(RunDir(Path(sys.argv[1])))"
+    )
+    environ = {**os.environ, "LD_PRELOAD": str(wall_clock), "WALL_CLOCK": str(offset)}
+    subprocess.run([sys.executable, "-c", code, str(run.path)], env=environ, check=True)
+    for seconds in (86400, -86400, 0):
+        before = steps_made(run)
+        offset.write_text(str(seconds))
+        until(lambda before=before: steps_made(run) >= before + 10)
+        assert status(run).notes == () and status(run).state.word == "running"
+    assert wait([run], 30)[0].state.word == "finished"
+    until(lambda: not supervised(run))
+    lines = read_lines(run.attempt(1).metrics_path)
+    times = [line["t"] for line in lines]
+    assert times == sorted(times) and times[-1] < 60
+    assert 1 < (run.attempt(1).exit() or {})["seconds"] < 60
+    days = {line["at"][:10] for line in read_lines(run.events_path)}
+    assert len(days) <= 2, "the jumps are over when it ends"
 
 
 def test_the_end_of_a_worker_is_known_at_once(make_run: MakeRun) -> None:

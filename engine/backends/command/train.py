@@ -135,7 +135,8 @@ class _Program:
         for line in lines:
             text = line.decode(errors="replace").strip()
             if text:
-                self.tail.append(text[:500])
+                if any(map(str.isalnum, text)):  # no line of dashes, with which many a program ends its last words
+                    self.tail.append(text[:500])
                 self._reader.read(text)
 
 
