@@ -15,6 +15,7 @@ from typing import Any
 from detui.engine.analysis.fairness import Finding, audit
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.configuration import Configuration
+from detui.engine.devices.logind import mortal
 from detui.engine.errors import DetuiError, MissingError, RecipeError
 from detui.engine.estimates import estimate, gpus
 from detui.engine.measured import Estimate, min_free
@@ -204,6 +205,7 @@ def make_plan(
             *_checks(resolved, placement),
             *map(_busy_device, placement.warnings),
             *([_refused(placement.refusal)] if placement.refusal else []),
+            *_logout(),
             *map(_confounder, _only_confounders(findings)),
         ),
         fairness=tuple(findings),
@@ -278,6 +280,13 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
 def _busy_device(text: str) -> Problem:
     """A device that somebody without a lease uses: a run there may run out of memory, or hold them up."""
     return Problem(level="warning", text=text, where="device", hint="nvidia-smi shows who; --devices chooses another")
+
+
+def _logout() -> Iterator[Problem]:
+    """A login manager that would end the runs with the session of their user."""
+    if mortal():
+        text = "This machine ends what you leave running when you log out (systemd's KillUserProcesses)."
+        yield Problem(level="warning", text=text, hint="loginctl enable-linger, then log in again")
 
 
 def _refused(text: str) -> Problem:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ETC = Path("/etc/systemd")
+_BOOTED = Path("/run/systemd/system")
 _SECONDS = 5.0
 _KILLS = ("busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1",
           "org.freedesktop.login1.Manager", "KillUserProcesses")  # fmt: skip
@@ -37,6 +38,25 @@ def at_logout() -> Logout:
             return Logout(value, _lingers(), str(file))
     there = (_ETC / "logind.conf").is_file()
     return Logout(False if there else None, _lingers(), "logind's default" if there else "no systemd-logind")
+
+
+def outliving() -> tuple[str, ...]:
+    """Return the words before a command that let it outlive the logout: none where nothing is killed.
+
+    A scope of the user's own manager lasts as long as that manager, which stays after logout where lingering is on.
+    """
+    scope = ("systemd-run", "--user", "--scope", "--quiet", "--collect", "--")
+    return scope if (found := _if_booted()).kills and found.lingers else ()
+
+
+def mortal() -> bool:
+    """Return whether what this user leaves running dies at logout, whatever it is started with."""
+    return bool((found := _if_booted()).kills and not found.lingers)
+
+
+def _if_booted() -> Logout:
+    """Ask only where systemd runs (what sd_booted(3) looks at): elsewhere nobody kills, and asking costs time."""
+    return at_logout() if _BOOTED.is_dir() else Logout(None, None, "no systemd-logind")
 
 
 def _lingers() -> bool | None:

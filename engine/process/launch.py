@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from detui.engine.devices.logind import outliving
 from detui.engine.errors import RunError
 from detui.engine.process.adoption import orphan
 from detui.engine.process.control import settled, status, supervised
@@ -100,10 +101,18 @@ def _leaves(run: RunDir) -> bool:
 def _start(run: RunDir, flags: list[str], ready: int) -> None:
     """Start the process, which detaches itself; what is started here ends at once and is waited for."""
     command = [sys.executable, "-m", "detui.engine.process.supervisor", str(run.path), "--ready", str(ready)]
+    scope = outliving()
+    if scope and _begin(run, [*scope, *command, *flags], ready) == 0:
+        return
+    _begin(run, [*command, *flags], ready)  # also where the user's manager does not answer: it says so in the log
+
+
+def _begin(run: RunDir, command: list[str], ready: int) -> int:
+    """Run a command that detaches what it starts, and return its exit code. Raises RunError."""
     try:
         with run.supervisor_log.open("ab") as log:
             started = subprocess.Popen(
-                [*command, *flags],
+                command,
                 cwd="/",  # the supervisor must not keep a file system busy that somebody wants to unmount
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -111,9 +120,13 @@ def _start(run: RunDir, flags: list[str], ready: int) -> None:
                 start_new_session=True,
                 pass_fds=[ready],
             )
+    except FileNotFoundError as error:
+        if command[0] != sys.executable:
+            return 127
+        raise write_error(run.supervisor_log, error) from error
     except OSError as error:
         raise write_error(run.supervisor_log, error) from error
-    started.wait()
+    return started.wait()
 
 
 def _await(run: RunDir, descriptor: int) -> dict[str, Any]:

@@ -153,10 +153,11 @@ def _session_end(session: Session) -> Iterator[Check]:
         yield Check("logout", "ok", "no systemd-logind here to end what is left running")
     elif not found.kills:
         yield Check("logout", "ok", f"leaves processes running ({found.source})")
+    elif found.lingers:
+        yield Check("logout", "ok", f"kills processes of a session ({found.source}): runs get scopes of their own")
     else:
-        start = "systemd-run --user --scope detui …"
-        hint = start if found.lingers else f"loginctl enable-linger, log in again, then {start}"
-        yield Check("logout", "note", f"kills all processes of a session: runs would die ({found.source})", hint)
+        text = f"kills all processes of a session: runs would die ({found.source})"
+        yield Check("logout", "note", text, "loginctl enable-linger, then log in again")
 
 
 def _processes(session: Session) -> Iterator[Check]:

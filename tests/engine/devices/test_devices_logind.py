@@ -49,6 +49,20 @@ def test_its_files_are_read_where_it_does_not_answer(commands: Path, tmp_path: P
     assert at_logout() == Logout(False, None, str(extra)), "a drop-in wins over the main file"
 
 
+@pytest.mark.parametrize(("kills", "linger", "scope", "mortal"), [
+    ("true", "yes", True, False), ("true", "no", False, True), ("false", "no", False, False),
+])  # fmt: skip
+def test_who_needs_a_scope_and_who_cannot_be_helped(
+    commands: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kills: str, linger: str, scope: bool, mortal: bool
+) -> None:
+    command(commands, "busctl", f'echo "b {kills}"')
+    command(commands, "loginctl", f'echo "{linger}"')
+    monkeypatch.setattr(logind, "_BOOTED", tmp_path / "not there")
+    assert logind.outliving() == () and not logind.mortal(), "nobody is asked where systemd does not run"
+    monkeypatch.setattr(logind, "_BOOTED", tmp_path)
+    assert (bool(logind.outliving()), logind.mortal()) == (scope, mortal)
+
+
 def test_a_command_that_hangs_is_given_up(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logind, "_SECONDS", 0.3)
     monkeypatch.setenv("PATH", f"{commands}:{os.defpath}")
