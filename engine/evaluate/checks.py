@@ -34,10 +34,11 @@ def check_truth(truth: Mapping[str, Any], where: str) -> None:
             raise DataError(f"{reason}.", where=f"{where}: annotations[{index}]", hint=HINT_TRUTH)
 
 
-def check_detections(truth: Mapping[str, Any], detections: Sequence[Any], where: str) -> None:
-    """Raise DataError unless `detections` is a COCO results list that fits `truth`.
+def check_detections(truth: Mapping[str, Any], detections: Sequence[Any], where: str) -> bool:
+    """Raise DataError unless `detections` is a COCO results list that fits `truth`. Returns whether it has masks.
 
-    A box may reach over the image's border or be empty: it is then merely wrong.
+    A box may reach over the image's border or be empty: it is then merely wrong. Masks are run lengths, of their
+    image's size; either all detections have one, or none has.
     """
     if not isinstance(detections, list | tuple):
         raise DataError("The predictions are no list of detections.", where=where, hint=HINT_DETECTIONS)
@@ -47,6 +48,28 @@ def check_detections(truth: Mapping[str, Any], detections: Sequence[Any], where:
         reason = _detection(entry, images, categories)
         if reason:
             raise DataError(f"{reason}.", where=f"{where}: [{index}]", hint=HINT_DETECTIONS)
+    masks = any(isinstance(entry.get("segmentation"), Mapping) for entry in detections)
+    if masks:
+        _check_masks(truth, detections, where)
+    return masks
+
+
+def _check_masks(truth: Mapping[str, Any], detections: Sequence[Any], where: str) -> None:
+    sizes = {entry["id"]: [entry.get("height"), entry.get("width")] for entry in truth["images"]}
+    for index, entry in enumerate(detections):
+        reason = _mask(entry.get("segmentation"), sizes[entry["image_id"]])
+        if reason:
+            raise DataError(f"{reason}.", where=f"{where}: [{index}]", hint=HINT_DETECTIONS)
+    for index, entry in enumerate(truth["annotations"]):
+        if not entry.get("segmentation"):
+            text = f"The detections have masks, and annotations[{index}] of the ground truth has none."
+            raise DataError(text, where=where, hint=HINT_TRUTH)
+
+
+def _mask(mask: Any, size: list[Any]) -> str | None:
+    if not isinstance(mask, Mapping) or not isinstance(mask.get("counts"), str | list):
+        return "its segmentation is no run lengths {size, counts}, and that of others is"
+    return None if list(mask.get("size", ())) == size else f"its mask has the size {mask.get('size')}, the image {size}"
 
 
 def _ids(entries: Sequence[Any], name: str, where: str) -> set[int]:

@@ -1,18 +1,21 @@
-"""COCO box metrics: AP and AR overall, by size, per class and per class × size, and PR curves.
+"""COCO metrics of boxes and masks: AP and AR overall, by size, per class and per class × size, PR curves, best F1.
 
-Computed by hotcoco (held to pycocotools by the tests). AP is the mean over IoU
-0.50:0.05:0.95, AR100 the recall at 100 detections an image and class; sizes are
-COCO's (small < 32², medium < 96², large above, in square pixels of the original
-image; both bounds belong to both neighbours). A number for which no ground
-truth exists is None: never 0, never COCO's -1.
+Computed by hotcoco (held to pycocotools by the tests), or by pycocotools where that is asked for. AP is the mean over
+IoU 0.50:0.05:0.95, AR100 the recall at 100 detections an image and class; sizes are COCO's (small < 32², medium < 96²,
+large above, in square pixels of the original image; both bounds belong to both neighbours). A number for which no
+ground truth exists is None: never 0, never COCO's -1.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from detui.engine.errors import MissingError
 from detui.engine.evaluate.checks import check_detections, check_truth
 
 if TYPE_CHECKING:
@@ -27,12 +30,19 @@ ALL_CLASSES = "all classes"
 IOU_50, IOU_75 = 0, 5  # places of 0.50 and 0.75 in the ten IoU thresholds
 
 
+LIBRARIES = ("hotcoco", "pycocotools")
+"""What may compute; the second is the reference, and 60 times slower."""
+MASKS = "mask_"
+"""How the names of mask metrics begin: `mask_AP`."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BoxResult:
+class Result:
     """What one set of detections scores against one ground truth."""
 
     values: dict[str, float | None]
-    """`AP`, `AP50`, `AP_small`, `AP/<class>`, `AP_small/<class>` …: 0–1, or None without ground truth."""
+    """`AP`, `AP50`, `AP_small`, `AP/<class>`, `AP_small/<class>`, `precision`, `mask_AP` …: 0–1, or None without ground
+    truth."""
     curves: dict[str, Any]
     """PR points at IoU 0.5: `recall` [101] and `precision` {size: {class: [101] or None}}."""
     images: int
@@ -44,32 +54,38 @@ class BoxResult:
     max_dets: int = MAX_DETECTIONS
 
 
-def evaluate_boxes(
+def evaluate(
     truth: Mapping[str, Any],
     detections: Sequence[Mapping[str, Any]],
     *,
     truth_name: str = "ground truth",
     detections_name: str = "predictions",
-) -> BoxResult:
+    library: str = "hotcoco",
+) -> Result:
     """Score COCO results against COCO ground truth, both in original pixels.
 
-    The names are what an error calls the two. Raises DataError for anything in
-    either that the metric would misread.
+    Masks are scored beside the boxes where every detection has one. The names are what an error calls the two. Raises
+    DataError for anything in either that the metric would misread, MissingError for an absent library.
     """
     check_truth(truth, truth_name)
-    check_detections(truth, detections, detections_name)
-    import hotcoco
+    masks = check_detections(truth, detections, detections_name)
+    from detui.engine.evaluate.matches import match
+    from detui.engine.evaluate.operating import at_best_f1
 
-    classes = _classes(truth)
-    precision, recall = _accumulate(truth, detections)
-    values = _overall(precision, recall) | _per_class(precision, list(classes.values()))
-    return BoxResult(
+    classes = list(_classes(truth).values())
+    precision, recall = _accumulate(truth, detections, "bbox", library)
+    values = _overall(precision, recall) | _per_class(precision, classes) | at_best_f1(match(truth, detections))
+    if masks:
+        arrays = _accumulate(truth, detections, "segm", library)
+        of_masks = _overall(*arrays) | _per_class(arrays[0], classes)
+        values |= {f"{MASKS}{name}": value for name, value in of_masks.items()}
+    return Result(
         values=values,
-        curves=_curves(precision, list(classes.values())),
+        curves=_curves(precision, classes),
         images=len(truth["images"]),
         boxes=sum(not entry.get("iscrowd") for entry in truth["annotations"]),
         detections=len(detections),
-        evaluator=f"hotcoco {hotcoco.__version__}",
+        evaluator=f"{library} {version(library)}",
     )
 
 
@@ -78,21 +94,53 @@ def _classes(truth: Mapping[str, Any]) -> dict[int, str]:
     return {entry["id"]: entry["name"] for entry in sorted(truth["categories"], key=lambda entry: entry["id"])}
 
 
-def _accumulate(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> tuple[Array, Array]:
+def _accumulate(
+    truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]], kind: str, library: str
+) -> tuple[Array, Array]:
     """Precision [T=10, R=101, K, A=4, M=3] and recall [T, K, A, M]; -1 where there is no ground truth."""
     import numpy as np
+
+    if library == "hotcoco" or not detections:  # without any, pycocotools raises an IndexError
+        evaluation = _hotcoco(truth, detections, kind)
+    else:
+        evaluation = _pycocotools(truth, detections, kind)
+    with contextlib.redirect_stdout(io.StringIO()):  # the output is data, and pycocotools prints its progress
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return np.asarray(evaluation.eval["precision"]), np.asarray(evaluation.eval["recall"])
+
+
+def _hotcoco(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]], kind: str) -> Any:
     from hotcoco import COCO, COCOeval
 
     known = COCO(dict(truth))
-    evaluation = COCOeval(known, known.load_res(_rows(detections)), "bbox")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    arrays: Any = evaluation.eval
-    return np.asarray(arrays["precision"]), np.asarray(arrays["recall"])
+    return COCOeval(known, known.load_res(_given(detections, kind)), kind)
+
+
+def _pycocotools(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]], kind: str) -> Any:
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as error:
+        hint = "pip install pycocotools"
+        raise MissingError("The package pycocotools is not installed.", where="--evaluator", hint=hint) from error
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO()
+        known.dataset = {**truth, "annotations": [dict(entry) for entry in truth["annotations"]]}  # it adds to them
+        known.createIndex()
+        return COCOeval(known, known.loadRes(_given(detections, kind)), kind)
+
+
+def _given(detections: Sequence[Mapping[str, Any]], kind: str) -> Any:
+    """Detections without an `area` that somebody could believe; both libraries add to the entries that they get."""
+    if kind == "bbox":
+        return _rows(detections)
+    keys = ("image_id", "category_id", "score", "segmentation")
+    return [{key: entry[key] for key in keys} for entry in detections]
 
 
 def _rows(detections: Sequence[Mapping[str, Any]]) -> Array:
-    """[N, 7] as the COCO tools order it. Rows carry no `area` or `segmentation` that could be believed."""
+    """[N, 7] as the COCO tools order it."""
     import numpy as np
 
     rows = np.empty((len(detections), 7), dtype=np.float64)

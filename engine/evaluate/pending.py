@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import DataError, DetuiError, MissingError
-from detui.engine.evaluate.coco import BoxResult, evaluate_boxes
+from detui.engine.evaluate.coco import Result, evaluate
 from detui.engine.evaluate.lock import node_lock
 from detui.engine.run.directory import AttemptDir, RunDir, now
 from detui.engine.run.files import write_error, write_json
@@ -58,9 +58,9 @@ def evaluate_run(run: RunDir, problems: list[DetuiError] | None = None) -> int:
     return written
 
 
-def evaluate_file(truth: Path, predictions: Path) -> BoxResult:
+def evaluate_file(truth: Path, predictions: Path) -> Result:
     """Score a COCO results file against a COCO ground truth file. Raises MissingError, DataError."""
-    return evaluate_boxes(_load(truth), _load(predictions), truth_name=str(truth), detections_name=str(predictions))
+    return evaluate(_load(truth), _load(predictions), truth_name=str(truth), detections_name=str(predictions))
 
 
 def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None:
@@ -93,7 +93,7 @@ def _truth(run: RunDir, split: str) -> Path:
     return Path(data["prepared"]) / f"{split}.json"
 
 
-def _line(line: Mapping[str, Any], split: str, result: BoxResult, curves: str) -> dict[str, Any]:
+def _line(line: Mapping[str, Any], split: str, result: Result, curves: str) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "kind": "evaluation",

@@ -137,7 +137,12 @@ class Watch:
     def _beat(self, count: int) -> None:
         self._beats = count
         try:
-            self._attempt.beat_path.write_text(f"{count}\n")
+            # Over the one before, which is never longer: who reads meanwhile finds one of the two, no empty file.
+            beat = os.open(self._attempt.beat_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.pwrite(beat, f"{count}\n".encode(), 0)
+            finally:
+                os.close(beat)
         except OSError as error:
             log(f"no beat: {error}")
 

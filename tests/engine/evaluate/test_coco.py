@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coco_cases import detection, jitter, random_case
 
 from detui.engine.errors import DataError
-from detui.engine.evaluate import evaluate_boxes
+from detui.engine.evaluate import evaluate
 
 NAMES = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 NAMES += ("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large")
@@ -39,7 +40,7 @@ def same(ours, theirs):
 
 
 def assert_same(truth, detections):
-    result = evaluate_boxes(truth, detections)
+    result = evaluate(truth, detections)
     stats, precision = reference(truth, detections)
     for name, value in stats.items():
         assert same(result.values[name], value), (name, result.values[name], value)
@@ -53,51 +54,11 @@ def assert_same(truth, detections):
     return result
 
 
-def box(draw, side=None):
-    side = side or draw.choice((8, 20, 32, 40, 96, 120))
-    height = 1024 / side if draw.random() < 0.2 else draw.choice((8, 20, 32, 64, 100))
-    return [draw.uniform(0, 300), draw.uniform(0, 300), float(side), float(height)]
-
-
-def jitter(draw, values, amount):
-    return [number + draw.uniform(-amount, amount) * max(values[2:]) for number in values[:2]] + [
-        side * draw.uniform(1 - amount, 1 + amount) for side in values[2:]
-    ]
-
-
-def case(seed):
-    """A random set with ties, crowds, empty images, empty classes, areas of exactly 1024, crowded images."""
-    draw = random.Random(seed)
-    classes = draw.randint(1, 4)
-    images = [{"id": n, "width": 640, "height": 480, "file_name": f"{n}.png"} for n in range(1, draw.randint(2, 8))]
-    truth, detections = [], []
-    for image in images[: -1 if draw.random() < 0.5 else None]:
-        for _ in range(draw.choice((0, 1, 5, 12))):
-            place = box(draw)
-            crowd = int(draw.random() < 0.1)
-            category = draw.randint(1, classes)
-            area = place[2] * place[3] * (draw.uniform(0.5, 1) if draw.random() < 0.2 else 1)
-            truth.append({"id": len(truth) + 1, "image_id": image["id"], "category_id": category, "bbox": place,
-                          "area": area, "iscrowd": crowd})  # fmt: skip
-            for _ in range(draw.choice((0, 1, 1, 3))):
-                detections.append(detection(draw, image, category, jitter(draw, place, draw.choice((0, 0.05, 0.3)))))
-        for _ in range(draw.choice((0, 2, 150)) if draw.random() < 0.3 else 2):
-            detections.append(detection(draw, image, draw.randint(1, classes + 1), box(draw)))
-    categories = [{"id": n, "name": f"class {n}"} for n in range(1, classes + 2)]
-    draw.shuffle(detections)
-    return {"images": images, "annotations": truth, "categories": categories}, detections
-
-
-def detection(draw, image, category, place):
-    score = draw.choice((0.1, 0.5, 0.5, 0.9, draw.random()))
-    return {"image_id": image["id"], "category_id": category, "bbox": place, "score": score}
-
-
 @pytest.mark.parametrize("block", range(6))
 def test_random_cases_equal_the_reference(block):
     compared = 0
     for seed in range(block * 50, block * 50 + 50):
-        truth, detections = case(seed)
+        truth, detections = random_case(random.Random(seed))
         if detections:  # the reference raises IndexError without any
             assert_same(truth, detections)
             compared += 1
@@ -118,31 +79,33 @@ def found(**changes):
 
 
 def test_area_of_exactly_1024_counts_as_small_and_as_medium():
-    values = evaluate_boxes(tiny(), found()).values
+    values = evaluate(tiny(), found()).values
     assert values["AP_small"] == pytest.approx(1) and values["AP_medium"] == pytest.approx(1)
     assert values["AP_large"] is None and values["AR_large"] is None
 
 
 def test_class_without_boxes_is_not_available_rather_than_zero():
-    result = evaluate_boxes(tiny(), found())
+    result = evaluate(tiny(), found())
     assert result.values["AP/nothing"] is None and result.values["AP50/nothing"] is None
     assert result.curves["precision"]["all"]["nothing"] is None
     assert result.values["AP"] == pytest.approx(1)
 
 
 def test_no_detections_score_zero_where_there_is_ground_truth():
-    result = evaluate_boxes(tiny(), [])
+    result = evaluate(tiny(), [])
     assert result.values["AP"] == 0 and result.values["AR100"] == 0 and result.values["AP_large"] is None
     assert result.detections == 0 and result.boxes == 1
 
 
 def test_no_ground_truth_leaves_everything_not_available():
     truth = tiny() | {"annotations": []}
-    assert set(evaluate_boxes(truth, found()).values.values()) == {None}
+    assert set(evaluate(truth, found()).values.values()) == {None}
 
 
 def test_curves_are_the_precision_array_at_half_overlap():
-    truth, detections = next(pair for pair in map(case, range(99)) if len(pair[0]["annotations"]) > 20)
+    truth, detections = next(
+        p for p in (random_case(random.Random(n)) for n in range(99)) if len(p[0]["annotations"]) > 20
+    )
     result = assert_same(truth, detections)
     _, precision = reference(truth, detections)
     known = precision[0, :, :, 0, -1]
@@ -152,14 +115,14 @@ def test_curves_are_the_precision_array_at_half_overlap():
 
 
 def test_nothing_is_printed(capfd):
-    evaluate_boxes(tiny(), found())
-    evaluate_boxes(tiny(), [])
+    evaluate(tiny(), found())
+    evaluate(tiny(), [])
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_segmentation_or_area_in_a_detection_changes_nothing():
-    plain = evaluate_boxes(tiny(), found()).values
-    assert evaluate_boxes(tiny(), found(area=5, segmentation=[[0, 0, 1, 1, 1, 0]])).values == plain
+    plain = evaluate(tiny(), found()).values
+    assert evaluate(tiny(), found(area=5, segmentation=[[0, 0, 1, 1, 1, 0]])).values == plain
 
 
 @pytest.mark.parametrize(
@@ -180,7 +143,7 @@ def test_a_segmentation_or_area_in_a_detection_changes_nothing():
 )
 def test_bad_detections_are_refused_by_name_and_place(detections, reason):
     with pytest.raises(DataError) as caught:
-        evaluate_boxes(tiny(), detections, detections_name="val-epoch-0010.json")
+        evaluate(tiny(), detections, detections_name="val-epoch-0010.json")
     assert reason in str(caught.value) and "val-epoch-0010.json" in str(caught.value)
 
 
@@ -197,7 +160,7 @@ def test_bad_detections_are_refused_by_name_and_place(detections, reason):
 )
 def test_bad_ground_truth_is_refused_by_name_and_place(truth, reason):
     with pytest.raises(DataError) as caught:
-        evaluate_boxes(truth, found(), truth_name="val.json")
+        evaluate(truth, found(), truth_name="val.json")
     assert reason in str(caught.value) and "val.json" in str(caught.value)
 
 
@@ -231,3 +194,68 @@ def test_real_boxes_with_jitter_equal_the_reference(shared_data):
     ]
     result = assert_same(truth, detections)
     assert 0.2 < result.values["AP"] < 0.9 and result.boxes == len(truth["annotations"])
+
+
+def masks_of(truth, detections):
+    """The same with masks: each box's own pixels, as polygons there and as run lengths here."""
+    from pycocotools import mask
+
+    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    outlined = [{**a, "segmentation": [_outline(a["bbox"])]} for a in truth["annotations"]]
+    found = []
+    for entry in detections:
+        height, width = sizes[entry["image_id"]]
+        lengths = mask.merge(mask.frPyObjects([_outline(entry["bbox"])], height, width))
+        found.append({**entry, "segmentation": {**lengths, "counts": lengths["counts"].decode()}})
+    return {**truth, "annotations": outlined}, found
+
+
+def _outline(box):
+    x, y, w, h = box
+    return [x, y, x + w, y, x + w, y + h, x, y + h]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_masks_equal_the_reference(seed):
+    truth, detections = masks_of(*random_case(random.Random(seed)))
+    for annotation in truth["annotations"]:  # a crowd region is run lengths in COCO's files
+        annotation["iscrowd"] = 0
+    if not detections:
+        return
+    ours = evaluate(truth, detections).values
+    theirs = evaluate(truth, detections, library="pycocotools").values
+    assert ours.keys() == theirs.keys() and "mask_AP_small" in ours
+    for name, value in theirs.items():
+        assert (ours[name] is None) == (value is None) and (value is None or abs(ours[name] - value) <= 1e-12), name
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"segmentation": None}, "no run lengths"),
+        ({"segmentation": {"size": [1, 2], "counts": "a"}}, r"has the size \[1, 2\], the image \[100, 100\]"),
+        ({"segmentation": {"size": [100, 100], "counts": None}}, "no run lengths"),
+    ],
+)
+def test_a_wrong_mask_is_named(change, says):
+    truth, detections = masks_of(tiny(), found() + found(score=0.5))
+    detections[1] |= change
+    with pytest.raises(DataError, match=says) as caught:
+        evaluate(truth, detections, detections_name="masks.json")
+    assert "masks.json: [1]" in str(caught.value)
+
+
+def test_masks_need_masks_to_compare_with():
+    _, detections = masks_of(tiny(), found())
+    with pytest.raises(DataError, match=r"annotations\[0\] of the ground truth has none"):
+        evaluate(tiny(), detections)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_reference_can_be_asked_for(seed):
+    truth, detections = random_case(random.Random(100 + seed))
+    ours, theirs = evaluate(truth, detections), evaluate(truth, detections, library="pycocotools")
+    assert detections and theirs.evaluator.startswith("pycocotools ")
+    for name, value in theirs.values.items():
+        assert value == pytest.approx(ours.values[name], abs=1e-12), name
+    assert evaluate(truth, [], library="pycocotools").values["AP"] in (0.0, None)
