@@ -21,7 +21,7 @@ from detui.engine.run.files import write_error, write_json
 from detui.engine.run.lines import LineWriter, read_lines
 
 SCHEMA = 1
-HINT_WRITE_AGAIN = "detui resume, or train again: this file is not whole"
+HINT_WRITE_AGAIN = "write it again: of a run, by detui evaluate RUN --checkpoint EPOCH, or by training again"
 
 log = logging.getLogger(__name__)
 
@@ -58,20 +58,31 @@ def evaluate_run(run: RunDir, problems: list[DetuiError] | None = None) -> int:
     return written
 
 
-def evaluate_file(truth: Path, predictions: Path) -> Result:
+def evaluate_file(truth: Path, predictions: Path, library: str = "hotcoco") -> Result:
     """Score a COCO results file against a COCO ground truth file. Raises MissingError, DataError."""
-    return evaluate(_load(truth), _load(predictions), truth_name=str(truth), detections_name=str(predictions))
+    names = {"truth_name": str(truth), "detections_name": str(predictions)}
+    return evaluate(load(truth), load(predictions), library=library, **names)
 
 
 def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None:
     split = str(line.get("split", "val"))
     predictions = attempt.path / str(line["path"])
-    result = evaluate_file(_truth(run, split), predictions)
+    result = evaluate_file(truth_of(run, split), predictions)
+    if line in pending(attempt):  # or else another machine, whose locks are not ours, was faster
+        append_evaluation(attempt, split, predictions, result, line)
+
+
+def append_evaluation(
+    attempt: AttemptDir, split: str, predictions: Path, result: Result, about: Mapping[str, Any]
+) -> None:
+    """Add a line to an attempt's evaluations, and its PR curves beside the predictions. Raises RunError.
+
+    `about`: epoch, step and checkpoint, which it is of.
+    """
     curves = predictions.with_suffix(".pr.json")
     write_json(curves, {"schema": SCHEMA, **result.curves})
-    if line not in pending(attempt):
-        return  # another machine, whose locks are not ours, was faster
-    _append(attempt.evaluations_path, _line(line, split, result, str(curves.relative_to(attempt.path))))
+    names = {"path": str(predictions.relative_to(attempt.path)), "curves": str(curves.relative_to(attempt.path))}
+    _append(attempt.evaluations_path, _line({**about, **names}, split, result))
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:
@@ -86,14 +97,15 @@ def _append(path: Path, line: dict[str, Any]) -> None:
         raise write_error(path, error) from error
 
 
-def _truth(run: RunDir, split: str) -> Path:
+def truth_of(run: RunDir, split: str) -> Path:
+    """Where the ground truth of a split of a run's prepared data lies. Raises DataError where it names none."""
     data = run.spec().data
     if not data or not data.get("prepared"):
         raise DataError("This run names no prepared data, so nothing says what is right.", where=str(run.path))
     return Path(data["prepared"]) / f"{split}.json"
 
 
-def _line(line: Mapping[str, Any], split: str, result: Result, curves: str) -> dict[str, Any]:
+def _line(line: Mapping[str, Any], split: str, result: Result) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "kind": "evaluation",
@@ -109,11 +121,12 @@ def _line(line: Mapping[str, Any], split: str, result: Result, curves: str) -> d
         "boxes": result.boxes,
         "detections": result.detections,
         "values": {f"{split}/{name}": value for name, value in result.values.items()},
-        "curves": curves,
+        "curves": line["curves"],
     }
 
 
-def _load(path: Path) -> Any:
+def load(path: Path) -> Any:
+    """The content of a JSON file. Raises MissingError for one that is absent, DataError for one that is not whole."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:

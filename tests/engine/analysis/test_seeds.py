@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from detui.engine.analysis import compare, summarise
+from detui.engine.analysis.seeds import detectable
 
 
 def test_summary_by_hand():
@@ -70,3 +71,24 @@ def test_welch_interval_covers_what_it_claims():
         low, high = compare(a, b).interval
         inside += low <= 0 <= high
     assert 0.92 <= inside / 400 <= 0.995
+
+
+@pytest.mark.parametrize(("n", "spread"), [(3, 1.0), (3, 0.02), (5, 1.0)])
+def test_the_detectable_difference_is_detected_in_four_of_five_repetitions(n, spread):
+    import numpy as np
+    from scipy.stats import ttest_ind
+
+    points = list(np.linspace(-spread, spread, n))
+    sigma = np.std(points, ddof=1)
+    difference = detectable(points, points)
+    draw = np.random.default_rng(1)
+    seen = ttest_ind(draw.normal(difference, sigma, (4000, n)), draw.normal(0, sigma, (4000, n)), axis=1,
+                     equal_var=False).pvalue < 0.05  # fmt: skip
+    assert 0.78 < seen.mean() < 0.82
+
+
+def test_nothing_is_said_of_power_where_nothing_is_concluded():
+    assert detectable([1.0, 2.0], [1.0, 2.0, 3.0]) is None
+    assert detectable([1.0, 1.0, 1.0], [1.0, 1.0, 1.0]) is None
+    found = compare({0: 0.40, 1: 0.42, 2: 0.41}, {0: 0.45, 1: 0.46, 2: 0.44})
+    assert found.effect == pytest.approx(4.0) and found.detectable is not None and 0.03 < found.detectable < 0.04
