@@ -7,25 +7,20 @@ whatever became of its file; the checkpoint is kept with the new experiment, wha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.choice import chosen
-from detui.engine.errors import FormatError, MissingError, RecipeError, RunError, UsageError
+from detui.engine.errors import FormatError, RecipeError
 from detui.engine.experiment import FACTS, Experiment
 from detui.engine.origin import Origin
-from detui.engine.process.checkpoints import damage
 from detui.engine.recipe.load import Recipe, check_recipe
 from detui.engine.recipe.resolve import Resolved, ResolvedArm, resolve
 from detui.engine.run.directory import RunDir
-from detui.engine.run.history import History, load_history
+from detui.engine.run.history import load_history
+from detui.engine.saved import file_of, saved
 from detui.engine.yaml import parse_yaml
-
-AT = ("last", "best")
-"""Checkpoints that have a name; any other is called by its epoch."""
 
 
 def branch(
@@ -37,12 +32,12 @@ def branch(
     checkpoint, RunError where it is damaged, RecipeError for a value that cannot be set or cannot change in a branch.
     """
     facts, spec, history = experiment.facts(), run.spec(), load_history(run)
-    line = _checkpoint(run, history, at)
+    line = saved(run, history, at, option="--at", staged=True)
     origin = Origin(
         experiment=experiment.id,
         run=run.name,
         attempt=int(line.get("attempt") or 1),
-        checkpoint=_path(run, line),
+        checkpoint=file_of(run, line),
         step=int(line["step"]),
         epoch=int(line["epoch"]),
         stage=int(line.get("stage") or 0),
@@ -90,42 +85,3 @@ def _check(recipe: Recipe, before: Resolved, after: Resolved, origin: Origin) ->
 def _fixed(name: str) -> RecipeError:
     message = f"{name} cannot change in a branch: the checkpoint is another's then."
     return RecipeError(message, where=f"--set {name}", hint="start a new run with --set model.weights=CHECKPOINT")
-
-
-def _checkpoint(run: RunDir, history: History, at: str) -> dict[str, Any]:
-    """The line of the checkpoint called `at`, with its file there and whole."""
-    found = {int(line["epoch"]): line for line in _checkpoints(run, history) if _path(run, line).is_file()}
-    epoch = _epoch(run, history, found, at)
-    if epoch not in found:
-        there = ", ".join(map(str, sorted(found))) or "none"
-        hint = f"--at one of the epochs {there}" if found else "detui ls shows whether it has saved one"
-        raise MissingError(f"{run.name} has no checkpoint of epoch {epoch}.", where="--at", hint=hint)
-    line = found[epoch]
-    why = damage(_path(run, line), line.get("bytes"))
-    if why is not None:
-        raise RunError(f"The checkpoint {why}.", where=str(_path(run, line)), hint="--at an earlier epoch")
-    return line
-
-
-def _checkpoints(run: RunDir, history: History) -> Iterator[dict[str, Any]]:
-    """Lines of checkpoints; of an epoch the one that can be resumed exactly comes last."""
-    if len(run.spec().stages) == 1:  # a milestone's copy does not say in which stage it was made
-        for line in history.dumps:
-            if line.get("checkpoint"):
-                yield {**line, "path": line["checkpoint"]}
-    yield from history.checkpoints
-
-
-def _epoch(run: RunDir, history: History, found: Mapping[int, Any], at: str) -> int | None:
-    if at == "last":
-        return max(found, default=None)
-    if at == "best":
-        best = chosen(history, run.spec().checkpoint_rule)
-        return None if best is None else int(best["epoch"])
-    if not at.isdigit():
-        raise UsageError(f"{at!r} is no checkpoint.", where="--at", hint=f"{', '.join(AT)} or the number of an epoch")
-    return int(at)
-
-
-def _path(run: RunDir, line: Mapping[str, Any]) -> Path:
-    return run.attempt(int(line.get("attempt") or 1)).path / str(line["path"])

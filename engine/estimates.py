@@ -17,7 +17,7 @@ def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspa
     `done`: epochs that a branch does not train, because its origin has.
     """
     backend = resolved.recipe.backend
-    data = resolved.data.model_dump(mode="json") if resolved.data else None
+    data = resolved.data.model_dump(mode="json", exclude={"test"}) if resolved.data else None
     stages = [_without(stage.config, backend.epochs_key()) for stage in arm.stages]
     key = configuration_key(backend.name, data, placement.kind, placement.count, stages)
     model = _model(placement)

@@ -102,8 +102,8 @@ def _data(plan: Plan) -> Iterator[str]:
     yield plan.data.text
     selected = plan.resolved.data
     if selected is not None:
-        for role in ("train", "val"):
-            split = getattr(selected, role)
+        roles = {"train": selected.train, "val": selected.val, "test": selected.test}
+        for role, split in ((role, split) for role, split in roles.items() if split):
             yield f"{role}: " + (f"the first {split.images} images of {split.split}" if split.images else split.split)
 
 

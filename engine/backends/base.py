@@ -1,4 +1,8 @@
-"""What a backend's plan half offers. Its training half is in detui.engine.worker's words: `train(spec, report)`."""
+"""What a backend's plan half offers.
+
+Its training half is in detui.engine.worker's words: `train(spec, report)`, and `predict` and `speed` of
+detui.engine.worker.task where the framework can load what it saved.
+"""
 
 from __future__ import annotations
 

@@ -76,6 +76,8 @@ class DataSelection(Closed):
     """A definition in recipes/datasets/, or a path to a definition file."""
     train: SplitSelection = SplitSelection(split="train")
     val: SplitSelection = SplitSelection(split="val")
+    test: SplitSelection | None = None
+    """Images that no training sees, and no choice of a checkpoint: for `detui evaluate --split test`."""
     options: dict[str, Any] = {}
     """Options of the data set's own format (the generated scenes have them)."""
 

@@ -80,7 +80,7 @@ def _train(attempt: AttemptDir, report: Reporter) -> Outcome:
     except SystemExit as leaving:
         return _left(leaving)
     except BaseException as error:  # noqa: BLE001 - the last line of defence: it is reported, whatever it is
-        return _broke(attempt, error)
+        return Outcome("failed", 1, told(attempt.path, error), type(error).__name__)
     return Outcome("finished")
 
 
@@ -104,17 +104,16 @@ def _left(leaving: SystemExit) -> Outcome:
     return Outcome("failed", code, f"The trainer ended the process by itself ({said}).", "SystemExit")
 
 
-def _broke(attempt: AttemptDir, error: BaseException) -> Outcome:
-    """Keep the traceback in a file, and name it in three lines."""
-    path = attempt.path / "traceback.txt"
+def told(folder: Path, error: BaseException) -> str:
+    """Keep the traceback in a file below `folder`, and return three lines that name it."""
+    path = folder / "traceback.txt"
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
     except OSError:  # a full disk must not hide what happened
         traceback.print_exception(error)
     kind, place = type(error).__name__, _place(error)
     text = " ".join(str(error).split())[:500]
-    message = f"{kind}: {text}\n  at {place}\n  try: read {path}"
-    return Outcome("failed", 1, message, kind)
+    return f"{kind}: {text}\n  at {place}\n  try: read {path}"
 
 
 def _place(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 `last.pt` is overwritten in place and not atomically, so each epoch's is written
 whole to `s<stage>-e<epoch>.pt`: a line in metrics.jsonl that names a file
 names those bytes for ever. The two newest are kept, with what a resume needs,
-and those of milestones as Ultralytics wrote them.
+and those of milestones with the weights that were evaluated.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def keep(write: Callable[[Path], None], folder: Path, stage: int, epoch: int) ->
     return target
 
 
-def keep_for_good(checkpoint: Path, folder: Path, epoch: int) -> Path:
-    """A copy of a milestone's checkpoint that no later one replaces. Returns it. Raises RunError likewise."""
+def keep_for_good(write: Callable[[Path], None], folder: Path, epoch: int) -> Path:
+    """Let `write` make a milestone's checkpoint, which no later one replaces. Returns it. Raises RunError likewise."""
     target = folder / f"epoch-{epoch:04}.pt"
-    _whole(lambda path: shutil.copyfile(checkpoint, path), target)
+    _whole(write, target)
     return target
 
 
@@ -86,18 +86,19 @@ def resumable(path: Path) -> dict[str, Any]:
 
     Ultralytics would otherwise start a new run on a data set of its own.
     """
-    checkpoint = _load(path)
+    checkpoint = load(path)
     if checkpoint.get("epoch", -1) < 0 or checkpoint.get("optimizer") is None:
         raise RunError("The checkpoint holds no optimizer state, so it cannot be resumed.", where=str(path))
     return checkpoint
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, which runs what stands in it. Raises RunError for one that cannot be read."""
     from ultralytics.nn.tasks import torch_safe_load
 
     try:
         loaded: dict[str, Any] = torch_safe_load(str(readable(path)))[0]
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        message = f"The checkpoint cannot be read ({type(error).__name__}): it may be truncated."
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AssertionError) as error:
+        message = f"The checkpoint cannot be read ({type(error).__name__}): it is truncated, or another format."
         raise RunError(message, where=str(path), hint="start the run again") from error
     return loaded

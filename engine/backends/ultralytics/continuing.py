@@ -27,9 +27,7 @@ def complete(path: Path, trainer: Any, target: Path) -> None:
     import torch
     from ultralytics.utils.torch_utils import unwrap_model
 
-    checkpoint = torch.load(path, map_location="cpu", weights_only=False)  # written a moment ago, by this process
-    saved = checkpoint["ema"].float()
-    saved.load_state_dict(trainer.ema.ema.state_dict())
+    checkpoint = _with_whole_ema(path, trainer)
     checkpoint["optimizer"] = trainer.optimizer.state_dict()
     model = unwrap_model(trainer.model)
     waiting = trainer.waiting_batches
@@ -43,6 +41,24 @@ def complete(path: Path, trainer: Any, target: Path) -> None:
     torch.save(checkpoint, target)
 
 
+def evaluated(path: Path, trainer: Any, target: Path) -> None:
+    """Write Ultralytics' checkpoint `path` to `target` with the EMA weights that were evaluated, in full precision.
+
+    From the half precision of Ultralytics' own file, other detections would come than those that were dumped.
+    """
+    import torch
+
+    torch.save(_with_whole_ema(path, trainer), target)
+
+
+def _with_whole_ema(path: Path, trainer: Any) -> dict[str, Any]:
+    import torch
+
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)  # by this process, just now
+    checkpoint["ema"].float().load_state_dict(trainer.ema.ema.state_dict())
+    return checkpoint
+
+
 class Continuation:
     """Puts a resumed trainer where the interrupted one was."""
 
@@ -53,7 +69,7 @@ class Continuation:
     def facts(self, trainer: Any) -> dict[str, list[str]]:
         """What of the interrupted attempt is restored, and what begins anew."""
         if self.state is None:
-            return {"restored": ["EMA (half precision, also as weights)", *ALWAYS[2:6]], "anew": [ALWAYS[6], DATA]}
+            return {"restored": ["EMA (also as weights)", *ALWAYS[2:6]], "anew": [ALWAYS[6], DATA]}
         if trainer.train_loader.num_workers:
             return {"restored": list(ALWAYS), "anew": [f"{DATA} and augmentation (drawn in loader processes)"]}
         return {"restored": [*ALWAYS, DATA], "anew": []}

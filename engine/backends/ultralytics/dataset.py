@@ -8,7 +8,7 @@ prepared folders through its own links, and the cache lands in the attempt.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from detui.engine.errors import MissingError
 ROLES = ("train", "val")
 
 
-def private_view(data: Mapping[str, Any], folder: Path) -> Path:
+def private_view(data: Mapping[str, Any], folder: Path, roles: Sequence[str] = ROLES) -> Path:
     """Write the lists of images and the data YAML below `folder`; returns the YAML.
 
     The lists name absolute paths through links, because Ultralytics resolves
@@ -26,11 +26,11 @@ def private_view(data: Mapping[str, Any], folder: Path) -> Path:
     """
     prepared = Path(data["prepared"]) / "yolo"
     folder.mkdir(parents=True, exist_ok=True)
-    for role in ROLES:
+    for role in roles:
         _link(prepared, folder, role)
     # JSON is YAML, and quotes a path whatever characters it holds.
     names = dict(enumerate(data["classes"]))
-    content = {"path": str(folder), **{role: f"{role}.txt" for role in ROLES}, "names": names}
+    content = {"path": str(folder), **{role: f"{role}.txt" for role in roles}, "names": names}
     view = folder / "data.yaml"
     view.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return view

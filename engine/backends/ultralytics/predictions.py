@@ -30,12 +30,18 @@ class Collector:
 
     def _collect(self, predictions: list[dict[str, Any]], batch: dict[str, Any]) -> None:
         self._update(predictions, batch)
-        if not self.active:
-            return
-        for index, prediction in enumerate(predictions):
-            about = self.validator._prepare_batch(index, batch)
-            scaled = self.validator.scale_preds(self.validator._prepare_pred(prediction), about)
-            self.results += _results(int(Path(about["im_file"]).stem), scaled)
+        if self.active:
+            self.results += results(self.validator, predictions, batch)
+
+
+def results(validator: Any, predictions: list[dict[str, Any]], batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """COCO results of a batch, after the validator's post-processing, in original pixels."""
+    found = []
+    for index, prediction in enumerate(predictions):
+        about = validator._prepare_batch(index, batch)
+        scaled = validator.scale_preds(validator._prepare_pred(prediction), about)
+        found += _results(int(Path(about["im_file"]).stem), scaled)
+    return found
 
 
 def _results(image_id: int, prediction: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ is the last complete epoch, and `continuing.py` makes the resumed curve the inte
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,18 @@ class UltralyticsTrainer:
             # The same bytes as our own copy, and Ultralytics' own choice of a best epoch, which nothing reads.
             for file in (trainer.last, trainer.best):
                 file.unlink(missing_ok=True)
+
+    def predict(self, spec: RunSpec, checkpoint: Path, split: str, out: Path, device: str) -> None:
+        """Write COCO results of one split. Raises RunError for a checkpoint that cannot be read or does not fit."""
+        from detui.engine.backends.ultralytics.predict import predict
+
+        predict(spec, checkpoint, split, out, device)
+
+    def speed(self, spec: RunSpec, checkpoint: Path, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Measure speed and size. Raises RunError likewise, and for a precision or size that the model cannot take."""
+        from detui.engine.backends.ultralytics.speed import speed
+
+        return speed(spec, checkpoint, wanted, device)
 
 
 def _starting_point(spec: RunSpec, report: Reporter) -> tuple[int, Path | None, Path | None]:

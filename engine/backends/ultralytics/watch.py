@@ -9,7 +9,7 @@ from typing import Any
 from detui.engine.backends.torch_support.late import LateScalars
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
-from detui.engine.backends.ultralytics.continuing import Continuation, complete
+from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
@@ -171,7 +171,8 @@ class Watch:
         assert self._collector is not None
         path = self.report.attempt.predictions / f"val-epoch-{epoch:04}.json"
         write_predictions(path, self._collector.results)
-        kept = keep_for_good(trainer.last, self.report.attempt.checkpoints, epoch)
+        folder = self.report.attempt.checkpoints
+        kept = keep_for_good(lambda path: evaluated(trainer.last, trainer, path), folder, epoch)
         self.report.evaluation(epoch, step, "val", path, kept)
 
     def _report_checkpoint(self, trainer: Any, epoch: int, step: int, last_stage: bool) -> None:

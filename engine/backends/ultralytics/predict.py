@@ -1,0 +1,156 @@
+"""A checkpoint on a split: what Ultralytics' validator finds, as it does at the milestones of the training.
+
+Model, pictures and post-processing are those of `Trainer.validate` in train.py: EMA weights in full precision, not
+fused, batches of the same size and shape, the same limits. So the detections of a milestone's checkpoint are the ones
+that the training dumped.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
+from detui.engine.backends.ultralytics import settings
+from detui.engine.backends.ultralytics.checkpoints import load
+from detui.engine.backends.ultralytics.dataset import private_view
+from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
+from detui.engine.backends.ultralytics.predictions import results, write_predictions
+from detui.engine.errors import RunError
+from detui.engine.run.spec import RunSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A checkpoint that was read."""
+
+    model: Any
+    """The EMA weights' module: full precision, evaluation mode, on its device, not fused."""
+    imgsz: int
+    """Side of the square network input, in pixels."""
+    batch: int
+    """Pictures in a batch of the training; a validation takes twice as many."""
+    max_det: int
+    """Detections of a picture at most: Ultralytics raises the 300 where a picture of the data has more objects."""
+    freeze: int
+    """How many of the first layers stayed as they were."""
+
+
+def predict(spec: RunSpec, checkpoint: Path, split: str, out: Path, device: str) -> None:
+    """Write the detections of a split to `out`. Raises RunError for a checkpoint that cannot be read or does not fit.
+
+    `split`: a role of the run's prepared data. `device`: "cpu" or "cuda".
+    """
+    with prepared(spec, checkpoint, device) as (loaded, _, folder):
+        import torch
+
+        validator = make_validator(spec, loaded, split, folder)
+        _check_images(validator.dataloader.dataset, split, spec.data or {})
+        found: list[dict[str, Any]] = []
+        with torch.inference_mode():
+            for read in validator.dataloader:
+                batch = validator.preprocess(read)
+                found += results(validator, validator.postprocess(loaded.model(batch["img"])), batch)
+    write_predictions(out, found)
+
+
+@contextmanager
+def prepared(spec: RunSpec, checkpoint: Path, device: str) -> Iterator[tuple[Loaded, str, Path]]:
+    """Read a checkpoint, with Ultralytics off the network and its files in a folder that is removed afterwards.
+
+    Yields the checkpoint, which torchvision operators are in use, and the folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="detui-ultralytics-") as name:
+        folder = Path(name)
+        go_offline(folder / "config")
+        operators = ensure_torchvision()
+        from ultralytics import settings as ultralytics_settings
+        from ultralytics.utils.torch_utils import init_seeds
+
+        switch_off_trackers(ultralytics_settings)
+        init_seeds(spec.seed, deterministic=spec.config["train"]["deterministic"])  # the kernels of the training
+        yield _loaded(spec, checkpoint, device), operators, folder
+
+
+def _loaded(spec: RunSpec, checkpoint: Path, device: str) -> Loaded:
+    import torch
+
+    content = load(checkpoint)
+    model = content.get("ema") or content.get("model")
+    if not isinstance(model, torch.nn.Module):
+        message = "The file holds no model of Ultralytics."
+        raise RunError(message, where=str(checkpoint), hint="name a .pt file that Ultralytics saved")
+    classes = list((spec.data or {}).get("classes") or ())
+    if len(model.names) != len(classes):
+        message = f"The checkpoint knows {len(model.names)} classes, the run's data has {len(classes)}."
+        raise RunError(message, where=str(checkpoint), hint="name a checkpoint that was trained on these classes")
+    _forget_anchors(model.model[-1])
+    saved = content.get("train_args") or {}
+    imgsz, batch = _sizes(spec, saved)
+    return Loaded(
+        model=model.float().eval().to(torch.device(device)),
+        imgsz=imgsz,
+        batch=batch,
+        max_det=max(settings.DETECTIONS, int(saved.get("max_det") or 0)),
+        freeze=int(saved.get("freeze") or 0),
+    )
+
+
+def _forget_anchors(head: Any) -> None:
+    """Let a head make its anchors anew: those it keeps for the next picture of a size were saved in half precision."""
+    for name in ("shape", "shapes"):
+        if hasattr(head, name):
+            setattr(head, name, None)
+
+
+def _sizes(spec: RunSpec, saved: Mapping[str, Any]) -> tuple[int, int]:
+    """Input size and batch: those of the stage that saved the checkpoint, of the last one for a file from elsewhere."""
+    stages = [(int(stage.config["train"]["imgsz"]), int(stage.config["train"]["batch"])) for stage in spec.stages]
+    own = (saved.get("imgsz"), saved.get("batch"))
+    return next((stage for stage in stages if stage == own), stages[-1])
+
+
+def make_validator(spec: RunSpec, loaded: Loaded, split: str, folder: Path, imgsz: int | None = None) -> Any:
+    """Ultralytics' validator for a split, ready to pre- and post-process; with `imgsz` for squares of that side."""
+    import torch
+
+    view = private_view(spec.data or {}, folder / "data", (split,))
+    device = next(loaded.model.parameters()).device
+    arguments = settings.arguments(spec.config, seed=spec.seed, data=view, folder=folder, device=str(device))
+    arguments |= {"imgsz": imgsz or loaded.imgsz, "max_det": loaded.max_det, "cache": False}
+    arguments |= {"rect": imgsz is None, "mode": "val", "model": None}
+    validator = _validator_class(loaded.model)(save_dir=folder, args=arguments)
+    names = loaded.model.names
+    validator.data = {"names": names, "nc": len(names), "channels": 3}
+    validator.device, validator.stride = device, max(int(torch.as_tensor(loaded.model.stride).max()), 32)
+    if device.type == "cpu":
+        validator.args.workers = 0
+    if hasattr(loaded.model, "end2end"):
+        loaded.model.end2end = validator.args.nms is False
+    if hasattr(loaded.model, "set_head_attr"):
+        loaded.model.set_head_attr(max_det=loaded.max_det)
+    validator.dataloader = validator.get_dataloader(str(folder / "data" / f"{split}.txt"), 2 * loaded.batch)
+    validator.init_metrics(loaded.model)
+    return validator
+
+
+def _validator_class(model: Any) -> Any:
+    from ultralytics.nn.tasks import RTDETRDetectionModel
+
+    if isinstance(model, RTDETRDetectionModel):
+        from ultralytics.models.rtdetr.val import RTDETRValidator as Validator
+    else:
+        from ultralytics.models.yolo.detect import DetectionValidator as Validator
+    return Validator
+
+
+def _check_images(dataset: Any, split: str, data: Mapping[str, Any]) -> None:
+    """Raise RunError when Ultralytics left out images: unseen ones would score as misses."""
+    wanted, found = data["splits"][split]["images"], len(dataset)
+    if found != wanted:
+        message = f"Ultralytics takes {found} of the {wanted} {split} images."
+        raise RunError(message, where=f"data.{split}", hint="detui data check NAME --decode finds damaged images")

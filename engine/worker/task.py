@@ -1,0 +1,82 @@
+"""`python -m detui.engine.worker.task FOLDER`: predict or measure with a checkpoint, beside or after the training.
+
+FOLDER/task.json says what is wanted, FOLDER/result.json what came of it. The training half of the run's backend does
+the work, in the environment that the run trains in.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from detui.engine.errors import DetuiError, RunError, UsageError
+from detui.engine.run.directory import RunDir
+from detui.engine.run.files import read_json, write_json
+from detui.engine.run.spec import RunSpec
+from detui.engine.worker.entry import load_trainer, told
+
+TASK, RESULT = "task.json", "result.json"
+
+
+class Predictor(Protocol):
+    """What the training half of a backend offers beside `train`, where its framework can load what it saved."""
+
+    def predict(self, spec: RunSpec, checkpoint: Path, split: str, out: Path, device: str) -> None:
+        """Write COCO results in original pixels to `out`, made as the training makes those of its milestones.
+
+        `split`: a role of the prepared data ("val"). `device`: "cpu" or "cuda", the one GPU that this process sees.
+        """
+
+    def speed(self, spec: RunSpec, checkpoint: Path, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Measure speed and size; returns the measurement. `wanted` are the fields of engine/speed.py's `Wanted`."""
+
+
+def main(arguments: list[str]) -> int:
+    """Do one task and return the exit code of the process."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m detui.engine.worker.task FOLDER\n")
+        return UsageError.exit_code
+    folder = Path(arguments[0]).absolute()
+    try:
+        result = _done(folder)
+    except DetuiError as error:
+        return _failed(folder, error)
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as leaving:
+        return _failed(folder, RunError(f"The backend ended the process by itself ({leaving.code})."))
+    except BaseException as error:  # noqa: BLE001 - the last line of defence: it is reported, whatever it is
+        return _failed(folder, RunError(told(folder, error)))
+    write_json(folder / RESULT, {"result": result})
+    return 0
+
+
+def _done(folder: Path) -> dict[str, Any]:
+    task = read_json(folder / TASK)
+    spec = RunDir(Path(task["run"])).spec()
+    trainer: Any = load_trainer(spec.trainer)
+    kind, checkpoint, device = task["kind"], Path(task["checkpoint"]), task["device"]
+    work = getattr(trainer, kind, None)
+    if work is None:
+        what = {"predict": "predict", "speed": "measure speed"}[kind]
+        message = f"The backend {spec.backend!r} cannot {what} with a checkpoint: it does not know what is in it."
+        raise UsageError(message, where="backend", hint="let the program itself report predictions at milestones")
+    if kind == "speed":
+        measured: dict[str, Any] = work(spec, checkpoint, task["wanted"], device)
+        return measured
+    work(spec, checkpoint, task["split"], Path(task["out"]), device)
+    return {}
+
+
+def _failed(folder: Path, error: DetuiError) -> int:
+    """Write what went wrong, for the one who asked, and on standard error for the log."""
+    sys.stderr.write(f"{error}\n")
+    said = {"kind": type(error).__name__, "message": error.message, "where": error.where, "hint": error.hint}
+    write_json(folder / RESULT, {"error": said})
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
