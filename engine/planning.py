@@ -104,6 +104,13 @@ class Plan:
         kind: type[DetuiError] = MissingError if first.missing else RecipeError
         raise kind(text, where=first.where, hint=first.hint)
 
+    def raise_confounders(self) -> None:
+        """Raise RecipeError where arms differ in what the recipe does not declare: what `--strict` refuses."""
+        found = _only_confounders(self.fairness)
+        if found:
+            text = "Arms differ in what the recipe does not declare:\n  " + "\n  ".join(one.text for one in found)
+            raise RecipeError(text, where="--strict", hint=_confounder(found[0]).hint)
+
     def differs(self) -> dict[str, dict[str, Any]]:
         """The fields in which the arms differ, with each arm's value."""
         flats = {arm.name: arm.flat() for arm in self.arms}
@@ -111,13 +118,16 @@ class Plan:
         values = {field: {name: flat.get(field) for name, flat in flats.items()} for field in fields}
         return {field: v for field, v in values.items() if len({repr(x) for x in v.values()}) > 1}
 
-    def command(self, *, name: str | None = None, tags: Sequence[str] = (), note: str | None = None) -> str:
+    def command(
+        self, *, name: str | None = None, tags: Sequence[str] = (), note: str | None = None, evaluate: bool = True
+    ) -> str:
         """The command line that does the same."""
         words = self._chosen() if self.origin is None else self.origin.words()
         words += self.placement.words()
         words += ["--name", name] if name else []
         words += [word for tag in tags for word in ("--tag", tag)]
         words += ["--note", note] if note else []
+        words += [] if evaluate else ["--no-evaluate"]
         return shlex.join(words)
 
     def _chosen(self) -> list[str]:
@@ -232,7 +242,8 @@ def _data(resolved: Resolved, configuration: Configuration) -> tuple[DataState |
         problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
         return DataState(name, name, False, None, error.message), [problem]
     problems = []
-    for role, split in (("train", resolved.data.train.split), ("val", resolved.data.val.split)):
+    roles = {"train": resolved.data.train, "val": resolved.data.val, "test": resolved.data.test}
+    for role, split in ((role, chosen.split) for role, chosen in roles.items() if chosen):
         if definition.split_names and split not in definition.split_names:
             hint = nearest(split, list(definition.split_names))
             text = f"The data set {name} has no split {split!r}."

@@ -30,6 +30,8 @@ Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, how much there is."""
 AFTER = ("-m", "detui.engine.record")
 """What a supervisor starts when predictions wait: it evaluates them and fills the record."""
+AFTER_TRAINING = (*AFTER, "--no-evaluate")
+"""The same for a launch that keeps training and testing apart: it only fills the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,12 @@ class Workspace:
         tags: Sequence[str] = (),
         note: str | None = None,
         command: str | None = None,
+        evaluate: bool = True,
         progress: Progress | None = None,
     ) -> Experiment:
         """Prepare the data, freeze the plan, and queue every run. Returns when all supervisors are up.
+
+        Without `evaluate`, predictions are dumped and wait for `detui record fill` or `detui evaluate`.
 
         Raises RecipeError or MissingError for the plan's errors, DataError for wrong data, RunError when something
         cannot be written or a supervisor cannot start: then no run is left queued without one. A Ctrl-C waits until
@@ -193,7 +198,7 @@ class Workspace:
             "name": name,
             "tags": list(tags),
             "note": note,
-            "command": command or plan.command(name=name, tags=tags, note=note),
+            "command": command or plan.command(name=name, tags=tags, note=note, evaluate=evaluate),
             "data": data,
             "host": host_facts(),
             "device": {**placement.facts(), **driver_versions()},
@@ -203,7 +208,7 @@ class Workspace:
         try:
             with held() as interrupted:
                 experiment = experiments.create(self.path, plan, facts=facts, code=code)
-                runs += self._create_runs(experiment, plan, data, python)
+                runs += self._create_runs(experiment, plan, data, python, AFTER if evaluate else AFTER_TRAINING)
                 fill(experiment.path)
                 _submit(runs, interrupted)
         except KeyboardInterrupt:
@@ -261,7 +266,12 @@ class Workspace:
         return {**prepared.info, "prepared": str(prepared.path)}
 
     def _create_runs(
-        self, experiment: Experiment, plan: Plan, data: dict[str, Any] | None, python: tuple[str, tuple[str, ...]]
+        self,
+        experiment: Experiment,
+        plan: Plan,
+        data: dict[str, Any] | None,
+        python: tuple[str, tuple[str, ...]],
+        after: tuple[str, ...],
     ) -> list[RunDir]:
         arms = {arm.name: arm for arm in plan.arms}
         start = None if plan.origin is None else plan.origin.keep(experiment.path)
@@ -275,7 +285,7 @@ class Workspace:
                     data=data,
                     python=python[0],
                     pythonpath=python[1],
-                    after=(sys.executable, *AFTER),
+                    after=(sys.executable, *after),
                     hooks=self.configuration.hooks,
                     branch=start,
                 )

@@ -1,4 +1,4 @@
-"""`python -m detui.engine.record RUN_DIR`: evaluate what the run has dumped, then fill its experiment's record.
+"""`python -m detui.engine.record RUN_DIR [--no-evaluate]`: evaluate what the run has dumped, then fill the record.
 
 What a run's supervisor starts at milestones and after the worker's end. Exit
 code 1 when something could not be evaluated; the record is filled all the same.
@@ -16,16 +16,21 @@ from detui.engine.measured import remember_run
 from detui.engine.record.fill import fill
 from detui.engine.run.directory import RunDir, find_run
 
+NO_EVALUATE = "--no-evaluate"
+"""Fill the record with what is there: predictions wait until somebody asks for their evaluation."""
+
 
 def main(arguments: list[str]) -> int:
     """Evaluate and fill; return the exit code."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
-        if len(arguments) != 1:
+        folders = [word for word in arguments if word != NO_EVALUATE]
+        if len(folders) != 1:
             raise UsageError("One run directory is expected.", hint="python -m detui.engine.record RUN_DIR")
-        run = find_run(Path(arguments[0]))
+        run = find_run(Path(folders[0]))
         problems: list[DetuiError] = []
-        evaluate_run(run, problems)
+        if NO_EVALUATE not in arguments:
+            evaluate_run(run, problems)
         _remember(run)
         fill(run.experiment_dir)
     except DetuiError as error:

@@ -1,91 +1,86 @@
-"""A record in other shapes: Markdown with its figures beside it, one HTML file, or a long table of numbers."""
+"""A record in other shapes: Markdown with its figures beside it, one HTML file, LaTeX tables, a long CSV of numbers."""
 
 from __future__ import annotations
 
-import base64
 import csv
-import html
 import io
 import re
-import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from detui.engine.errors import MissingError, UsageError
+from detui.engine.record.exported import write_exports
 from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts, record_path
 from detui.engine.record.gather import gather
 from detui.engine.record.words import Words
-from detui.engine.run.files import write_error, write_whole
 
-_IMAGE = re.compile(r'(<img src=")([^"]+)(")')
 _LINK = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
-_COMMENT = re.compile(r"<!--.*?-->\r?\n?", re.DOTALL)
 COLUMNS = ("arm", "seed", "metric", "value", "epoch", "run", "attempt", "file", "role", "profile", "state")
 
 
-def export(experiment_dir: Path, form: str, to: Path, *, language: str = "en") -> list[Path]:
-    """Write the record to `to` as "md", "html" or "csv"; return what was written.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an export may be asked for besides its format."""
 
-    A folder for `to` gets a file named after the experiment. Raises
-    UsageError, MissingError, RunError.
+    language: str = "en"
+    """Of the record: "en" or "zh"."""
+    standalone: bool = False
+    """Whether the LaTeX is a document that compiles by itself."""
+
+
+def export(
+    experiment_dir: Path, form: str, to: Path, *, language: str = "en", standalone: bool = False, force: bool = False
+) -> list[Path]:
+    """Write the record to `to` as "md", "html", "latex" or "csv"; return what was written.
+
+    A folder for `to` gets a file named after the experiment. A file that detui
+    did not write, or that was changed since, is only written over by `force`.
+    `standalone` is for LaTeX. Raises UsageError, MissingError, RunError.
     """
     if form not in FORMS:
         raise UsageError(f"There is no format {form!r}.", where="--format", hint=" | ".join(FORMS))
     if to.is_dir():
-        to = to / f"{experiment_dir.name}.{form}"
+        to = to / f"{experiment_dir.name}.{SUFFIXES.get(form, form)}"
     if not to.parent.is_dir():
         raise MissingError("There is no such folder.", where=str(to.parent), hint=f"mkdir -p {to.parent}")
-    return FORMS[form](experiment_dir, to, language)
+    files = FORMS[form](experiment_dir, to, Options(language, standalone))
+    return write_exports(experiment_dir, files, force=force)
 
 
-def _markdown(experiment: Path, to: Path, language: str) -> list[Path]:
-    text = _record(experiment, language)
+def _markdown(experiment: Path, to: Path, options: Options) -> dict[Path, bytes]:
+    text = _record(experiment, options.language)
     folder = to.with_name(f"{to.stem}-figures")
-    written = [to]
+    figures: dict[Path, bytes] = {}
     for name in sorted(set(_LINK.findall(text))):
         figure = experiment / name
         if not figure.is_file() or not figure.resolve().is_relative_to(experiment.resolve()):
             continue
-        try:
-            folder.mkdir(exist_ok=True)
-            shutil.copyfile(figure, folder / figure.name)
-        except OSError as error:
-            raise write_error(folder, error) from error
         text = text.replace(f"]({name})", f"](<{folder.name}/{figure.name}>)")
-        written.append(folder / figure.name)
-    write_whole(to, text.encode("utf-8", "surrogateescape"))
-    return written
+        figures[folder / figure.name] = figure.read_bytes()
+    return {to: text.encode("utf-8", "surrogateescape"), **figures}
 
 
-def _html(experiment: Path, to: Path, language: str) -> list[Path]:
-    from markdown_it import MarkdownIt
+def _html(experiment: Path, to: Path, options: Options) -> dict[Path, bytes]:
+    from detui.engine.record.page import page
 
-    text = _COMMENT.sub("", _record(experiment, language))
-    # Raw HTML stays text: a record may quote file and class names that somebody else chose.
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    body = _IMAGE.sub(lambda match: match[1] + _inlined(experiment, html.unescape(match[2])) + match[3], body)
-    title = re.search(r"^# (.+)$", text, re.MULTILINE)
-    page = PAGE.format(language=language, title=html.escape(title[1] if title else experiment.name), body=body)
-    write_whole(to, page.encode("utf-8", "replace"))
-    return [to]
+    text = page(experiment, _record(experiment, options.language), options.language)
+    return {to: text.encode("utf-8", "replace")}
 
 
-def _inlined(experiment: Path, name: str) -> str:
-    """A figure as a data URI; any other address as it is."""
-    path = experiment / name
-    if path.suffix != ".png" or not path.is_file() or not path.resolve().is_relative_to(experiment.resolve()):
-        return html.escape(name)
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _latex(experiment: Path, to: Path, options: Options) -> dict[Path, bytes]:
+    from detui.engine.record.latex import tables
+
+    text = tables(gather(experiment), options.language, standalone=options.standalone)
+    return {to: text.encode("utf-8", "replace")}
 
 
-def _csv(experiment: Path, to: Path, language: str) -> list[Path]:
-    facts = gather(experiment)
+def _csv(experiment: Path, to: Path, options: Options) -> dict[Path, bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_rows(facts))
-    write_whole(to, buffer.getvalue().encode("utf-8", "surrogateescape"))
-    return [to]
+    writer.writerows(_rows(gather(experiment)))
+    return {to: buffer.getvalue().encode("utf-8", "replace")}
 
 
 def _rows(facts: ExperimentFacts) -> Iterator[tuple[object, ...]]:
@@ -128,38 +123,15 @@ def _record(experiment: Path, language: str) -> str:
             "This experiment has no record yet.", where=str(path), hint=f"detui record fill {experiment.name}"
         ) from None
     facts = gather(experiment)
-    if all(run.state == "finished" for run in facts.runs):
+    if not facts.unfinished(*facts.arms):
         return text
     return f"> {Words(language)('unfinished')}\n\n{text}"
 
 
-FORMS: dict[str, Callable[[Path, Path, str], list[Path]]] = {"md": _markdown, "html": _html, "csv": _csv}
-
-PAGE = """<!doctype html>
-<html lang="{language}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a;
-  font: 16px/1.55 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; }}
-h1, h2, h3 {{ line-height: 1.25; margin-top: 2em; }}
-h1 {{ margin-top: 0; }}
-table {{ border-collapse: collapse; margin: 1em 0; font-size: 0.9em; display: block; overflow-x: auto; }}
-th, td {{ border: 1px solid #d0d0d0; padding: 0.3em 0.6em; vertical-align: top; }}
-th {{ background: #f3f3f3; text-align: left; }}
-tr:nth-child(even) td {{ background: #fafafa; }}
-code {{ background: #f3f3f3; padding: 0.1em 0.3em; border-radius: 3px; font-size: 0.92em; }}
-pre {{ background: #f3f3f3; padding: 0.8em 1em; overflow-x: auto; }}
-pre code {{ background: none; padding: 0; }}
-blockquote {{ margin: 1em 0; padding: 0.4em 1em; border-left: 4px solid #d55e00; background: #fff6ef; }}
-img {{ max-width: 100%; }}
-@media print {{ table {{ display: table; }} body {{ max-width: none; }} }}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+FORMS: dict[str, Callable[[Path, Path, Options], dict[Path, bytes]]] = {
+    "md": _markdown,
+    "html": _html,
+    "latex": _latex,
+    "csv": _csv,
+}
+SUFFIXES = {"latex": "tex"}

@@ -9,7 +9,10 @@ from typing import Any
 
 from detui.engine.analysis.choice import finite
 
-COST = ("model/parameters", "model/gflops", "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
+SPEED = ("model/gmacs", "model/latency", "model/fps", "model/memory")
+"""What `detui speed` measured of the chosen checkpoint: 10⁹ multiply-adds a picture, seconds a pass and pictures a
+second with post-processing, bytes."""
+COST = ("model/parameters", "model/gflops", *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
 """Measurements of a run that are no evaluation; bytes and seconds."""
 
 
@@ -86,6 +89,8 @@ class RunFacts:
     """Dumped predictions without an evaluation."""
     cost: Mapping[str, Measured]
     """By the names in COST; only what is known of the whole run."""
+    speed: Mapping[str, Any] | None
+    """The newest measurement of the chosen checkpoint's speed, with its settings; made beside nobody."""
     timed: tuple[Measured, int, int] | None
     """Seconds of the epochs that say theirs, how many those are, and of how many; None where none does."""
     trained: Mapping[int, int]

@@ -9,11 +9,12 @@ from typing import Any
 from detui.engine.analysis.choice import chosen, finite, standing
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
-from detui.engine.record.facts import AttemptFacts, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import SPEED, AttemptFacts, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json
 from detui.engine.run.history import History, load_history
 from detui.engine.run.lines import read_lines
+from detui.engine.run.measurements import SPEED_FILE, measurements
 from detui.engine.run.state import read_state
 from detui.engine.secrets import redacted
 
@@ -40,6 +41,8 @@ def _run(run: RunDir) -> RunFacts:
     best = chosen(history, spec.checkpoint_rule)
     begin = history.begins.get(int(best.get("attempt") or 1) if best else 0) or history.begin or {}
     cost = dict(_cost(run.name, begin, history, attempts, spec.device.kind))
+    speed = _speed(attempts, best)
+    cost |= dict(_speed_cost(run.name, speed)) if speed else {}
     timed = _timed(run.name, history)
     if timed and timed[1] == timed[2]:
         cost["cost/training_seconds"] = timed[0]
@@ -60,6 +63,7 @@ def _run(run: RunDir) -> RunFacts:
         chosen=best,
         waiting=tuple(str(line.get("path")) for attempt in attempts for line in pending(attempt)),
         cost=cost,
+        speed=speed,
         timed=timed,
         trained={line["epoch"]: int(line.get("attempt") or 1) for line in history.epochs if "epoch" in line},
         losses=_series(history, "train/loss"),
@@ -125,6 +129,25 @@ def _cost(
         if (found := finite((begin.get("model") or {}).get(fact))) is not None:
             yield f"model/{fact}", Measured(found, _file(name, at, "metrics.jsonl"))
     yield from _peaks(name, attempts, kind)
+
+
+def _speed(attempts: list[AttemptDir], best: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The newest measurement of the chosen checkpoint, with `attempt` added; one that was forced counts for nothing."""
+    found = [
+        {**line, "attempt": attempt.number}
+        for attempt in attempts
+        for line in measurements(attempt)
+        if best is not None and line.get("epoch") == best["epoch"] and line.get("alone")
+    ]
+    return max(found, key=lambda line: str(line.get("at")), default=None)
+
+
+def _speed_cost(name: str, speed: Mapping[str, Any]) -> Iterator[tuple[str, Measured]]:
+    whole, source = speed.get("whole") or {}, _file(name, int(speed["attempt"]), SPEED_FILE)
+    median, memory = finite(whole.get("median_ms")), finite((speed.get("memory") or {}).get("bytes"))
+    latency = None if median is None else median / 1000
+    values = (finite(speed.get("gmacs")), latency, finite(whole.get("fps")), memory)
+    yield from ((fact, Measured(value, source)) for fact, value in zip(SPEED, values, strict=True) if value is not None)
 
 
 def _timed(name: str, history: History) -> tuple[Measured, int, int] | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
-from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
@@ -19,7 +19,7 @@ BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large
 def label(metric: str) -> str:
     """ "val/AP_small/RBC" → "AP small, RBC"."""
     name, _, group = metric.removeprefix("val/").partition("/")
-    words = name.replace("_", " ")
+    words = plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words
 
 
@@ -91,15 +91,24 @@ class Results:
         words = self.words
         forms: Sequence[tuple[str, str, Callable[[float], str]]] = (
             ("model/parameters", words("params"), count),
-            ("model/gflops", words("gflops"), lambda value: f"{value:.2f}"),
+            (
+                "model/gflops",
+                words("gflops", plain(self.facts.info.get("backend") or "framework")),
+                lambda value: f"{value:.2f}",
+            ),
+            ("model/gmacs", words("gmacs"), lambda value: f"{value:.2f}"),
+            ("model/latency", words("latency"), lambda value: f"{1000 * value:.3g} ms"),
+            ("model/fps", words("fps"), lambda value: f"{value:.4g}"),
+            ("model/memory", words("inference memory"), size),
             ("cost/training_seconds", words("training time"), duration),
             ("cost/gpu_memory", words("gpu memory"), size),
             ("cost/host_memory", words("host memory"), size),
         )
-        optional = ("cost/gpu_memory", "model/gflops")
+        optional = ("cost/gpu_memory", "model/gflops", *SPEED)
         told = {name for run in self.facts.runs for name in run.cost}
         forms = [form for form in forms if form[0] in told or form[0] not in optional]
-        head = [words("arm"), words("seed"), *(title for _, title, _ in forms), words("source")]
+        settings = [words("speed measured")] if "model/fps" in told else []
+        head = [words("arm"), words("seed"), *(title for _, title, _ in forms), *settings, words("source")]
         rows = []
         timed = [name for name, _, _ in forms].index("cost/training_seconds")
         for arm in self.facts.arms:
@@ -112,21 +121,32 @@ class Results:
                     spent, epochs, of = run.timed
                     cells[timed] = words("of epochs", duration(spent.value), epochs, of)
                     cited[self.ledger.cite(spent.source, words("training time"))] = 1
-                rows.append([code(arm), seed_of(run, words), *cells, ", ".join(cited)])
-        return Table(head, rows, frozenset(range(1, len(head) - 1)))
+                how = [self._speed_setting(run)] if settings else []
+                rows.append([code(arm), seed_of(run, words), *cells, *how, ", ".join(cited)])
+        return Table(head, rows, frozenset(range(1, len(head) - 1 - len(settings))))
+
+    def _speed_setting(self, run: RunFacts) -> str:
+        """On what and how the speed was measured: numbers under other settings do not compare."""
+        speed, words = run.speed, self.words
+        if speed is None:
+            return words("missing")
+        size, fused = "×".join(map(str, speed["input"])), words("fused" if speed["fused"] else "not fused")
+        device, kind = plain(speed["device"]["name"]), plain(speed["postprocess"]["kind"])
+        return words("speed with", device, speed["threads"], size, speed["batch"], speed["precision"], fused, kind)
 
     def differences(self) -> Table:
         """Each further arm against the first, with Welch's interval and a verdict."""
         words = self.words
         head = [words("arm"), words("metric"), f"{words('delta')} (pp)", words("interval"), words("p"), words("n"),
                 words("paired"), words("verdict")]  # fmt: skip
-        rows = [
-            self._difference(arm, metric)
-            for arm in self.facts.arms[1:]
-            for metric in MAIN
-            if self._comparable(arm, metric)
-        ]
-        return Table(head, rows, frozenset({2, 4}))
+        told = [(arm, metric) for arm in self.facts.arms[1:] for metric in MAIN if self._comparable(arm, metric)]
+        rows = [self._difference(arm, metric) for arm, metric in told]
+        origins = [self._origins(metric, self.facts.arms[0], arm) for arm, metric in told]
+        return Table(head, rows, frozenset({2, 4}), origins)
+
+    def _origins(self, metric: str, *arms: str) -> list[Source]:
+        """Where the values of a metric stand that a mean over these arms' seeds rests on."""
+        return [point.source for arm in arms for point in self.facts.points(arm, metric).values()]
 
     def _comparable(self, arm: str, metric: str) -> bool:
         """A metric with no ground truth for anybody needs no row; one that is not measured yet keeps it."""
@@ -246,7 +266,11 @@ class Results:
                     self.verdict(verdict),
                 ]
             )
-        return Table(head, rows)
+        return Table(head, rows, origins=[self._goal_origins(goal) for goal in self.facts.info.get("goals", ())])
+
+    def _goal_origins(self, goal: Mapping[str, Any]) -> list[Source]:
+        arms = [str(goal[name]) for name in ("against", "arm") if goal.get(name)] or self.facts.arms
+        return self._origins(str(goal["metric"]), *arms)
 
     def goal(self, goal: Mapping[str, Any]) -> str:
         """A goal in words: its title, then "AP50 ≥ 42.0 %"."""
@@ -286,4 +310,5 @@ class Results:
             unit = " %" if metric.startswith("val/") else ""
             rows.append([f"{label(metric)}{unit}", code(arm or "–"), form(claim["value"]),
                          plain(claim.get("source") or words("unknown")), measured])  # fmt: skip
-        return Table(head, rows)
+        told = [(str(claim["metric"]), str(claim.get("arm"))) for claim in self.facts.info.get("claims", ())]
+        return Table(head, rows, origins=[self._origins(metric, arm) for metric, arm in told])

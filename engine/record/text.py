@@ -5,20 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-_SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![^\W_])_|_(?![^\W_])")
+if TYPE_CHECKING:
+    from detui.engine.record.facts import Source
+
+_SPECIAL = re.compile(r"([\\`*\[\]|~$])|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#")
+_BLOCK_START = re.compile(r"^(\d{0,9})([-+.)=])(?=\s|\2*$)")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]")
+
+
+def one_line(text: object) -> str:
+    """Foreign text on one line. What no document may hold becomes U+FFFD: controls, those that turn the direction of
+    all that follows in the line included, and halves of a pair.
+    """
+    return _UNPRINTABLE.sub("\ufffd", " ".join(str(text).split()))
 
 
 def plain(text: object) -> str:
     """Foreign text (class names, file names, notes) on one line, with nothing in it that Markdown would act on."""
-    line = " ".join(str(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(lambda match: "\\" + match.group(0), line)
+    line = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _BLOCK_START.sub(r"\1\\\2", _SPECIAL.sub(lambda match: "\\" + match.group(0), line))
 
 
 def code(text: object) -> str:
     """Foreign text as a code span that is safe in a table cell."""
-    line = " ".join(str(text).split()).replace("|", "\\|")
+    line = one_line(text).replace("|", "\\|")
     if not line:
         return ""
     runs = [len(run) for run in re.findall(r"`+", line)]
@@ -80,6 +92,8 @@ class Table:
     rows: Sequence[Sequence[str]]
     right: frozenset[int] = frozenset()
     """Columns of numbers, set to the right."""
+    origins: Sequence[Sequence[Source]] = ()
+    """For each row where its numbers stand, in a table whose last column does not say it in marks."""
 
     def __str__(self) -> str:
         rule = ["---:" if column in self.right else "---" for column in range(len(self.head))]

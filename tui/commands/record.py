@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from detui.tui.context import Session, complete_experiments, pass_session
+from detui.tui.foreign import complete_experiments_and_files, evaluate_waiting, fill_foreign, is_file
 from detui.tui.output import say
 
 if TYPE_CHECKING:
@@ -50,11 +52,38 @@ def print_rendered(text: str) -> None:
 
 
 @command.command("fill")
-@_EXPERIMENT
+@click.argument("what", metavar="[EXPERIMENT|FILE]", default="last", shell_complete=complete_experiments_and_files)
+@click.option("--experiment", metavar="EXPERIMENT", shell_complete=complete_experiments,
+              help="FILE: whose numbers.  [default: last]")  # fmt: skip
+@click.option("--arm", metavar="NAME", help="FILE: whose numbers go where it names no arm."
+              "  [default: the only arm, or the only one that is no reference]")  # fmt: skip
+@click.option("--reference", metavar="NAME", help='FILE: the arm that its "Baseline" means.')
+@click.option(
+    "--seed", type=int, metavar="N", help="FILE: one seed's numbers.  [default: the mean over finished seeds]"
+)
+@click.option("--map", "maps", multiple=True, metavar='"LABEL=METRIC"',
+              help="FILE: what a label means: a metric (val/AP50) or an arm. Repeatable.")  # fmt: skip
+@click.option("--baseline", type=click.Choice(["typed"]),
+              help="FILE: fill changes by subtracting the baseline that you typed.")  # fmt: skip
+@click.option("--update", is_flag=True, help="FILE: replace what the runs contradict, too.")
+@click.option("--dry-run", is_flag=True, help="FILE: show a diff and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="FILE: print the report as JSON.")
 @pass_session
-def fill(session: Session, experiment: str) -> None:
-    """Evaluate what waits, then bring the record up to date. What you wrote in it stays as it is."""
-    for path in _fill(session.workspace.experiment(experiment)):
+def fill(session: Session, /, what: str, **options: Any) -> None:
+    """Bring an experiment's record up to date, or fill the placeholders of a Markdown FILE that somebody wrote.
+
+    EXPERIMENT: evaluates what waits, then fills its record; what you wrote in it stays as it is.
+
+    FILE: fills (待填写), ?, TBD, ___ and empty cells in tables and bullets by their labels, prints what it filled and
+    from where, and what it left and why. A cell that holds something is never touched without --update.
+    """
+    if is_file(what):
+        fill_foreign(session, Path(what), **options)
+        return
+    if used := [name for name, value in options.items() if value or (value == 0 and value is not False)]:
+        name = {"as_json": "json", "maps": "map"}.get(used[0], used[0].replace("_", "-"))
+        raise click.UsageError(f"--{name} is for filling a FILE, and {what!r} is none.")
+    for path in _fill(session.workspace.experiment(what)):
         click.echo(path)
 
 
@@ -69,20 +98,46 @@ def path(session: Session, experiment: str, lang: str) -> None:
 
 @command.command("export")
 @_EXPERIMENT
-@click.option("--format", "form", type=click.Choice(["md", "html", "csv"]), default="html", show_default=True,
-              help="md: with the figures beside it; html: one file; csv: every number with its source.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["md", "html", "latex", "csv", "tensorboard"]), default="html",
+              show_default=True, help="md: with the figures beside it; html: one file; latex: tables for a paper; csv: "
+              "every number with its source; tensorboard: event files, a folder a run.")  # fmt: skip
 @click.option("--to", "target", type=click.Path(path_type=Path), default=Path(), metavar="PATH",
               help="File or folder.  [default: here, named after the experiment]")  # fmt: skip
+@click.option("--standalone", is_flag=True, help="latex: a document that compiles by itself.")
+@click.option("--follow", is_flag=True, help="tensorboard: keep the files current until all runs have ended.")
+@click.option("--force", is_flag=True, help="Write over a file that detui did not write, or that was changed since.")
 @_LANGUAGE
 @pass_session
-def export(session: Session, experiment: str, form: str, target: Path, lang: str) -> None:
-    """Write a record as one HTML file, as Markdown with its figures, or its numbers as CSV."""
+def export(
+    session: Session, experiment: str, form: str, target: Path, standalone: bool, follow: bool, force: bool, lang: str
+) -> None:
+    """Write a record as HTML, Markdown or LaTeX tables, or its numbers as CSV or for TensorBoard."""
+    for option, given, of in (("--standalone", standalone, "latex"), ("--follow", follow, "tensorboard")):
+        if given and form != of:
+            raise click.UsageError(f"{option} goes with --format {of}.")
+    found = session.workspace.experiment(experiment)
+    if form == "tensorboard":
+        _export_events(found, target, follow=follow, force=force)
+        return
     from detui.engine.record.export import export as write
 
-    found = session.workspace.experiment(experiment)
     _written(found, lang)
-    for written in write(found.path, form, target, language=lang):
+    for written in write(found.path, form, target, language=lang, standalone=standalone, force=force):
         click.echo(written)
+
+
+def _export_events(experiment: Experiment, target: Path, *, follow: bool, force: bool) -> None:
+    """Write event files, and with `follow` stay until the runs have ended; print the folders."""
+    from detui.engine.record.tensorboard import Events
+
+    to = Path(f"{experiment.id}.tensorboard") if target == Path() else target
+    with Events(experiment.path, to, force=force) as events:
+        events.update()
+        for folder in events.folders:
+            click.echo(folder)
+        say(f"  look: tensorboard --logdir {shlex.quote(str(to))}")
+        if follow:
+            events.follow()
 
 
 def _written(experiment: Experiment, language: str) -> Path:
@@ -99,13 +154,7 @@ def _written(experiment: Experiment, language: str) -> Path:
 
 
 def _fill(experiment: Experiment) -> list[Path]:
-    from detui.engine.errors import DetuiError
-    from detui.engine.evaluate import evaluate_run
     from detui.engine.record import fill as fill_record
 
-    problems: list[DetuiError] = []
-    for run in experiment.runs():
-        evaluate_run(run, problems)
-    for problem in problems:
-        say(f"detui: warning: {problem}")
+    evaluate_waiting(experiment)
     return fill_record(experiment.path)

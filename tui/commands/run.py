@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _LOG_LINES = 12
 
 
+LAUNCH = ("name", "tags", "note", "detach", "no_evaluate", "strict", "yes", "as_json")
+"""The parameters of these options."""
+
+
 def launching(function: F) -> F:
     """Add the options of a launch: shared by `run` and `branch`."""
     options = (
@@ -32,6 +36,8 @@ def launching(function: F) -> F:
         click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag. Repeatable."),
         click.option("--note", metavar="TEXT", help="A note that goes into the record."),
         click.option("--detach", is_flag=True, help="Return when the runs are started; print the experiment's id."),
+        click.option("--no-evaluate", is_flag=True, help="Train only: predictions wait for `detui record fill`."),
+        click.option("--strict", is_flag=True, help="Refuse to start where arms differ in what is not declared."),
         click.option("--yes", is_flag=True, help="Do not ask when the plan has warnings."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the record."),
     )
@@ -51,7 +57,7 @@ def command(session: Session, /, recipe: str, preflight: bool, **options: Any) -
     Ends with the record on stdout. Exit code: 0 when all runs finished and are evaluated, 1 otherwise, 130 when
     interrupted.
     """
-    about = {name: options.pop(name) for name in ("name", "tags", "note", "detach", "yes", "as_json")}
+    about = {name: options.pop(name) for name in LAUNCH}
     plan = make_plan(session, recipe, **options)
     if preflight:
         plan.raise_errors()
@@ -67,22 +73,26 @@ def launch(
     tags: tuple[str, ...],
     note: str | None,
     detach: bool,
+    no_evaluate: bool,
+    strict: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
     """Start a plan; wait and show its record unless detached. Ends the process with the exit code of `detui run`."""
     plan.raise_errors()
+    if strict:
+        plan.raise_confounders()
     for line in plan.needs():
         say(line)
     _warn(plan, yes)
-    about = {"name": name, "tags": tags, "note": note}
+    about = {"name": name, "tags": tags, "note": note, "evaluate": not no_evaluate}
     if detach:
         _detached(_start(session, plan, Presses(), **about), as_json)
         return
     presses = Presses()
     with presses.counted():
         experiment = _start(session, plan, presses, **about)
-        code = _attend(experiment, as_json, presses)
+        code = _attend(experiment, as_json, presses, evaluated=not no_evaluate)
     sys.exit(code)
 
 
@@ -151,7 +161,7 @@ def _how_to_find(experiment: Experiment) -> str:
     return f"  follow: detui ls {experiment.id}   stop: detui stop {experiment.id}   look: detui"
 
 
-def _attend(experiment: Experiment, as_json: bool, presses: Presses) -> int:
+def _attend(experiment: Experiment, as_json: bool, presses: Presses, *, evaluated: bool) -> int:
     """Wait for the runs, show the record, and return the exit code."""
     from detui.tui.watch import Left, wait
 
@@ -163,7 +173,7 @@ def _attend(experiment: Experiment, as_json: bool, presses: Presses) -> int:
         say(_how_to_find(experiment))
         return 130
     presses.counting = False  # nothing is left to stop
-    waiting = _not_evaluated(experiment.runs(), found)
+    waiting = _not_evaluated(experiment.runs(), found) if evaluated else {}
     _conclude(experiment, found, waiting, as_json)
     if all(run.word == "finished" for run in found):
         return 1 if waiting else 0

@@ -1,0 +1,170 @@
+"""Runs and arms of any experiments, side by side: metrics with deltas and intervals, and whether they are alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detui.engine.analysis import Comparison, Finding, SeedSummary, compare, summarise
+from detui.engine.errors import DetuiError, UsageError
+from detui.engine.evaluate.bootstrap import ImageDelta, compare_on_images
+from detui.engine.evaluate.pending import load, truth_of
+from detui.engine.experiment import Experiment
+from detui.engine.record.alike import compare_facts, facts_of
+from detui.engine.record.facts import ExperimentFacts, RunFacts
+from detui.engine.record.gather import gather
+from detui.engine.run.directory import RunDir
+
+METRICS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large", "val/precision",
+           "val/recall")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One arm with its seeds, or one run."""
+
+    name: str
+    """How it is called in the comparison: `baseline`, with its experiment where several are compared."""
+    facts: ExperimentFacts
+    arm: str
+    runs: tuple[RunFacts, ...]
+
+    @property
+    def finished(self) -> list[RunFacts]:
+        """The runs that got to their end: only their numbers are compared."""
+        return [run for run in self.runs if run.finished]
+
+    def points(self, metric: str) -> dict[int, float]:
+        """Seed → the metric of its chosen checkpoint."""
+        found = {run.seed: run.value(metric) for run in self.finished}
+        return {seed: value.value for seed, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One metric of one side against the reference."""
+
+    metric: str
+    side: str
+    summary: SeedSummary
+    against: SeedSummary
+    seeds: Comparison
+    """What the seeds say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Images:
+    """What the test images say of one pair of runs."""
+
+    side: str
+    first: str
+    second: str
+    """Names of the two runs."""
+    deltas: tuple[ImageDelta, ...]
+    problem: str | None = None
+    """Why there is no such comparison."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """A comparison. The first side is the reference."""
+
+    sides: tuple[Side, ...]
+    rows: tuple[Row, ...]
+    images: tuple[Images, ...]
+    findings: tuple[Finding, ...]
+
+
+def sides(chosen: Sequence[tuple[Experiment, RunDir | None]]) -> list[Side]:
+    """The sides of a comparison: of an experiment each of its arms, of a run itself. Raises UsageError below two."""
+    gathered = {experiment.path: gather(experiment.path) for experiment, _ in chosen}
+    several = len(gathered) > 1
+    found: list[Side] = []
+    for experiment, run in chosen:
+        facts = gathered[experiment.path]
+        prefix = f"{experiment.id}/" if several else ""
+        if run is None:
+            found += [Side(f"{prefix}{arm}", facts, arm, tuple(facts.of(arm))) for arm in facts.arms]
+        else:
+            one = next(facts_ for facts_ in facts.runs if facts_.name == run.name)
+            found.append(Side(f"{prefix}{run.name}", facts, one.arm, (one,)))
+    unique = {side.name: side for side in found}
+    if len(unique) < 2:
+        hint = "detui compare EXPERIMENT with several arms, or two runs: detui compare EXPERIMENT/RUN EXPERIMENT/RUN"
+        raise UsageError("There is one side only, and nothing to compare it with.", hint=hint)
+    return list(unique.values())
+
+
+def compare_sides(chosen: Sequence[Side], *, replicates: int = 1000) -> Report:
+    """Compare every side with the first. `replicates`: of the bootstrap over images; 0 leaves it out."""
+    reference = chosen[0]
+    rows = [row for other in chosen[1:] for row in _rows(reference, other)]
+    images = [_images(reference, other, replicates) for other in chosen[1:]] if replicates else []
+    varies = sorted({str(name) for side in chosen for name in side.facts.info.get("varies") or ()})
+    facts = {side.name: facts_of(side.facts, side.arm, side.runs) for side in chosen}
+    findings = compare_facts(facts, varies, _seconds(chosen))
+    return Report(sides=tuple(chosen), rows=tuple(rows), images=tuple(images), findings=tuple(findings))
+
+
+def _rows(reference: Side, other: Side) -> list[Row]:
+    rows = []
+    unfinished = [run.name for side in (reference, other) for run in side.runs if not run.finished]
+    for metric in METRICS:
+        a, b = reference.points(metric), other.points(metric)
+        if a and b:
+            one, two = (summarise(list(points.values())) for points in (a, b))
+            rows.append(Row(metric=metric, side=other.name, summary=two, against=one, seeds=compare(a, b, unfinished)))
+    return rows
+
+
+def _images(reference: Side, other: Side, replicates: int) -> Images:
+    """The pair of runs with the lowest seed that both sides have, else the first of each."""
+    first, second = _pair(reference, other)
+    if first is None or second is None:
+        return Images(side=other.name, first="", second="", deltas=(), problem="one side has no evaluated run")
+    names = {"side": other.name, "first": first.name, "second": second.name}
+    try:
+        truths = [truth_of(_directory(side, run), "val") for side, run in ((reference, first), (other, second))]
+        truth, theirs = (load(path) for path in truths)
+        if _ground(truth) != _ground(theirs):
+            return Images(**names, deltas=(), problem="they were evaluated on different images")
+        dumped = [_predictions(side, run) for side, run in ((reference, first), (other, second))]
+        deltas = compare_on_images(truth, load(dumped[0]), load(dumped[1]), replicates=replicates)
+    except (DetuiError, ValueError) as error:
+        return Images(**names, deltas=(), problem=str(error))
+    return Images(**names, deltas=tuple(deltas))
+
+
+def _pair(reference: Side, other: Side) -> tuple[RunFacts | None, RunFacts | None]:
+    one, two = ({run.seed: run for run in side.finished if run.chosen} for side in (reference, other))
+    common = sorted(one.keys() & two.keys())
+    if common:
+        return one[common[0]], two[common[0]]
+    return next(iter(one.values()), None), next(iter(two.values()), None)
+
+
+def _directory(side: Side, run: RunFacts) -> RunDir:
+    return RunDir(side.facts.path / "runs" / run.name)
+
+
+def _predictions(side: Side, run: RunFacts) -> Path:
+    line: Mapping[str, Any] = run.chosen or {}
+    return _directory(side, run).attempt(int(line.get("attempt") or 1)).path / str(line.get("predictions"))
+
+
+def _ground(truth: Mapping[str, Any]) -> str:
+    """What must be the same for detections to be comparable: images, boxes, classes."""
+    return json.dumps([truth.get(key) for key in ("images", "annotations", "categories")], sort_keys=True)
+
+
+def _seconds(chosen: Sequence[Side]) -> dict[str, float]:
+    found = {}
+    for side in chosen:
+        costs = [run.cost.get("cost/training_seconds") for run in side.finished]
+        spent = [cost.value for cost in costs if cost is not None]
+        if spent:
+            found[side.name] = sum(spent) / len(spent)
+    return found

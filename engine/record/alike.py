@@ -1,0 +1,83 @@
+"""Whether arms are alike in what was really built and used, too: the measured half of the fairness audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from detui.engine.analysis.fairness import Finding, audit, covers, flatten
+from detui.engine.record.facts import ExperimentFacts, RunFacts
+from detui.engine.record.text import duration
+
+MODEL = ("parameters", "gflops", "layers", "queries", "decoder_layers", "imgsz")
+"""Facts of a built model that a worker reports in `begin`."""
+FOLLOWS = {"model": ("built",), "train.imgsz": ("built.imgsz", "built.gflops")}
+"""What a declared field changes by itself: another model has other parameters."""
+_TIME = 1.1
+"""Ratio of wall times from which on they are worth a note."""
+
+
+def facts_of(facts: ExperimentFacts, arm: str, runs: Sequence[RunFacts]) -> dict[str, Any]:
+    """All that two arms are compared in: `train.lr0`, `built.parameters`, `data.fingerprint`, `package.torch` …
+
+    `runs`: those of the arm that count. What is not known yet is left out.
+    """
+    config = next((one.get("config") or {} for one in facts.info["arms"] if one["name"] == arm), {})
+    begins = [run.begin for run in runs if run.begin]
+    found: dict[str, Any] = dict(flatten(config))
+    found |= {f"built.{name}": value for name in MODEL if (value := _each(begins, "model", name)) is not None}
+    packages = {name for begin in begins for name in begin.get("packages") or {}}
+    found |= {f"package.{name}": _each(begins, "packages", name) for name in sorted(packages)}
+    rule, data = facts.info["checkpoint_rule"], facts.info.get("data") or {}
+    found |= {
+        "data.fingerprint": data.get("fingerprint"),
+        "protocol.seeds": [run.seed for run in runs],
+        "protocol.profile": facts.info.get("profile"),
+        "protocol.checkpoint": f"{rule.get('rule')} {rule.get('metric', '')}".strip(),
+        "device.model": _joined(attempt.device_model for run in runs for attempt in run.attempts),
+        "code.tree": _each(begins, "code", "tree"),
+    }
+    predictions = {name for begin in begins for name in begin.get("predictions") or {}}
+    found |= {f"predictions.{name}": _each(begins, "predictions", name) for name in sorted(predictions)}
+    return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def _each(begins: Sequence[Mapping[str, Any]], part: str, name: str) -> Any:
+    """What the workers reported: one value, or every one that differs."""
+    values = [(begin.get(part) or {}).get(name) for begin in begins]
+    known = [value for value in values if value is not None]
+    return known[0] if len({repr(value) for value in known}) == 1 else _joined(known) or None
+
+
+def _joined(values: Any) -> str:
+    return ", ".join(dict.fromkeys(str(value) for value in values if value not in (None, "")))
+
+
+def compare_facts(
+    sides: Mapping[str, Mapping[str, Any]], varies: Sequence[str], seconds: Mapping[str, float] | None = None
+) -> list[Finding]:
+    """Audit sides (name → `facts_of`) field by field; `seconds`: the training time of each, where it is known.
+
+    A field that one side does not know yet is no difference.
+    """
+    names = {name for side in sides.values() for name in side}
+    known = {name for name in names if not _measured(name) or all(name in side for side in sides.values())}
+    told = {side: {name: value for name, value in values.items() if name in known} for side, values in sides.items()}
+    declared = [*varies, *(field for name, fields in FOLLOWS.items() for field in fields if _declares(varies, name))]
+    return [*(one for one in audit(told, declared) if one.level != "note"), *_times(seconds or {})]
+
+
+def _measured(name: str) -> bool:
+    return name.split(".", 1)[0] in ("built", "package", "device", "code", "predictions")
+
+
+def _declares(varies: Sequence[str], name: str) -> bool:
+    return any(covers(name, one) or covers(one, name) for one in varies)
+
+
+def _times(seconds: Mapping[str, float]) -> list[Finding]:
+    if len(seconds) < 2 or max(seconds.values()) < _TIME * max(min(seconds.values()), 1e-9):
+        return []
+    shown = ", ".join(f"{name}: {duration(value)}" for name, value in seconds.items())
+    text = f"The wall time of training differs ({shown})."
+    return [Finding(level="note", field="cost.training_seconds", values=dict(seconds), text=text)]

@@ -1,0 +1,66 @@
+"""`detui evaluate` and `detui compare` as somebody types them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from coco_cases import random_case
+
+from detui.engine.evaluate import evaluate
+
+DETUI = str(Path(sys.executable).with_name("detui"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    """Anybody's results file and its ground truth."""
+    truth, detections = random_case(random.Random(4))
+    for name, content in (("truth.json", truth), ("found.json", detections)):
+        (tmp_path / name).write_text(json.dumps(content))
+    return str(tmp_path / "found.json"), str(tmp_path / "truth.json")
+
+
+def detui(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([DETUI, *words], capture_output=True, text=True, check=False)
+
+
+def test_anybodys_results_without_a_run(files: tuple[str, str]) -> None:
+    found, truth = files
+    done = detui("evaluate", "--predictions", found, "--annotations", truth, "--json")
+    assert done.returncode == 0, done.stderr
+    expected = evaluate(json.loads(Path(truth).read_text()), json.loads(Path(found).read_text())).values
+    assert json.loads(done.stdout)["values"] == pytest.approx(expected)
+    given = ("evaluate", "--predictions", found, "--annotations", truth)
+    reference = detui(*given, "--json", "--evaluator", "pycocotools")
+    assert json.loads(reference.stdout)["values"] == pytest.approx(expected, abs=1e-12)
+    text = detui("evaluate", "--predictions", found, "--annotations", truth).stdout
+    assert f"{100 * expected['AP']:.2f}" in text and "at most 100 an image and class" in text
+    table = detui("evaluate", "--predictions", found, "--annotations", truth, "--format", "csv").stdout
+    rows = list(csv.reader(io.StringIO(table.split("\n\n")[0])))
+    assert rows[0] == ["metric", "value"] and rows[1] == ["AP", f"{100 * expected['AP']:.2f}"]
+    latex = detui("evaluate", "--predictions", found, "--annotations", truth, "--format", "latex").stdout
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ([], 2, "Name a RUN, or --predictions FILE"),
+        (["--predictions", "{found}"], 2, "with --annotations FILE"),
+        (["--predictions", "{found}", "--annotations", "{truth}", "--split", "test"], 2, "are for a RUN"),
+        (["--predictions", "{found}.gone", "--annotations", "{truth}"], 3, "found.json.gone: This file is absent"),
+        (["--predictions", "{truth}", "--annotations", "{truth}"], 1, "no list of detections"),
+        (["--predictions", "{found}", "--annotations", "{truth}", "--metric", "visdrone"], 2, "no ignore regions"),
+    ],
+)
+def test_wrong_usage_is_named(files: tuple[str, str], words: list[str], code: int, says: str) -> None:
+    given = [word.format(found=files[0], truth=files[1]) for word in words]
+    done = detui("evaluate", *given)
+    assert done.returncode == code and says in done.stderr and "Traceback" not in done.stderr, done.stderr

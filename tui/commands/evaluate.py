@@ -1,0 +1,111 @@
+"""`detui evaluate`: score a checkpoint of a run, or anybody's COCO results file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from detui.tui.context import Session, complete_runs, pass_session
+from detui.tui.grids import formatted, print_grids
+from detui.tui.output import print_json, say
+
+if TYPE_CHECKING:
+    from detui.engine.evaluate import Result
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("evaluate", short_help="Score a checkpoint of a run, or any COCO results file.")
+@click.argument("run", required=False, shell_complete=complete_runs)
+@click.option("--checkpoint", metavar="best|last|EPOCH|FILE", help="What to score.  [default: best]")
+@click.option("--split", metavar="val|test", help="On which images.  [default: val]")
+@click.option("--device", metavar="cpu|GPU", default="cpu", show_default=True, help="Where it predicts, if it must.")
+@click.option("--trust", is_flag=True, help="Load a checkpoint that no run of yours here has written: that runs code.")
+@click.option("--predictions", type=_FILE, metavar="FILE", help="A COCO results file, in original pixels.")
+@click.option("--annotations", type=_FILE, metavar="FILE", help="The COCO ground truth that goes with it.")
+@click.option("--metric", type=click.Choice(["coco", "visdrone"]), default="coco", show_default=True)
+@click.option("--evaluator", "library", type=click.Choice(["hotcoco", "pycocotools"]), default="hotcoco",
+              show_default=True, help="What computes; pycocotools is the reference, and slower.")  # fmt: skip
+@formatted
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_session
+def command(
+    session: Session,
+    /,
+    run: str | None,
+    checkpoint: str | None,
+    split: str | None,
+    device: str,
+    trust: bool,
+    predictions: Path | None,
+    annotations: Path | None,
+    metric: str,
+    library: str,
+    form: str,
+    as_json: bool,
+) -> None:
+    """Score a checkpoint of RUN on a split of its data, or --predictions against --annotations, without a run.
+
+    AP, AR, AP by size and class, and precision and recall at IoU 0.5 at the confidence of the best F1, in original
+    pixels. All classes of the ground truth count, with at most 100 detections an image and class.
+    """
+    if (run is None) == (predictions is None) or (predictions is None) != (annotations is None):
+        raise click.UsageError("Name a RUN, or --predictions FILE with --annotations FILE.")
+    if run is None and (checkpoint or split):
+        raise click.UsageError("--checkpoint and --split are for a RUN.")
+    if run is not None:
+        from detui.engine.scoring import score
+
+        how: dict[str, Any] = {"device": device, "trust": trust, "library": library}
+        found = score(session.workspace.run(run), checkpoint or "best", split or "val", **how)
+        predictions, annotations = found.predictions, found.truth
+        epoch = f", epoch {found.epoch}" if found.epoch is not None else ""
+        about = {"checkpoint": str(found.checkpoint), "epoch": found.epoch, "split": found.split}
+        say(f"{found.checkpoint}{epoch}, on {found.split}")
+        result = found.result
+    else:
+        about = {}
+    assert predictions is not None and annotations is not None
+    about |= {"predictions": str(predictions), "annotations": str(annotations)}
+    if metric == "visdrone":
+        _visdrone(predictions, annotations, about, form, as_json)
+        return
+    if run is None:
+        from detui.engine.evaluate import evaluate_file
+
+        result = evaluate_file(annotations, predictions, library)
+    _print(result, about, form, as_json)
+
+
+def _print(result: Result, about: dict[str, Any], form: str, as_json: bool) -> None:
+    counts = {"images": result.images, "boxes": result.boxes, "detections": result.detections}
+    if as_json:
+        by = {"evaluator": result.evaluator, "max_dets": result.max_dets}
+        print_json({**about, **counts, **by, "values": result.values})
+        return
+    from detui.engine.evaluate.tables import grids
+
+    note = (
+        f"{result.images} images, {result.boxes} boxes, {result.detections} detections; at most {result.max_dets} an"
+        f" image and class; {result.evaluator}. Precision and recall at IoU 0.5, at the confidence of the best F1."
+    )
+    print_grids(grids(result.values, note), form)
+
+
+def _visdrone(predictions: Path, annotations: Path, about: dict[str, Any], form: str, as_json: bool) -> None:
+    from detui.engine.evaluate.pending import load
+    from detui.engine.evaluate.tables import grids
+    from detui.engine.evaluate.visdrone import MAX_DETECTIONS, evaluate_visdrone
+
+    names = {"truth_name": str(annotations), "detections_name": str(predictions)}
+    values = evaluate_visdrone(load(annotations), load(predictions), **names)
+    if as_json:
+        print_json({**about, "metric": "visdrone", "max_dets": MAX_DETECTIONS, "values": values})
+        return
+    note = (
+        f"VisDrone: what lies in ignore regions is dropped; at most {MAX_DETECTIONS} detections an image and class."
+        " `official`: as the toolkit computes it, with the whole curve and classes weighted by their images."
+    )
+    print_grids(grids(values, note), form)
