@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from detui.engine.analysis import Comparison, Finding, SeedSummary, compare, summarise
-from detui.engine.errors import DetuiError, UsageError
-from detui.engine.evaluate.bootstrap import ImageDelta, compare_on_images
-from detui.engine.evaluate.pending import load, truth_of
+from detui.engine.errors import UsageError
 from detui.engine.experiment import Experiment
 from detui.engine.record.alike import compare_facts, facts_of
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.gather import gather
+from detui.engine.record.over_images import Images, compare_runs, pair
 from detui.engine.run.directory import RunDir
 
 METRICS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large", "val/precision",
@@ -53,19 +49,6 @@ class Row:
     against: SeedSummary
     seeds: Comparison
     """What the seeds say."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Images:
-    """What the test images say of one pair of runs."""
-
-    side: str
-    first: str
-    second: str
-    """Names of the two runs."""
-    deltas: tuple[ImageDelta, ...]
-    problem: str | None = None
-    """Why there is no such comparison."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,43 +104,10 @@ def _rows(reference: Side, other: Side) -> list[Row]:
 
 
 def _images(reference: Side, other: Side, replicates: int) -> Images:
-    """The pair of runs with the lowest seed that both sides have, else the first of each."""
-    first, second = _pair(reference, other)
-    if first is None or second is None:
-        return Images(side=other.name, first="", second="", deltas=(), problem="one side has no evaluated run")
-    names = {"side": other.name, "first": first.name, "second": second.name}
-    try:
-        truths = [truth_of(_directory(side, run), "val") for side, run in ((reference, first), (other, second))]
-        truth, theirs = (load(path) for path in truths)
-        if _ground(truth) != _ground(theirs):
-            return Images(**names, deltas=(), problem="they were evaluated on different images")
-        dumped = [_predictions(side, run) for side, run in ((reference, first), (other, second))]
-        deltas = compare_on_images(truth, load(dumped[0]), load(dumped[1]), replicates=replicates)
-    except (DetuiError, ValueError) as error:
-        return Images(**names, deltas=(), problem=str(error))
-    return Images(**names, deltas=tuple(deltas))
-
-
-def _pair(reference: Side, other: Side) -> tuple[RunFacts | None, RunFacts | None]:
-    one, two = ({run.seed: run for run in side.finished if run.chosen} for side in (reference, other))
-    common = sorted(one.keys() & two.keys())
-    if common:
-        return one[common[0]], two[common[0]]
-    return next(iter(one.values()), None), next(iter(two.values()), None)
-
-
-def _directory(side: Side, run: RunFacts) -> RunDir:
-    return RunDir(side.facts.path / "runs" / run.name)
-
-
-def _predictions(side: Side, run: RunFacts) -> Path:
-    line: Mapping[str, Any] = run.chosen or {}
-    return _directory(side, run).attempt(int(line.get("attempt") or 1)).path / str(line.get("predictions"))
-
-
-def _ground(truth: Mapping[str, Any]) -> str:
-    """What must be the same for detections to be comparable: images, boxes, classes."""
-    return json.dumps([truth.get(key) for key in ("images", "annotations", "categories")], sort_keys=True)
+    chosen = pair(reference.runs, other.runs)
+    if chosen is None:
+        return Images(first=reference.name, second=other.name, problem="one side has no evaluated run")
+    return compare_runs((reference.facts.path, chosen[0]), (other.facts.path, chosen[1]), replicates)
 
 
 def _seconds(chosen: Sequence[Side]) -> dict[str, float]:

@@ -42,6 +42,7 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
         "checkpoint_rule": plan.resolved.checkpoint_rule,
         "keep_checkpoints": list(file.keep_checkpoints),
         "goals": [_goal(goal.model_dump()) for goal in file.goals],
+        "decisions": [_decision(decision.model_dump()) for decision in file.decisions],
         "claims": [claim.model_dump() for claim in file.claims],
         "record": file.record.model_dump(),
         "runs": plan.runs,
@@ -64,6 +65,15 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 def _words(text: Words) -> dict[str, str]:
     return {"en": text.en, "zh": text.in_language("zh")}
+
+
+def _decision(decision: dict[str, Any]) -> dict[str, Any]:
+    """A decision with the texts of its steps in both languages."""
+    for step in decision["steps"]:
+        for key in ("title", "next"):
+            text = step[key]
+            step[key] = None if text is None else _words(words(text if isinstance(text, str) else Words(**text)))
+    return decision
 
 
 def _goal(goal: dict[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 FEWEST_SEEDS = 3
 """Below this many seeds a side, a comparison is inconclusive whatever the numbers."""
 CONFIDENCE = 0.95
+_NO_SPREAD = 1e-24
+"""A variance of metrics below this is that of equal numbers, summed in another order."""
 _REPETITIONS = 20_000
 POWER = 0.8
 """The share of repetitions in which a difference is to be seen, for it to count as one that would be."""
@@ -148,11 +151,13 @@ def _verdict(seeds: int, interval: Interval | None) -> tuple[str, str]:
 def _welch(a: Sequence[float], b: Sequence[float], delta: float) -> tuple[Interval | None, float | None]:
     if len(a) < 2 or len(b) < 2:
         return None, None
-    if statistics.pvariance(a) == 0 == statistics.pvariance(b):
-        return (delta, delta), None  # no spread at all: the statistic divides by zero
+    if max(statistics.pvariance(a), statistics.pvariance(b)) < _NO_SPREAD:
+        return (delta, delta), None  # nothing but rounding: the statistic divides by zero
     from scipy.stats import ttest_ind
 
-    test = ttest_ind(b, a, equal_var=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # scipy doubts a side whose points are all equal
+        test = ttest_ind(b, a, equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)
     return (float(low), float(high)), float(test.pvalue)
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Weights = NDArray[np.float32]
 
-REPLICATES = 1000
 CONFIDENCE = 0.95
 _BLOCK = 125
 """Replicates at a time: few enough for a class's numbers to stay in the processor's cache."""
@@ -58,7 +57,7 @@ def compare_on_images(
     *,
     sizes: bool = True,
     per_class: bool = True,
-    replicates: int = REPLICATES,
+    replicates: int = 1000,
     seed: int = 0,
 ) -> list[ImageDelta]:
     """Compare two COCO results lists on one ground truth (all checked before).

@@ -139,6 +139,8 @@ def _check_names(recipe: Recipe) -> None:
     named: list[tuple[Keys, str | None]] = []
     for index, goal in enumerate(recipe.file.goals):
         named += [(("goals", index, "arm"), goal.arm), (("goals", index, "against"), goal.against)]
+    for index, decision in enumerate(recipe.file.decisions):
+        named += [(("decisions", index, key), getattr(decision, key)) for key in ("arm", "against")]
     named += [(("claims", index, "arm"), claim.arm) for index, claim in enumerate(recipe.file.claims)]
     for name, profile in recipe.file.profiles.items():
         named += [(("profiles", name, "arms", i), arm) for i, arm in enumerate(profile.arms or [])]

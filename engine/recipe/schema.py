@@ -16,6 +16,7 @@ seeds: [0, 1, 2]
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -123,6 +124,36 @@ class Goal(Closed):
         return self
 
 
+class Step(Closed):
+    """One outcome of a decision."""
+
+    at_least: float | None = None
+    """The difference from which on it holds, 0–1; the last step has none and holds otherwise."""
+    title: Text
+    next: Text | None = None
+    """What to do then."""
+
+
+class Decision(Closed):
+    """What is to be done, by how large a difference is: steps from the highest bound down."""
+
+    metric: str
+    arm: str
+    against: str
+    """The reference arm."""
+    steps: Annotated[list[Step], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _falling(self) -> Decision:
+        bounds = [step.at_least for step in self.steps]
+        known = [bound for bound in bounds[:-1] if bound is not None]
+        if bounds[-1] is not None or len(known) < len(bounds) - 1:
+            raise ValueError("every step but the last has at_least, and the last has none: it holds otherwise.")
+        if any(high <= low for high, low in pairwise(known)):
+            raise ValueError("the bounds of the steps fall.")
+        return self
+
+
 class Claim(Closed):
     """A number that some document states. Never mixed with what was measured."""
 
@@ -184,6 +215,8 @@ class RecipeFile(Closed):
     keep_checkpoints: list[Literal["best", "last", "milestones", "all"]] = ["best", "last"]
     """What `detui gc` leaves of a finished run's checkpoints."""
     goals: list[Goal] = []
+    decisions: list[Decision] = []
+    """Rules on a measured difference, for the record's next steps."""
     profiles: dict[Name, Profile] = {}
     claims: list[Claim] = []
     record: RecordOptions = RecordOptions()

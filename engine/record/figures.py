@@ -1,4 +1,4 @@
-"""The record's figures: losses, AP over epochs, precision and recall, memory, detections.
+"""The record's figures: losses, AP over epochs, precision and recall, memory, detections, failures.
 
 Drawn again only when what they show has changed, and then to the same bytes
 for the same data. Text in them is plain English: a font for Chinese is not
@@ -17,6 +17,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DetuiError
+from detui.engine.record import failure_pictures as failures
 from detui.engine.record import pictures as detections
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.render import Picture
@@ -53,7 +54,7 @@ def draw(facts: ExperimentFacts, known: dict[str, Any]) -> list[Picture]:
                 write_whole(path, _png(job.drawing()))
                 known[name] = mark
             done.append(job.picture)
-        except (DetuiError, OSError, ValueError) as error:
+        except (DetuiError, OSError, ValueError, KeyError) as error:
             log.warning("%s is left out: %s", name, error)
     return done
 
@@ -84,18 +85,32 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
     curves = dict(_curves(facts))
     if curves:
         yield _Job(Picture("pr", "figures/pr.png"), [curves, label], lambda: _pr(facts, curves, label))
-    for number, sheet in enumerate(_sheets(facts), start=1):
-        file = f"figures/detections{'' if number == 1 else f'-{number}'}.png"
-        picture = Picture("detections", file, sheet.runs, detections.THRESHOLD)
+    yield from _sheets("detections", lambda: list(_detections(facts, label)))
+    yield from _sheets("failures", lambda: list(_failures(facts, label)))
+
+
+def _sheets(name: str, prepare: Callable[[], list[_Job]]) -> list[_Job]:
+    try:
+        return prepare()
+    except (DetuiError, OSError, ValueError, KeyError) as error:
+        log.warning("%s are left out: %s", name, error)
+        return []
+
+
+def _detections(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
+    for number, sheet in enumerate(detections.sheets(facts), start=1):
+        picture = Picture("detections", _file("detections", number), sheet.runs, detections.THRESHOLD)
         yield _Job(picture, [sheet.key(), label], partial(detections.draw, sheet, label))
 
 
-def _sheets(facts: ExperimentFacts) -> list[detections.Sheet]:
-    try:
-        return detections.sheets(facts)
-    except (DetuiError, OSError, ValueError, KeyError) as error:
-        log.warning("detections are left out: %s", error)
-        return []
+def _failures(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
+    for number, sheet in enumerate(failures.sheets(facts), start=1):
+        picture = Picture("failures", _file("failures", number), sheet.runs)
+        yield _Job(picture, [sheet.key(), label], partial(failures.draw, sheet, label))
+
+
+def _file(name: str, number: int) -> str:
+    return f"figures/{name}{'' if number == 1 else f'-{number}'}.png"
 
 
 def _scores(run: RunFacts) -> list[Any]:

@@ -13,7 +13,8 @@ from detui.engine.record.blocks import merge
 from detui.engine.record.facts import ExperimentFacts, record_path
 from detui.engine.record.figures import draw
 from detui.engine.record.gather import gather
-from detui.engine.record.render import render
+from detui.engine.record.over_images import Images, of_arms
+from detui.engine.record.render import Picture, render
 from detui.engine.record.save import update
 from detui.engine.record.words import LANGUAGES, Words
 from detui.engine.run.files import read_json_if_there, write_json
@@ -32,8 +33,9 @@ def fill(experiment_dir: Path) -> list[Path]:
         facts = gather(experiment_dir)
         memory = _Memory(experiment_dir / "record.json")
         pictures = draw(facts, memory.figures)
+        images = of_arms(facts, memory.images)
         memory.save()
-        return [_fill_language(facts, language, pictures, memory) for language in languages(facts)]
+        return [_fill_language(facts, language, (pictures, images), memory) for language in languages(facts)]
 
 
 def languages(facts: ExperimentFacts) -> list[str]:
@@ -42,9 +44,11 @@ def languages(facts: ExperimentFacts) -> list[str]:
     return [language for language in LANGUAGES if language in wanted]
 
 
-def _fill_language(facts: ExperimentFacts, language: str, pictures: Any, memory: _Memory) -> Path:
+def _fill_language(
+    facts: ExperimentFacts, language: str, shown: tuple[list[Picture], dict[str, Images]], memory: _Memory
+) -> Path:
     path = record_path(facts.path, language)
-    rendered = render(facts, language, pictures)
+    rendered = render(facts, language, *shown)
     notice = Words(language)("notice")
 
     def change(content: bytes | None) -> bytes | None:
@@ -62,7 +66,7 @@ def _fill_language(facts: ExperimentFacts, language: str, pictures: Any, memory:
 
 
 class _Memory:
-    """record.json: hashes of the machine-owned blocks, and what the figures were drawn from."""
+    """record.json: hashes of the machine-owned blocks, what figures were drawn from, and results of the bootstrap."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,6 +74,7 @@ class _Memory:
         self._saved = json.dumps(found)
         self._languages: dict[str, Any] = dict(found.get("languages") or {})
         self.figures: dict[str, Any] = dict(found.get("figures") or {})
+        self.images: dict[str, Any] = dict(found.get("images") or {})
 
     def blocks(self, language: str) -> dict[str, list[str]] | None:
         known = self._languages.get(language)
@@ -83,7 +88,7 @@ class _Memory:
         self.save()
 
     def save(self) -> None:
-        wanted = {"schema": 1, "languages": self._languages, "figures": self.figures}
+        wanted = {"schema": 1, "languages": self._languages, "figures": self.figures, "images": self.images}
         text = json.dumps(wanted)
         if text != self._saved:
             write_json(self.path, wanted)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from detui.engine.errors import DataError
 from detui.engine.record.facts import ExperimentFacts, RunFacts
@@ -15,6 +15,9 @@ from detui.engine.run.files import read_json
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+T = TypeVar("T")
 
 THRESHOLD = 0.25
 """Detections of lower confidence are not drawn; printed in the figure and in its caption."""
@@ -59,19 +62,33 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets for an experiment, none before the first evaluation. Raises DetuiError for broken files."""
-    shown = [run for arm in facts.arms if (run := _shown(facts.of(arm)))]
-    prepared = (facts.info.get("data") or {}).get("prepared")
+    shown, prepared = source(facts)
     if not shown or not prepared:
         return []
-    truth = read_json(Path(prepared) / "val.json")
-    root = Path(read_json(Path(prepared) / "dataset.json")["root"])
+    truth, root = read_json(prepared / "val.json"), root_of(prepared)
     images = _pick(truth)
     wanted = {image["id"] for image in images}
     classes = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
     right = Column(GROUND_TRUTH, None, _by_image(truth["annotations"], wanted), {})
     columns = [_column(facts, run, wanted) for run in shown]
-    groups = [columns[start : start + ARMS] for start in range(0, len(columns), ARMS)]
-    return [Sheet(root, images, classes, [right, *group]) for group in groups]
+    return [Sheet(root, images, classes, [right, *group]) for group in groups(columns)]
+
+
+def source(facts: ExperimentFacts) -> tuple[list[RunFacts], Path | None]:
+    """The runs to show, one an arm, and where their prepared data lies."""
+    prepared = (facts.info.get("data") or {}).get("prepared")
+    shown = [run for arm in facts.arms if (run := _shown(facts.of(arm)))]
+    return shown, Path(prepared) if prepared else None
+
+
+def root_of(prepared: Path) -> Path:
+    """The folder of the pictures of prepared data. Raises DetuiError for a broken file."""
+    return Path(read_json(prepared / "dataset.json")["root"])
+
+
+def groups(columns: Sequence[T]) -> list[Sequence[T]]:
+    """The columns of each sheet, at most ARMS of them."""
+    return [columns[start : start + ARMS] for start in range(0, len(columns), ARMS)]
 
 
 def _shown(runs: Sequence[RunFacts]) -> RunFacts | None:
@@ -87,13 +104,24 @@ def _pick(truth: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [images[(2 * place + 1) * len(images) // (2 * PICTURES)] for place in range(PICTURES)]
 
 
-def _column(facts: ExperimentFacts, run: RunFacts, wanted: set[int]) -> Column:
+def predictions(facts: ExperimentFacts, run: RunFacts) -> Path:
+    """The file of what a run's chosen checkpoint detected."""
     line = run.chosen or {}
-    path = facts.path / "runs" / run.name / "attempts" / str(line["attempt"]) / str(line["predictions"])
+    return facts.path / "runs" / run.name / "attempts" / str(line["attempt"]) / str(line["predictions"])
+
+
+def predicted(path: Path) -> list[dict[str, Any]]:
+    """The COCO results in a file. Raises OSError where it cannot be read, DataError where it is not whole."""
     try:
-        found = json.loads(path.read_bytes())
+        found: list[dict[str, Any]] = json.loads(path.read_bytes())
     except ValueError as error:
         raise DataError(f"This is no whole JSON: {error}.", where=str(path)) from None
+    return found
+
+
+def _column(facts: ExperimentFacts, run: RunFacts, wanted: set[int]) -> Column:
+    line = run.chosen or {}
+    found = predicted(predictions(facts, run))
     boxes = _by_image((entry for entry in found if entry["score"] >= THRESHOLD), wanted)
     highest: dict[int, float] = {}
     for entry in found:
@@ -114,48 +142,65 @@ def _by_image(entries: Any, wanted: set[int]) -> dict[int, list[dict[str, Any]]]
 
 def draw(sheet: Sheet, label: str) -> Figure:
     """Draw one sheet. Raises OSError for a picture that cannot be read."""
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
-    from PIL import Image
 
-    rows, columns = len(sheet.images), len(sheet.columns)
-    figure = Figure(figsize=(3.1 * columns, 2.5 * rows + 0.9), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for row, image in enumerate(sheet.images):
-        with Image.open(sheet.root / image["file_name"]) as opened:
-            pixels = opened.convert("RGB")
-        for axis, column in zip(grid[row], sheet.columns, strict=True):
-            _cell(axis, pixels, column.boxes.get(image["id"], ()), sheet)
-            if column.run and not column.boxes.get(image["id"]):
-                _say_none(axis, column.highest.get(image["id"], 0.0))
-        grid[row][0].set_ylabel(_ascii(Path(image["file_name"]).name), fontsize=7)
-    for axis, column in zip(grid[0], sheet.columns, strict=True):
-        axis.set_title(_ascii(column.title), fontsize=9)
+    figure, cells = grid_of(sheet.root, sheet.images, [column.title for column in sheet.columns])
+    for axis, image, place in cells:
+        column = sheet.columns[place]
+        _detections(axis, column.boxes.get(image, ()), sheet)
+        if column.run and not column.boxes.get(image):
+            _say_none(axis, column.highest.get(image, 0.0))
     present = {entry["category_id"] for column in sheet.columns for boxes in column.boxes.values() for entry in boxes}
     handles = [Patch(facecolor="none", edgecolor=_colour(sheet, number), linewidth=1.5, label=_ascii(name))
                for number, name in sheet.classes.items() if number in present]  # fmt: skip
-    figure.legend(handles=handles[:24], loc="outside lower center", ncols=6, frameon=False, fontsize=8)
-    title = f"detections with confidence of at least {THRESHOLD}" + (f"  -  {label}" if label else "")
-    figure.suptitle(title, fontsize=9, color="#b00020" if label else "black")
+    finish(figure, handles[:24], f"detections with confidence of at least {THRESHOLD}", label, "  -  ")
     return figure
 
 
-def _cell(axis: Axes, pixels: Any, boxes: Sequence[Mapping[str, Any]], sheet: Sheet) -> None:
+def grid_of(
+    root: Path, images: Sequence[Mapping[str, Any]], titles: Sequence[str]
+) -> tuple[Figure, list[tuple[Axes, int, int]]]:
+    """The pictures, one row each, under the columns' titles; for every cell its image's id and its column."""
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    rows, columns = len(images), len(titles)
+    figure = Figure(figsize=(3.1 * columns, 2.5 * rows + 0.9), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    cells: list[tuple[Axes, int, int]] = []
+    for row, image in enumerate(images):
+        with Image.open(root / image["file_name"]) as opened:
+            pixels = opened.convert("RGB")
+        for place, axis in enumerate(grid[row]):
+            axis.imshow(pixels, interpolation="antialiased")
+            axis.set(xticks=[], yticks=[], xlim=(0, pixels.width), ylim=(pixels.height, 0))
+            cells.append((axis, image["id"], place))
+        grid[row][0].set_ylabel(_ascii(Path(image["file_name"]).name), fontsize=7)
+    for axis, title in zip(grid[0], titles, strict=True):
+        axis.set_title(_ascii(title), fontsize=9)
+    return figure, cells
+
+
+def finish(figure: Figure, handles: Sequence[Patch], title: str, label: str, between: str) -> None:
+    """The legend below; above, the title, and after `between` the label that says that a run is no result."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    text = f"{title}{between}{label}" if label else title
+    figure.suptitle(text, fontsize=9, color="#b00020" if label else "black")
+
+
+def _detections(axis: Axes, boxes: Sequence[Mapping[str, Any]], sheet: Sheet) -> None:
     from matplotlib.patches import Rectangle
 
-    axis.imshow(pixels, interpolation="antialiased")
-    axis.set(xticks=[], yticks=[])
+    height = axis.get_ylim()[0]
     for entry in sorted(boxes, key=lambda entry: entry.get("score", 1.0)):
-        x, y, width, height = entry["bbox"]
+        x, y, width, tall = entry["bbox"]
         colour = _colour(sheet, entry["category_id"])
-        axis.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="black", linewidth=1.8))
-        axis.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=1.1))
+        axis.add_patch(Rectangle((x, y), width, tall, fill=False, edgecolor="black", linewidth=1.8))
+        axis.add_patch(Rectangle((x, y), width, tall, fill=False, edgecolor=colour, linewidth=1.1))
         if "score" in entry:
             box = {"facecolor": colour, "edgecolor": "none", "pad": 0.4}
-            place = (max(x, 0), max(y - 1, 0.05 * pixels.height))
+            place = (max(x, 0), max(y - 1, 0.05 * height))
             axis.text(*place, f"{entry['score']:.2f}", fontsize=5, clip_on=True, va="bottom", bbox=box)
-    axis.set_xlim(0, pixels.width)
-    axis.set_ylim(pixels.height, 0)
 
 
 def _say_none(axis: Axes, highest: float) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 from detui.engine.analysis import compare, judge_goal
@@ -13,6 +14,8 @@ from detui.engine.evaluate.coco import MAX_DETECTIONS
 from detui.engine.record import text
 from detui.engine.record.blocks import wrap
 from detui.engine.record.facts import ExperimentFacts
+from detui.engine.record.final import Final
+from detui.engine.record.over_images import Images
 from detui.engine.record.results import Results, label
 from detui.engine.record.setup import Setup
 from detui.engine.record.sources import Ledger
@@ -31,7 +34,7 @@ WORST_FIRST = (
     "stopped",
     "finished",
 )
-OPTIONAL: dict[str, Any] = {"command": "", "warnings": (), "milestones": (), "goals": (), "claims": ()}
+OPTIONAL: dict[str, Any] = {"command": "", "warnings": (), "milestones": (), "goals": (), "claims": (), "decisions": ()}
 """What a template may ask of experiment.json although an experiment need not have it."""
 
 
@@ -40,7 +43,7 @@ class Picture:
     """A figure beside the record."""
 
     name: str
-    """"losses", "ap", "pr", "memory" or "detections"."""
+    """"losses", "ap", "pr", "memory", "detections" or "failures"."""
     path: str
     """Relative to the record."""
     runs: tuple[tuple[str, int, int], ...] = ()
@@ -49,7 +52,12 @@ class Picture:
     """Confidence below which detections were not drawn."""
 
 
-def render(facts: ExperimentFacts, language: str, pictures: Sequence[Picture] = ()) -> str:
+def render(
+    facts: ExperimentFacts,
+    language: str,
+    pictures: Sequence[Picture] = (),
+    images: Mapping[str, Images] = MappingProxyType({}),
+) -> str:
     """The whole record in one language. Raises MissingError, RecipeError for a template that does not work."""
     from jinja2 import StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -59,7 +67,7 @@ def render(facts: ExperimentFacts, language: str, pictures: Sequence[Picture] = 
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
     )
     try:
-        return environment.from_string(_template(name)).render(**_context(facts, language, pictures))
+        return environment.from_string(_template(name)).render(**_context(facts, language, pictures, images))
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         where = f"{name}:{line}" if line else name
@@ -79,7 +87,9 @@ def _template(name: str) -> str:
         ) from error
 
 
-def _context(facts: ExperimentFacts, language: str, pictures: Sequence[Picture]) -> dict[str, Any]:
+def _context(
+    facts: ExperimentFacts, language: str, pictures: Sequence[Picture], images: Mapping[str, Images]
+) -> dict[str, Any]:
     words, ledger = Words(language), Ledger()
     results = Results(facts, words, ledger)
     return {
@@ -88,6 +98,7 @@ def _context(facts: ExperimentFacts, language: str, pictures: Sequence[Picture])
         "words": words,
         "setup": Setup(facts, words),
         "results": results,
+        "final": Final(results, images),
         "pictures": [(picture, _caption(picture, words)) for picture in pictures],
         "title": text.plain(words.pick(facts.info.get("title")) or facts.info["recipe"]),
         "question": text.plain(words.pick(facts.info.get("question"))),

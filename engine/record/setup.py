@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from detui.engine.analysis.fairness import flatten
+from detui.engine.analysis.fairness import Finding, flatten
+from detui.engine.record.alike import compare_facts, facts_of
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.starts import NOT_SET, Starts, normal, shown
 from detui.engine.record.text import Table, code, duration, moment, plain, size
@@ -133,10 +134,17 @@ class Setup:
         return Table([words("field"), *(code(arm) for arm in arms), ""], rows)
 
     def confounders(self) -> list[str]:
-        """What differs and should not, in the audit's words."""
-        return [
-            plain(f.get("text") or f["field"]) for f in self.info.get("fairness") or () if f["level"] == "confounder"
-        ]
+        """What differs and should not: by the plan's audit, and in what was really built and used."""
+        planned = [f for f in self.info.get("fairness") or () if f["level"] == "confounder"]
+        told = {f["field"] for f in self.info.get("fairness") or ()}
+        measured = [one.text for one in self._measured() if one.level == "confounder" and one.field not in told]
+        return [plain(text) for text in (*(f.get("text") or f["field"] for f in planned), *measured)]
+
+    def _measured(self) -> list[Finding]:
+        if len(self.facts.arms) < 2:
+            return []
+        sides = {arm: facts_of(self.facts, arm, self.facts.of(arm)) for arm in self.facts.arms}
+        return compare_facts(sides, [str(name) for name in self.info.get("varies") or ()])
 
     def notes(self) -> list[str]:
         """What else the audit has to say."""

@@ -147,6 +147,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "best by": ("best {} by our evaluator, the earlier epoch on a tie", "我方评估器的 {} 最高者，相同时取较早轮次"),
     "last": ("last epoch", "最后一轮"),
     "milestones": ("milestones", "里程碑轮次"),
+    "precision": ("precision", "精确率"),
+    "recall": ("recall", "召回率"),
+    "at confidence": ("at confidence", "置信度"),
+    "runs compared": ("runs", "运行"),
+    "interval over images": ("95 % interval (images)", "95 % 区间 (图像)"),
+    "images": ("images", "图像数"),
+    "result": ("result", "结果"),
+    "nothing decided": ("nothing is decided: {}", "暂不判定: {}"),
+    "otherwise": ("otherwise", "其他情况"),
+    "said operating": ("precision and recall", "精确率与召回率"),
     "overrides": ("overrides", "覆盖项"),
     "branch": ("branch of", "分支来源"),
     "branched": ("{}, after its epoch {}; changed there: {}", "{}，自其第 {} 轮之后；改动: {}"),
@@ -195,6 +205,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "ap": ("AP over epochs", "AP 随轮次的变化"),
     "pr": ("Precision and recall at IoU 0.5", "IoU 0.5 下的精确率与召回率"),
     "detections": ("Detections on the same pictures", "同一组图像上的检测结果"),
+    "failures": ("Failure cases on the same pictures", "同一组图像上的失败案例"),
     "detail losses": (
         "One line a run; colour: arm, line style: seed.",
         "每条线为一个运行；颜色表示实验组，线型表示随机种子。",
@@ -213,6 +224,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "Confidence of at least {}. The pictures are spread evenly over the validation split, not chosen by result. "
         "Each arm's lowest evaluated seed, at its chosen checkpoint: {}.",
         "置信度不低于 {}。图像在验证集中等间隔选取，不按结果挑选。每组取已评估的最小随机种子及其选定的检查点：{}。",
+    ),
+    "detail failures": (
+        "Dashed: boxes missed; thick: false alarms; thin: boxes found, at IoU 0.5 and at each arm's own confidence of "
+        "its best F1, which stands above its column. A box under a wrong class is both missed and a false alarm. Of "
+        "the validation split, the pictures with the most boxes missed plus false alarms, summed over the arms: the "
+        "worst, and so no fair sample. Each arm's lowest evaluated seed, at its chosen checkpoint: {1}.",
+        "虚线：漏检的标注框；粗线：误检；细线：检出的标注框。IoU 阈值为 0.5，"
+        "各组使用自身最佳 F1 的置信度（见各列上方）。类别判错的框同时计为漏检和误检。"
+        "图像为验证集中各组漏检数与误检数之和最大者：这是最差的情况，并非公平的抽样。"
+        "每组取已评估的最小随机种子及其选定的检查点：{1}。",
     ),
     "of epoch": ("{}: seed {}, epoch {}", "{}：种子 {}，第 {} 轮"),
     "said loss": ("training loss at milestones", "里程碑处的训练损失"),

@@ -14,8 +14,9 @@ from detui.tui.output import print_json
 
 if TYPE_CHECKING:
     from detui.engine.analysis import SeedSummary
-    from detui.engine.comparison import Images, Report, Row
+    from detui.engine.comparison import Report, Row
     from detui.engine.evaluate.tables import Grid
+    from detui.engine.record.over_images import Images
 
 _VERDICTS = {"varies": "declared", "confounder": "CONFOUNDER", "note": "note"}
 
@@ -95,7 +96,7 @@ def _image_grid(images: Images) -> Grid:
 
     title = f"{images.second} against {images.first}, over the test images"
     if images.problem:
-        return Grid(f"{images.side}, over the test images", ("",), ((f"not compared: {images.problem}",),))
+        return Grid(title, ("",), ((f"not compared: {images.problem}",),))
     rows = tuple(
         (
             one.metric.replace("_", " "),

@@ -29,7 +29,7 @@ def test_html_is_one_file_with_the_figures_inside(copy, tmp_path):
     (written,) = export(copy, "html", tmp_path / "r.html")
     page = written.read_text()
     pictures = re.findall(r'<img src="([^"]+)"', page)
-    assert len(pictures) == 4 and all(p.startswith("data:image/png;base64,") for p in pictures)
+    assert len(pictures) == 5 and all(p.startswith("data:image/png;base64,") for p in pictures)
     assert base64.b64decode(pictures[1].split(",")[1]) == (copy / "figures" / "ap.png").read_bytes()
     assert "detui:begin" not in page and "<table>" in page and 'lang="en"' in page and "tri&lt;b&gt;angle" in page
     assert not re.search(r'(?:src|href)="(?!data:)', page)
@@ -67,9 +67,10 @@ def test_html_loads_nothing_and_tells_no_comments(copy, tmp_path):
 
 def test_markdown_brings_its_figures(copy, tmp_path):
     written = export(copy, "md", tmp_path / "out.md")
-    assert {path.name for path in written} == {"out.md", "losses.png", "ap.png", "pr.png", "detections.png"}
+    names = {"losses.png", "ap.png", "pr.png", "detections.png", "failures.png"}
+    assert {path.name for path in written} == {"out.md", *names}
     links = re.findall(r"!\[[^\]]*\]\(<([^>]+)>\)", (tmp_path / "out.md").read_text())
-    assert len(links) == 4 and all((tmp_path / link).is_file() for link in links)
+    assert len(links) == 5 and all((tmp_path / link).is_file() for link in links)
 
 
 def test_csv_holds_every_number_unrounded_with_its_source(copy, tmp_path):
