@@ -36,6 +36,10 @@ _STEPS = 3
 """Steps that a time must rest on; the first of them starts the clock."""
 
 
+BUILT = ("parameters", "gflops", "layers", "queries", "decoder_layers", "imgsz")
+"""Facts of a built model that a worker reports in `begin`, and that arms are compared in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What one attempt took. Memory in bytes, times in seconds; None for what it did not say."""
@@ -50,6 +54,8 @@ class Measured:
     """"run" or "preflight"."""
     at: str = ""
     """Wall time of the measurement."""
+    built: dict[str, Any] | None = None
+    """What the worker said of the model that it built: parameters, gflops, layers, queries …; None where it did not."""
 
 
 def configuration_key(backend: str, data: Any, kind: str, count: int, stages: Sequence[Mapping[str, Any]]) -> str:
@@ -102,6 +108,7 @@ def measure(attempt: AttemptDir, *, source: str = "run") -> Measured:
     telemetry = [line for line in read_lines(attempt.telemetry_path) if line.get("kind") != "alarm"]
     steps, epochs, allocated = [], [], 0
     per_epoch: int | None = None
+    built: dict[str, Any] = {}
     for line in read_lines(attempt.metrics_path):
         kind, t = line.get("kind"), number(line.get("t"))
         if kind == "step" and t is not None:
@@ -112,13 +119,14 @@ def measure(attempt: AttemptDir, *, source: str = "run") -> Measured:
             epochs.append(t)
         elif kind == "begin":
             per_epoch = line.get("steps_per_epoch") or per_epoch
+            built |= {name: value for name, value in (line.get("model") or {}).items() if name in BUILT}
     gpu = max(_gpu_peak(telemetry), allocated)
     host = max((int(number(line.get("rss")) or 0) for line in telemetry), default=0)
     step = _median([b[0] - a[0] for a, b in pairwise(steps)]) if len(steps) >= _STEPS else None
     epoch = _median([b - a for a, b in pairwise(epochs)])
     if epoch is None and step is not None and isinstance(per_epoch, int):
         epoch = step * per_epoch
-    return Measured(gpu or host or None, "gpu" if gpu else "host", step, epoch, source, now())
+    return Measured(gpu or host or None, "gpu" if gpu else "host", step, epoch, source, now(), built or None)
 
 
 def _gpu_peak(telemetry: Sequence[Mapping[str, Any]]) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.fairness import Finding, audit
+from detui.engine.analysis.fairness import Finding, audit, with_consequences
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.configuration import Configuration
 from detui.engine.devices.logind import mortal
@@ -170,6 +170,13 @@ class Plan:
             return request
         return replace(request, min_free_memory=min_free(known.measured, [total for _, _, total in self.gpus]))
 
+    def built(self) -> Iterator[str]:
+        """What is known of each arm's model before it is built, in words: only a run, or a preflight, tells."""
+        for name, known in self.estimates.items():
+            facts = (known.measured.built if known.measured else None) or {}
+            told = ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in facts.items())
+            yield f"{name}: {told or 'not yet known; a first run or --preflight tells'}"
+
     def needs(self) -> Iterator[str]:
         """What each arm needed before and will probably take, in words, and how much memory is free now."""
         for name, known in self.estimates.items():
@@ -202,9 +209,8 @@ def make_plan(
     if origin is not None:
         absent = []
     done = origin.epoch if origin is not None else 0
-    findings = audit({arm.name: arm.config for arm in resolved.arms}, resolved.recipe.file.varies)
-    if len(resolved.arms) < 2:
-        findings = []
+    estimates = {arm.name: estimate(resolved, arm, placement, configuration.workspace, done) for arm in resolved.arms}
+    findings = _audit(resolved, estimates) if len(resolved.arms) > 1 else []
     return Plan(
         resolved=resolved,
         placement=placement,
@@ -220,12 +226,22 @@ def make_plan(
         ),
         fairness=tuple(findings),
         weights=weights,
-        estimates={
-            arm.name: estimate(resolved, arm, placement, configuration.workspace, done) for arm in resolved.arms
-        },
+        estimates=estimates,
         gpus=gpus(placement),
         origin=origin,
     )
+
+
+def _audit(resolved: Resolved, estimates: Mapping[str, Estimate]) -> list[Finding]:
+    """Compare the arms in their configuration and, where all have been built before, in what was built."""
+    varies = resolved.recipe.file.varies
+    sides: dict[str, dict[str, Any]] = {arm.name: dict(arm.config) for arm in resolved.arms}
+    built = {arm: known.measured.built for arm, known in estimates.items() if known.measured and known.measured.built}
+    if len(built) < len(sides):
+        return audit(sides, varies)
+    declared = with_consequences(varies)
+    found = audit({arm: {**config, "built": built[arm]} for arm, config in sides.items()}, declared)
+    return [finding for finding in found if finding.level != "note" or finding.field in varies]
 
 
 def _data(resolved: Resolved, configuration: Configuration) -> tuple[DataState | None, list[Problem]]:

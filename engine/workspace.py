@@ -11,7 +11,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +146,7 @@ class Workspace:
         """
         from detui.engine.estimates import estimate
         from detui.engine.measured import remember
+        from detui.engine.planning import make_plan
         from detui.engine.preflight import preflight
 
         plan.raise_errors()
@@ -157,8 +158,7 @@ class Workspace:
                 where = {"python": python[0], "pythonpath": python[1]}
                 spec = plan.spec(arm, plan.seeds[0], experiment="preflight", data=data, **where)
                 remember(self.path, known.key, known.model, preflight(self.path, spec, progress))
-        found = {arm.name: estimate(plan.resolved, arm, plan.placement, self.path) for arm in plan.arms}
-        return replace(plan, estimates=found)
+        return make_plan(plan.resolved, plan.placement, self.configuration, plan.origin)
 
     def start(
         self,

@@ -139,6 +139,7 @@ def plan_page(plan: Plan) -> list[Section]:
         Section("Begins at another run's checkpoint", tuple(_origin(plan))),
         Section("Device", tuple(_devices(plan))),
         Section("Needed before, on such a device", tuple(plan.needs())),
+        Section("Built model", tuple(plan.built())),
         Section("Values that all arms share", tuple(_shared(plan, set(differing)))),
     ]
     for arm in plan.arms:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ABSENT = "(not set)"
+_FOLLOWS = {"model": ("built",), "train.imgsz": ("built.imgsz", "built.gflops")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,13 +32,23 @@ def audit(arms: Mapping[str, Mapping[str, Any]], varies: Sequence[str]) -> list[
     covers `train.augment.mosaic`. Confounders come first, then what is
     declared and differs, then what is declared and does not.
     """
-    flat = {name: flatten(config) for name, config in arms.items()}
+    # A section that is empty in one arm and holds a field in another differs in that field, not in being there.
+    flat = {name: {k: v for k, v in flatten(config).items() if v != {}} for name, config in arms.items()}
     fields = sorted({field for config in flat.values() for field in config})
     differing = {field: values for field in fields if _differ(values := _values(flat, field))}
     findings = [_finding(field, values, varies) for field, values in differing.items()]
     findings += [_equal(name, flat, fields) for name in varies if not any(covers(name, field) for field in differing)]
     order = ("confounder", "varies", "note")
     return sorted(findings, key=lambda finding: (order.index(finding.level), finding.field))
+
+
+def with_consequences(varies: Sequence[str]) -> list[str]:
+    """What a recipe declares, and what that changes by itself: another model has other parameters."""
+    return [*varies, *(field for name, fields in _FOLLOWS.items() for field in fields if _declares(varies, name))]
+
+
+def _declares(varies: Sequence[str], name: str) -> bool:
+    return any(covers(name, one) or covers(one, name) for one in varies)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

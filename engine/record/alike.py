@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from detui.engine.analysis.fairness import Finding, audit, covers, flatten
+from detui.engine.analysis.fairness import Finding, audit, flatten, with_consequences
+from detui.engine.measured import BUILT
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.text import duration
 
-MODEL = ("parameters", "gflops", "layers", "queries", "decoder_layers", "imgsz")
-"""Facts of a built model that a worker reports in `begin`."""
-FOLLOWS = {"model": ("built",), "train.imgsz": ("built.imgsz", "built.gflops")}
-"""What a declared field changes by itself: another model has other parameters."""
 _TIME = 1.1
 """Ratio of wall times from which on they are worth a note."""
 
@@ -25,7 +22,7 @@ def facts_of(facts: ExperimentFacts, arm: str, runs: Sequence[RunFacts]) -> dict
     config = next((one.get("config") or {} for one in facts.info["arms"] if one["name"] == arm), {})
     begins = [run.begin for run in runs if run.begin]
     found: dict[str, Any] = dict(flatten(config))
-    found |= {f"built.{name}": value for name in MODEL if (value := _each(begins, "model", name)) is not None}
+    found |= {f"built.{name}": value for name in BUILT if (value := _each(begins, "model", name)) is not None}
     packages = {name for begin in begins for name in begin.get("packages") or {}}
     found |= {f"package.{name}": _each(begins, "packages", name) for name in sorted(packages)}
     rule, data = facts.info["checkpoint_rule"], facts.info.get("data") or {}
@@ -63,16 +60,12 @@ def compare_facts(
     names = {name for side in sides.values() for name in side}
     known = {name for name in names if not _measured(name) or all(name in side for side in sides.values())}
     told = {side: {name: value for name, value in values.items() if name in known} for side, values in sides.items()}
-    declared = [*varies, *(field for name, fields in FOLLOWS.items() for field in fields if _declares(varies, name))]
-    return [*(one for one in audit(told, declared) if one.level != "note"), *_times(seconds or {})]
+    found = [one for one in audit(told, with_consequences(varies)) if one.level != "note"]
+    return [*found, *_times(seconds or {})]
 
 
 def _measured(name: str) -> bool:
     return name.split(".", 1)[0] in ("built", "package", "device", "code", "predictions")
-
-
-def _declares(varies: Sequence[str], name: str) -> bool:
-    return any(covers(name, one) or covers(one, name) for one in varies)
 
 
 def _times(seconds: Mapping[str, float]) -> list[Finding]:

@@ -13,6 +13,8 @@ import pytest
 from detui.engine.configuration import Configuration
 from detui.engine.errors import DetuiError, FormatError, MissingError, RecipeError, RunError, UsageError
 from detui.engine.experiment import create, experiments
+from detui.engine.measured import Measured, remember
+from detui.engine.planning import Plan
 from detui.engine.process.control import wait
 from detui.engine.provenance import Code
 from detui.engine.workspace import Workspace
@@ -54,8 +56,33 @@ def weighted(folder: Path, sha256: str) -> str:
     return str(path)
 
 
+TWO = COMMAND.replace("arms: {only: {}}", "arms: {small: {}, large: {train: {width: 2}}}\nvaries: [train.width]")
+
+
 class TestPlan:
     """A plan says what is wrong; a start refuses it."""
+
+    def test_models_that_were_built_before_are_compared_before_the_launch(
+        self, workspace: Workspace, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "two.yaml"
+        path.write_text(TWO, encoding="utf-8")
+
+        def plan() -> Plan:
+            return workspace.plan(str(path), devices="cpu")
+
+        assert next(plan().built()) == "small: not yet known; a first run or --preflight tells"
+        for number, known in enumerate(plan().estimates.values()):
+            built = {"parameters": 20_000_000, "queries": 300 - 200 * number}
+            remember(workspace.path, known.key, known.model, Measured(None, "host", 1.0, None, built=built))
+            if number == 0:
+                assert plan().fairness[0].level == "varies" and len(plan().fairness) == 1, "one side is not yet known"
+        found = {one.field: (one.level, one.values) for one in plan().fairness}
+        assert found["built.queries"] == ("confounder", {"small": 300, "large": 100})
+        assert "built.parameters" not in found and found["train.width"][0] == "varies"
+        assert list(plan().built())[1] == "large: parameters 20,000,000, queries 100"
+        with pytest.raises(RecipeError, match="built.queries differs"):
+            plan().raise_confounders()
 
     def test_absent_weights_name_every_place_and_exit_3(self, workspace: Workspace, tmp_path: Path) -> None:
         plan = workspace.plan(weighted(tmp_path, "0" * 64), devices="cpu")

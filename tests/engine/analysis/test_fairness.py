@@ -49,3 +49,7 @@ def test_true_is_not_one_and_lists_compare_whole():
 def test_three_arms_differ_when_any_does():
     (finding,) = audit({"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 2}}, ["x"])
     assert finding.values == {"a": 1, "b": 1, "c": 2}
+
+
+def test_an_empty_section_is_no_field():
+    assert levels({"a": {"train": {}}, "b": {"train": {"lr0": 1}}}, []) == [("confounder", "train.lr0")]
