@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,10 +75,8 @@ def match(
     boxes = _boxes(truth, images, list(categories))
     hopeful = table.hopeful(boxes)
     verdicts = _verdicts(truth, table, hopeful, areas, max_detections)
-    by_area = {
-        area: tuple(_class(table, boxes, verdicts[area], k, area, len(images)) for k in range(len(categories)))
-        for area in areas
-    }
+    by_class = [_class(table, boxes, verdicts, k, len(images)) for k in range(len(categories))]
+    by_area = {area: tuple(one[area] for one in by_class) for area in areas}
     return Matches(images, tuple(categories.values()), by_area)
 
 
@@ -92,7 +91,7 @@ class _Boxes:
     crowd: Flags
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Table:
     """Detections as columns, by image, in the order given, without those beyond the limit of an image and class."""
 
@@ -102,6 +101,11 @@ class _Table:
     classes: int
     ids: tuple[int, ...]
     categories: tuple[int, ...]
+
+    @cached_property
+    def category(self) -> Integers:
+        """Class index of each row."""
+        return self.pair % self.classes
 
     @classmethod
     def of(
@@ -171,12 +175,14 @@ def _verdicts(
     """What hotcoco says of the hopeful rows, for each size."""
     from hotcoco import COCO, COCOeval
 
-    image, category = np.divmod(table.pair[hopeful], table.classes)
+    image, category = table.pair[hopeful] // table.classes, table.category[hopeful]
     ids, categories = np.array(table.ids), np.array(table.categories)
     rows = np.column_stack(
         [ids[image], table.box[hopeful], table.score[hopeful], categories[category]]
     ) if len(hopeful) else np.empty((0, 7))  # fmt: skip
-    known = COCO(dict(truth))
+    asked = set(zip(rows[:, 0].astype(int).tolist(), rows[:, 6].astype(int).tolist(), strict=True))
+    few = [entry for entry in truth["annotations"] if (entry["image_id"], entry["category_id"]) in asked]
+    known = COCO({**truth, "annotations": few})  # boxes that nothing can match need no verdict
     evaluation = COCOeval(known, known.load_res(rows), "bbox")
     params = evaluation.params
     params.area_rng = [list(AREAS[area]) for area in areas]
@@ -203,18 +209,22 @@ def _joined(hopeful: Integers, parts: Sequence[tuple[Integers, Flags, Flags]]) -
     return rows, np.concatenate([p[1] for p in parts], axis=1), np.concatenate([p[2] for p in parts], axis=1)
 
 
-def _class(table: _Table, boxes: _Boxes, verdicts: Verdicts, k: int, area: str, images: int) -> ClassMatches:
-    low, high = AREAS[area]
-    mine = np.flatnonzero(table.pair % table.classes == k)
-    rows, found_at, counted_at = verdicts
-    size = table.box[mine, 2] * table.box[mine, 3]
-    counted = np.tile((size >= low) & (size <= high), (THRESHOLDS, 1))  # a miss counts where it is of this size
-    found = np.zeros_like(counted)
-    asked = np.flatnonzero(table.pair[rows] % table.classes == k)
-    at = np.searchsorted(mine, rows[asked])
-    found[:, at], counted[:, at] = found_at[:, asked], counted_at[:, asked]
+def _class(table: _Table, boxes: _Boxes, verdicts: dict[str, Verdicts], k: int, images: int) -> dict[str, ClassMatches]:
+    """One class, for each size."""
+    mine = np.flatnonzero(table.category == k)
     order = np.argsort(-table.score[mine], kind="stable")
-    ours = (boxes.pair % table.classes == k) & ~boxes.crowd & (boxes.area >= low) & (boxes.area <= high)
-    truth = np.bincount(boxes.pair[ours] // table.classes, minlength=images)
-    image = table.pair[mine] // table.classes
-    return ClassMatches(image[order], table.score[mine][order], found[:, order], counted[:, order], truth)
+    image, score = table.pair[mine][order] // table.classes, table.score[mine][order]
+    size = table.box[mine, 2] * table.box[mine, 3]
+    ours = (boxes.pair % table.classes == k) & ~boxes.crowd
+    found = {}
+    for area, (rows, found_at, counted_at) in verdicts.items():
+        low, high = AREAS[area]
+        counted = np.tile((size >= low) & (size <= high), (THRESHOLDS, 1))  # a miss counts where it is of this size
+        hits = np.zeros_like(counted)
+        asked = np.flatnonzero(table.category[rows] == k)
+        at = np.searchsorted(mine, rows[asked])
+        hits[:, at], counted[:, at] = found_at[:, asked], counted_at[:, asked]
+        sized = ours & (boxes.area >= low) & (boxes.area <= high)
+        truth = np.bincount(boxes.pair[sized] // table.classes, minlength=images)
+        found[area] = ClassMatches(image, score, hits[:, order], counted[:, order], truth)
+    return found

@@ -21,6 +21,7 @@ from typing import Any
 
 from clock import PLACE
 from control import run_control
+from evaluation import evaluation
 
 from detui.engine.process.control import status
 from detui.engine.run.directory import AttemptDir, RunDir
@@ -40,6 +41,7 @@ def main() -> None:
         reporter(root / "reporter")
         commands(root / "many")
         run_control(root / "control", say)
+        evaluation(say)
         steps(root / "steps")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from detui.engine.analysis import chosen
 from detui.engine.errors import RunError
 from detui.engine.prediction import find_checkpoint, predict
 from detui.engine.process.control import status
@@ -19,6 +20,7 @@ from detui.engine.record.gather import gather
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
 from detui.engine.run.measurements import measurements
+from detui.engine.scoring import score
 from detui.engine.workspace import Workspace
 
 # Not importorskip: importing ultralytics patches Pillow, for every other test too.
@@ -132,3 +134,40 @@ def test_rtdetr_predicts_through_the_same_door(tmp_path: Path) -> None:
         time.sleep(0.2)
     predict(run, run.attempt(1).checkpoints / "epoch-0001.pt", "val", tmp_path / "out.json")
     assert read(tmp_path / "out.json") == read(run.attempt(1).predictions / "val-epoch-0001.json")
+
+
+class TestScore:
+    """`detui evaluate RUN`: predicted where nothing is there yet, judged by the one evaluator."""
+
+    def test_a_milestone_is_judged_by_what_was_dumped(self, finished: RunDir) -> None:
+        before = len(load_history(finished).evaluations)
+        found = score(finished, "2")
+        line = next(one for one in load_history(finished).evaluations if one["epoch"] == 2)
+        assert found.predictions == finished.attempt(1).predictions / "val-epoch-0002.json"
+        assert {f"val/{name}": value for name, value in found.result.values.items()} == pytest.approx(line["values"])
+        assert len(load_history(finished).evaluations) == before, "nothing is said twice"
+
+    def test_the_test_split_is_kept_apart_from_what_chooses(self, finished: RunDir) -> None:
+        chosen_before = chosen(load_history(finished), finished.spec().checkpoint_rule)
+        found = score(finished, "best", "test")
+        lines = [one for one in load_history(finished).evaluations if one["split"] == "test"]
+        assert len(lines) == 1 and lines[0]["images"] == 6 and lines[0]["epoch"] == found.epoch
+        assert set(lines[0]["values"]) == {f"test/{name}" for name in found.result.values}
+        assert chosen(load_history(finished), finished.spec().checkpoint_rule) == chosen_before
+        mark = found.predictions.stat().st_mtime_ns
+        assert score(finished, "best", "test").result == found.result
+        assert found.predictions.stat().st_mtime_ns == mark, "predicted once"
+        assert len([one for one in load_history(finished).evaluations if one["split"] == "test"]) == 1
+
+    def test_a_file_from_elsewhere_needs_trust_and_enters_no_record(self, finished: RunDir, tmp_path: Path) -> None:
+        copy = tmp_path / "given.pt"
+        copy.write_bytes((finished.attempt(1).checkpoints / "epoch-0003.pt").read_bytes())
+        with pytest.raises(RunError, match="runs code") as caught:
+            score(finished, str(copy))
+        assert "--trust" in str(caught.value)
+        before = len(load_history(finished).evaluations)
+        found = score(finished, str(copy), trust=True)
+        assert found.epoch is None and found.result.values == pytest.approx(
+            score(finished, "3").result.values, abs=1e-6
+        )
+        assert len(load_history(finished).evaluations) == before

@@ -18,8 +18,8 @@ GOLDEN = Path(__file__).with_name("golden")
 DECISION = {
     "metric": "val/AP", "arm": "no-mosaic", "against": "baseline",
     "steps": [
-        {"at_least": 0.02, "title": {"en": "reached", "zh": "达到预期"}, "next": {"en": "go on", "zh": "继续优化"}},
-        {"at_least": None, "title": {"en": "not reached", "zh": "未达到"}, "next": {"en": "look why", "zh": "分析原因"}},
+        {"at_least": 0.02, "title": {"en": "reached", "zh": "达到"}, "next": {"en": "go on", "zh": "继续优化"}},
+        {"at_least": None, "title": {"en": "not reached", "zh": "未达到"}, "next": {"en": "look why", "zh": "找原因"}},
     ],
 }  # fmt: skip
 
