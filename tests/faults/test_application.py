@@ -37,10 +37,7 @@ def application(leases: Path) -> Iterator[Callable[[RunDir], Terminal]]:
 
     yield start
     for one in opened:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
-        os.close(one.ours)
+        one.close()
 
 
 def training(make_run: MakeRun, steps: int) -> RunDir:

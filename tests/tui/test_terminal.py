@@ -38,10 +38,7 @@ def terminal(workspace: Path, environ: dict[str, str]) -> Iterator[Callable[...,
 
     yield start
     for one in opened:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
-        os.close(one.ours)
+        one.close()
     for experiment in Workspace.open(str(workspace)).experiments():
         for run in experiment.runs():
             if not status(run).state.terminal:

@@ -57,6 +57,13 @@ class Terminal:
         self.read(0.2)
         return self.process.returncode
 
+    def close(self) -> None:
+        """Kill what still runs, and give the terminal up."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.ours)
+
 
 def plain(raw: bytes) -> str:
     return re.sub(r"\x1b(\[[0-9;?<>=]*[ -/]*[@-~]|[()][AB0]|[=>78])", "", raw.decode(errors="replace"))
