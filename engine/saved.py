@@ -29,7 +29,8 @@ def saved(run: RunDir, history: History, which: str, *, option: str, staged: boo
     if epoch not in found:
         there = ", ".join(map(str, sorted(found))) or "none"
         hint = f"{option} one of the epochs {there}" if found else "detui ls shows whether it has saved one"
-        text = "no checkpoint yet" if epoch is None else f"no checkpoint of epoch {epoch}"
+        none = "no evaluated checkpoint yet, and so no best one" if found else "no checkpoint yet"
+        text = none if epoch is None else f"no checkpoint of epoch {epoch}"
         raise MissingError(f"{run.name} has {text}.", where=option, hint=hint)
     line = found[epoch]
     why = damage(file_of(run, line), line.get("bytes"))

@@ -37,8 +37,9 @@ def score(
     """Score a checkpoint: "best" by the run's rule, "last", an epoch, or a file.
 
     Predictions that are there already are taken: those that the run dumped at a milestone, or an earlier call wrote.
-    Numbers of the run's own checkpoints that its evaluations lack are added to them; the checkpoint rule looks at the
-    split `val` only. Raises what `prediction.predict` raises, DataError for wrong predictions.
+    Numbers of the run's own checkpoints that its evaluations lack are added to them, marked as asked for: they never
+    decide which checkpoint counts, and enter no table of the record. Raises what `prediction.predict` raises, DataError
+    for wrong predictions.
     """
     checkpoint, epoch = find_checkpoint(run, which)
     check_trust(run, checkpoint, trust)
@@ -53,7 +54,7 @@ def score(
     result = evaluate_file(truth, predictions, library)
     if epoch is not None and dumped is None:
         step = next((int(line["step"]) for line in load_history(run).checkpoints if line.get("epoch") == epoch), None)
-        about = {"epoch": epoch, "step": step, "checkpoint": f"checkpoints/{checkpoint.name}"}
+        about = {"epoch": epoch, "step": step, "checkpoint": f"checkpoints/{checkpoint.name}", "on_request": True}
         append_evaluation(AttemptDir(checkpoint.parent.parent), split, predictions, result, about)
     return Score(result=result, checkpoint=checkpoint, epoch=epoch, split=split, predictions=predictions, truth=truth)
 

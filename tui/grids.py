@@ -51,7 +51,7 @@ def _latex(grid: Grid) -> str:
     from detui.engine.record.tex import escape
 
     lines = [" & ".join(map(escape, row)) + r" \\" for row in (grid.head, *grid.rows)]
-    note = f" {escape(grid.note)}" if grid.note else ""
+    note = f". {escape(grid.note)}" if grid.note else ""
     return "\n".join(
         [
             r"\begin{table}",

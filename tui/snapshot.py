@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -156,10 +157,11 @@ def _pace(run: Glance, history: History) -> list[tuple[str, str]]:
         return []
     recent = history.steps[max(0, count - _RECENT) :]
     steps, seconds = recent[-1]["step"] - recent[0]["step"], recent[-1]["t"] - recent[0]["t"]
-    if steps <= 0 or seconds <= 0:
+    each = sorted((b["t"] - a["t"]) / (b["step"] - a["step"]) for a, b in pairwise(recent) if b["step"] > a["step"])
+    if steps <= 0 or seconds <= 0 or not each:
         return []
-    step = seconds / steps
-    rows = [("step time", f"{step * 1000:.0f} ms")]
+    step = seconds / steps  # with what lies between steps, such as a validation: what is left takes as long
+    rows = [("step time", f"{each[len(each) // 2] * 1000:.0f} ms")]
     per_epoch = (history.begin or {}).get("steps_per_epoch")
     if isinstance(per_epoch, int) and run.epochs:
         rows.append(("left", duration(max(0, per_epoch * run.epochs - history.step) * step)))

@@ -18,11 +18,12 @@ class _History(Protocol):
 def standing(history: _History, split: str = "val") -> list[dict[str, Any]]:
     """A split's evaluations that count, one an epoch, by epoch; a later attempt's word counts over an earlier's.
 
-    The history already leaves out what an attempt measured beyond the step that a later one resumed from.
+    The history already leaves out what an attempt measured beyond the step that a later one resumed from. What somebody
+    asked for later (`detui evaluate`) is left out, too: an arm must not get more candidates than the others.
     """
     found: dict[int, dict[str, Any]] = {}
     for line in sorted(history.evaluations, key=lambda line: int(line.get("attempt") or 1)):
-        right = line.get("split", split) == split and line.get("values")
+        right = line.get("split", split) == split and line.get("values") and not line.get("on_request")
         if right and isinstance(line.get("epoch"), int):
             found[line["epoch"]] = line
     return [found[epoch] for epoch in sorted(found)]

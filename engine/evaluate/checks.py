@@ -17,8 +17,11 @@ HINT_TRUTH = "detui data check NAME"
 HINT_DETECTIONS = "evaluate the checkpoint again, or look at the program that wrote this file"
 
 
-def check_truth(truth: Mapping[str, Any], where: str) -> None:
+def check_truth(truth: Any, where: str) -> None:
     """Raise DataError unless `truth` is a COCO mapping whose every field the metric reads is right."""
+    if not isinstance(truth, Mapping):
+        text = f"The ground truth is a {type(truth).__name__}, not a mapping with images, annotations and categories."
+        raise DataError(text, where=where, hint="a list of detections goes with --predictions")
     for key in ("images", "annotations", "categories"):
         if not isinstance(truth.get(key), list):
             raise DataError(f"The ground truth has no list {key!r}.", where=where, hint=HINT_TRUTH)

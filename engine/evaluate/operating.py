@@ -1,7 +1,8 @@
 """Precision and recall at one confidence: what a detector does when it is used, rather than ranked.
 
 At IoU 0.5, means over the classes that have boxes. One confidence for all classes, the one at which the mean of F1 is
-highest, on a grid of thousandths; it is printed with the numbers, because they mean nothing without it. A class of
+highest (the highest such one), on a grid of thousandths; it is printed with the numbers, because they mean nothing
+without it. A class of
 which nothing is detected at that confidence has precision 1 and recall 0, and so F1 0 (as Ultralytics takes it).
 """
 
@@ -27,7 +28,7 @@ NAMES = ("precision", "recall", "F1", "F1_confidence")
 def at_best_f1(matches: Matches) -> dict[str, float | None]:
     """`precision`, `recall`, `F1`, `F1_confidence`, and the first two for each class as `precision/<class>`.
 
-    None where there is no box at all, or none of a class.
+    None where there is no box at all, or none of a class, or where nothing at all is found.
     """
     classes = matches.by_area["all"]
     curves = [_curves(one) for one in classes]
@@ -35,7 +36,10 @@ def at_best_f1(matches: Matches) -> dict[str, float | None]:
     if not known:
         return dict.fromkeys((*NAMES, *_by_class(matches.classes)))
     precision, recall, f1 = (np.mean([curve[place] for curve in known], axis=0) for place in range(3))
-    best = int(np.argmax(f1))
+    best = len(f1) - 1 - int(np.argmax(f1[::-1]))  # the highest of confidences that are as good
+    if f1[best] == 0:  # nothing is right at any of them: there is no best one, and no precision at it
+        nothing: dict[str, float | None] = dict.fromkeys((*NAMES, *_by_class(matches.classes)))
+        return nothing | {"recall": 0.0, "F1": 0.0}
     values: dict[str, float | None] = dict(
         zip(NAMES, map(float, (precision[best], recall[best], f1[best], GRID[best])), strict=True)
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from detui.engine.errors import RunError
+from detui.engine.errors import DetuiError, RunError
 from detui.engine.placement import place
 from detui.engine.process.lease import Lease, holder, take
 
@@ -37,7 +37,11 @@ def borrow(device: str, who: str, *, alone: bool = False, force: bool = False) -
     else may compute there, on the CPU no run of detui; without it, the CPU is shared and not leased. `force`: use it
     all the same. Raises RunError where it is in use, MissingError and UsageError for one that is not there.
     """
-    placement = place(_words(device))
+    try:
+        placement = place(_words(device))
+    except DetuiError as error:  # in the words of the command that was given
+        error.where, error.hint = "--device", (error.hint or "--device cpu").replace("--devices", "--device")
+        raise
     gpus = placement.candidates if placement.kind == "cuda" else ()
     wanted = gpus or (placement.candidates if alone else ())
     leases: list[Lease] = []

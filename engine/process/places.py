@@ -32,7 +32,9 @@ def position(run: RunDir) -> int | None:
 
 def queue_notes(run: RunDir) -> list[str]:
     """Return what is to be known of a waiting run: that it is held, why it waits, and its place."""
-    notes = ["held"] if (run.control_dir / HOLD).exists() else []
+    if (run.control_dir / HOLD).exists():
+        return ["held"]  # it keeps its place and lets others pass: it stands in no order until it is released
+    notes = []
     reason = (read_json_if_there(run.path / REASON) or {}).get("reason")
     notes += [f"waiting: {reason}"] if reason else []
     ahead = position(run)

@@ -91,12 +91,12 @@ def _context(
     facts: ExperimentFacts, language: str, pictures: Sequence[Picture], images: Mapping[str, Images]
 ) -> dict[str, Any]:
     words, ledger = Words(language), Ledger()
-    results = Results(facts, words, ledger)
+    results, setup = Results(facts, words, ledger), Setup(facts, words)
     return {
         "facts": facts,
         "info": {**OPTIONAL, **facts.info},
         "words": words,
-        "setup": Setup(facts, words),
+        "setup": setup,
         "results": results,
         "final": Final(results, images),
         "pictures": [(picture, _caption(picture, words)) for picture in pictures],
@@ -105,7 +105,7 @@ def _context(
         "state": overall(facts),
         "evaluator": _stated(facts, "evaluator"),
         "max_dets": ", ".join(_stated(facts, "max_dets")) or str(MAX_DETECTIONS),
-        "headline": _headline(facts, results),
+        "headline": _headline(facts, results, len(setup.confounders())),
         "provenance": lambda: provenance(ledger, words),
         "block": _block,
         "code": text.code,
@@ -136,10 +136,12 @@ def _stated(facts: ExperimentFacts, key: str) -> list[str]:
     return sorted({str(line[key]) for run in facts.runs for line in run.evaluations if line.get(key)})
 
 
-def _headline(facts: ExperimentFacts, results: Results) -> list[str]:
+def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> list[str]:
     """The answer so far, in a line an arm and a line about the goals."""
     lines, words = [], results.words
     reference = facts.arms[0]
+    if confounders:
+        lines.append(words("confounded", confounders))
     for arm in facts.arms[1:]:
         a, b = facts.values(reference, "val/AP"), facts.values(arm, "val/AP")
         if a and b:

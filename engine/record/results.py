@@ -292,7 +292,8 @@ class Results:
         """How a metric's values are written."""
         if metric.startswith("val/"):
             return percent
-        return {"cost/training_seconds": duration, "model/parameters": count}.get(metric, lambda value: f"{value:g}")
+        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "model/parameters": count}
+        return forms.get(metric, lambda value: f"{value:.4g}")
 
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here."""

@@ -48,12 +48,17 @@ def fenced(text: str, language: str = "") -> str:
 
 def percent(value: float, digits: int = 1) -> str:
     """0.4237 → "42.4": a metric in percent, without the sign, which the column's head carries."""
-    return f"{100 * value:.{digits}f}"
+    return _no_negative_zero(f"{100 * value:.{digits}f}")
 
 
 def points(value: float, digits: int = 1) -> str:
     """A difference in percent points, always with its sign."""
-    return f"{100 * value:+.{digits}f}"
+    return _no_negative_zero(f"{100 * value:+.{digits}f}")
+
+
+def _no_negative_zero(text: str) -> str:
+    """A number that rounds to nothing has no sign."""
+    return text.lstrip("+-") if not text.strip("+-0.") else text
 
 
 def duration(seconds: float) -> str:

@@ -153,6 +153,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "runs compared": ("runs", "运行"),
     "interval over images": ("95 % interval (images)", "95 % 区间 (图像)"),
     "images": ("images", "图像数"),
+    "confounded": (
+        "🛑 {} confounder(s): the arms differ in more than what is under test, see “What differs between the arms”",
+        "🛑 {} 个混杂因素: 各组之间不止所检验的差异，见“各实验组的差异”一节",
+    ),
     "result": ("result", "结果"),
     "nothing decided": ("nothing is decided: {}", "暂不判定: {}"),
     "otherwise": ("otherwise", "其他情况"),

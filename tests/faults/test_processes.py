@@ -80,7 +80,7 @@ def test_a_frozen_data_loader(make_run: MakeRun) -> None:
     os.kill(loaders[0], signal.SIGSTOP)
     request(run, "stop")
     assert ended(run).word == "killed"
-    assert not any(Path(f"/proc/{pid}").exists() for pid in loaders)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in loaders))
 
 
 RANKS = """\
@@ -110,7 +110,7 @@ def test_kill_9_of_a_rank(make_run: MakeRun, tmp_path: Path) -> None:
     os.kill(ranks[1], signal.SIGKILL)
     state = ended(run)
     assert state.word == "failed" and "Signal 9 (SIGKILL)" in str(getattr(state, "reason", "")), state
-    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in ranks))
     steps = load_history(run).series("train/loss")[0]
     assert steps == list(range(1, len(steps) + 1)) and len(steps) >= 3
 

@@ -24,7 +24,7 @@ _VERDICTS = {"varies": "declared", "confounder": "CONFOUNDER", "note": "note"}
 @click.command("compare", short_help="Compare runs, or the arms of experiments.")
 @click.argument("refs", metavar="RUN|EXPERIMENT...", nargs=-1, required=True, shell_complete=complete_runs)
 @click.option("--replicates", metavar="N", type=click.IntRange(min=0), default=1000, show_default=True,
-              help="Of the bootstrap over the test images; 0 leaves it out.")  # fmt: skip
+              help="Of the bootstrap over the validation images; 0 leaves it out.")  # fmt: skip
 @formatted
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_session
@@ -32,8 +32,8 @@ def command(session: Session, refs: tuple[str, ...], replicates: int, form: str,
     """Compare runs, or the arms of experiments, with the first one named.
 
     Metrics of the chosen checkpoints with their difference: over seeds (Welch's interval; nothing is concluded below
-    three a side) and, for one pair of runs, over the test images (paired bootstrap). Then every field and fact in which
-    the sides differ, and whether the recipe declares it.
+    three a side) and, for one pair of runs, over the validation images (paired bootstrap). Then every field and fact in
+    which the sides differ, and whether the recipe declares it.
     """
     from detui.engine.comparison import compare_sides, sides
     from detui.engine.experiment import Experiment
@@ -88,13 +88,15 @@ def _spread(summary: SeedSummary) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
+    from detui.engine.record.text import points
+
+    return points(value)
 
 
 def _image_grid(images: Images) -> Grid:
     from detui.engine.evaluate.tables import Grid
 
-    title = f"{images.second} against {images.first}, over the test images"
+    title = f"{images.second} against {images.first}, over the validation images"
     if images.problem:
         return Grid(title, ("",), ((f"not compared: {images.problem}",),))
     rows = tuple(
@@ -109,8 +111,8 @@ def _image_grid(images: Images) -> Grid:
     )
     count = images.deltas[0].images if images.deltas else 0
     note = (
-        f"{count} images, paired bootstrap. It is about these two trained models on images like these: what another"
-        " seed would give stands above."
+        f"{count} images of the validation split, paired bootstrap. It is about these two trained models on images like"
+        " these, and says nothing of what another seed would give."
     )
     return Grid(title, ("metric", "first (%)", "second (%)", "delta (pp)", "95 % over images"), rows, note)
 

@@ -51,6 +51,8 @@ def command(
     AP, AR, AP by size and class, and precision and recall at IoU 0.5 at the confidence of the best F1, in original
     pixels. All classes of the ground truth count, with at most 100 detections an image and class.
     """
+    if run is not None and (predictions or annotations):
+        raise click.UsageError("A RUN has predictions and annotations of its own: name it, or the files, not both.")
     if (run is None) == (predictions is None) or (predictions is None) != (annotations is None):
         raise click.UsageError("Name a RUN, or --predictions FILE with --annotations FILE.")
     if run is None and (checkpoint or split):

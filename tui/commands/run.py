@@ -53,7 +53,7 @@ def launching(function: F) -> F:
 def command(session: Session, /, recipe: str, preflight: bool, **options: Any) -> None:
     """Run RECIPE: every arm with every seed, each a process of its own that outlives this terminal.
 
-    Waits and shows the progress; Ctrl-C once stops the runs with a checkpoint, twice leaves them running.
+    Waits and shows the progress; Ctrl-C once stops the runs with a checkpoint; twice does not wait for it.
     Ends with the record on stdout. Exit code: 0 when all runs finished and are evaluated, 1 otherwise, 130 when
     interrupted.
     """

@@ -44,7 +44,7 @@ def command(
 
     found = session.workspace.run(run)
     path, epoch = find_checkpoint(found, checkpoint)
-    say(f"measuring {path.name} of {found.name}, for 2 to 60 s")
+    say(f"measuring {path.name} of {found.name}, for 2 to 30 s with and as long without post-processing")
     how: dict[str, Any] = {"device": device, "threads": threads, "trust": trust, "force": force}
     measured = measure(found, path, epoch, Wanted(**wanted), **how)
     if as_json:

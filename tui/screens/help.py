@@ -21,6 +21,10 @@ class HelpScreen(ModalScreen[None]):
         Binding("q,escape,question_mark", "close", "Close"),
         Binding("j,down", "scroll(1)", "Down", show=False),
         Binding("k,up", "scroll(-1)", "Up", show=False),
+        Binding("pagedown,ctrl+d", "scroll(15)", "Page down", show=False),
+        Binding("pageup,ctrl+u", "scroll(-15)", "Page up", show=False),
+        Binding("g,home", "scroll(-9999)", "Top", show=False),
+        Binding("G,end", "scroll(9999)", "Bottom", show=False),
     ]
 
     def compose(self) -> ComposeResult:

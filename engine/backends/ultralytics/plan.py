@@ -152,7 +152,8 @@ class UltralyticsBackend:
         """Contradictions between fields, and what the device cannot do."""
         config = context.config
         found = [*_installed(), *_model(config), *_device(config, context.device), *_devices(context.devices)]
-        return found + _batches(config, context.train_images)
+        return [*found, *_warm_up(config["train"]), *_batches(config, context.train_images),
+                *_updates(config["train"], context.train_images)]  # fmt: skip
 
 
 def _is_file(name: str) -> bool:
@@ -215,6 +216,14 @@ def _device(config: Mapping[str, Any], device: str) -> list[Problem]:
     return found
 
 
+def _warm_up(train: Mapping[str, Any]) -> list[Problem]:
+    """Ultralytics leaves at least the last epoch to regular training, and so shortens a longer warm-up."""
+    if train["warmup_epochs"] <= max(train["epochs"] - 1, 0):
+        return []
+    text = f"A warm-up of {train['warmup_epochs']:g} epochs in a training of {train['epochs']} would be cut short."
+    return [_error("train.warmup_epochs", text, f"--set train.warmup_epochs={max(train['epochs'] - 1, 0)}")]
+
+
 def _batches(config: Mapping[str, Any], images: int | None) -> list[Problem]:
     """RT-DETR's and BatchNorm's trouble with a batch of one image."""
     batch = config["train"]["batch"]
@@ -229,6 +238,23 @@ def _batches(config: Mapping[str, Any], images: int | None) -> list[Problem]:
     text += " gives BatchNorm wrong statistics (and, for RT-DETR on a CPU, wrong gradients)."
     level: Literal["error", "warning"] = "error" if is_rtdetr(config["model"]["name"]) else "warning"
     return [Problem(level=level, text=text, where="train.batch", hint=f"--set train.batch={max(2, batch + 1)}")]
+
+
+FEW_UPDATES = 30
+"""Optimizer steps below which arms may end alike whatever is asked of them."""
+
+
+def _updates(train: Mapping[str, Any], images: int | None) -> list[Problem]:
+    """Where gradients are accumulated over more batches than there are, the optimizer hardly ever steps."""
+    if not images:
+        return []
+    accumulate = max(round(train["nbs"] / train["batch"]), 1)
+    updates = train["epochs"] * -(-images // train["batch"]) // accumulate
+    if updates >= FEW_UPDATES or accumulate == 1:
+        return []
+    text = f"About {updates} optimizer steps in all: gradients are accumulated over {accumulate} batches (nbs / batch)."
+    hint = f"--set train.nbs={train['batch']} steps after every batch"
+    return [Problem(level="warning", text=text, where="train.nbs", hint=hint)]
 
 
 def _error(where: str, text: str, hint: str) -> Problem:

@@ -76,6 +76,7 @@ def used(trainer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         "train.momentum": _momentum(trainer, weights),
         "train.weight_decay_effective": weights["weight_decay"],
         "train.accumulate": trainer.accumulate,
+        "train.warmup_epochs": min(args.warmup_epochs, max(trainer.epochs - 1, 0)),
         "train.epochs": trainer.epochs,
         "train.batch": trainer.batch_size,
         "train.amp": (args.amp if args.amp == "bf16" else "fp16") if trainer.amp else False,

@@ -73,7 +73,8 @@ class Changes:
     def _same(self, stated: Question, base: Value) -> bool:
         """Whether a typed baseline is what was measured, as far as its decimals go."""
         written = parse(stated.spot.text)
-        form = _form(written, base.kind) if written else None
+        percent = isinstance(stated.ask, Ask) and stated.ask.percent
+        form = _form(written, base.kind, percent) if written else None
         if written is None or form is None or written.about:
             return False
         return agrees(written, form, base.number)
@@ -87,7 +88,8 @@ class Changes:
         first = numbers[0]
         if first is None or len(read) != 1 or None in numbers:
             return Refusal(f"the typed baseline is no single number: {', '.join(texts)}")
-        form, shown = _form(first, value.kind), self.neighbours.form(question, value.kind)
+        percent = isinstance(question.ask, Ask) and question.ask.percent
+        form, shown = _form(first, value.kind, percent), self.neighbours.form(question, value.kind)
         if form is None or shown is None:
             return Refusal(f"the unit of the typed baseline {texts[0]!r} is not known")
         minuend = round(value.number * shown.factor, shown.decimals) / shown.factor  # as the record shows it
@@ -96,8 +98,8 @@ class Changes:
         return found, ("~" if first.about else "") + shown.write(found.number, signed=True)
 
 
-def _form(written: Written, kind: str) -> Form | None:
-    """How a typed number is to be read."""
+def _form(written: Written, kind: str, percent: bool) -> Form | None:
+    """How a typed number is to be read; `percent`: its label says so, so that 0.5 is half a percent."""
     if kind == "ratio":
-        return Form(100.0 if is_percent(written) else 1.0, written.decimals, written.unit)
+        return Form(100.0 if percent or is_percent(written) else 1.0, written.decimals, written.unit)
     return scaled_form(kind, [[written]], "", "") if kind in ("count", "flops") else Form(1.0, written.decimals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,12 +85,18 @@ def fill_text(text: str, facts: ExperimentFacts, options: Options, folder: Path)
     return Filling(text, tuple(sorted(entries, key=lambda entry: entry.line)))
 
 
+def _language(text: str) -> str:
+    """Chinese where a document has more of its letters than words in Latin ones; one placeholder makes none."""
+    chinese = sum("\u3400" <= sign <= "\u9fff" for sign in text)
+    return "zh" if chinese > len(re.findall("[A-Za-z]{2,}", text)) else "en"
+
+
 class _Filler:
     """One document being filled."""
 
     def __init__(self, text: str, facts: ExperimentFacts, options: Options, folder: Path) -> None:
         self.facts, self.options, self.folder = facts, options, folder
-        self.language = "zh" if any("\u3400" <= sign <= "\u9fff" for sign in text) else "en"
+        self.language = _language(text)
         self.reference = reference(facts, options)
         self.asker = Asker(names(facts, options), _wanted(facts, options, self.reference))
         self.values = Values(facts, self.language)

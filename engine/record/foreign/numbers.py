@@ -90,7 +90,7 @@ def ratio_form(groups: Sequence[Sequence[Written]], *, labelled: bool, unit: str
     near = next((group for group in groups if group), ())
     signed = any(one.percent for one in near)
     percent = labelled or bool(unit) or signed or not near or max(abs(one.value) for one in near) > 1
-    alike = [[one for one in group if is_percent(one) == percent] for group in groups]
+    alike = [[one for one in group if labelled or is_percent(one) == percent] for group in groups]
     sign = "%" if percent and not unit and (signed or not (near or labelled)) else ""
     return Form(100.0 if percent else 1.0, _decimals(alike, 2), sign)
 

@@ -44,3 +44,10 @@ def test_another_split_never_chooses():
     lines.evaluations.append({"epoch": 20, "attempt": 1, "split": "test", "values": {"test/AP": 0.9, "val/AP": 0.1}})
     lines.evaluations.append({"epoch": 30, "attempt": 1, "split": "test", "values": {"test/AP": 0.9, "val/AP": 0.9}})
     assert chosen(lines, BEST)["epoch"] == 20 and chosen(lines, {"rule": "last"})["epoch"] == 20
+
+
+def test_what_somebody_asked_for_later_is_no_candidate():
+    """Else one arm would get more tries than the others, and a look at epoch 1 could change a published result."""
+    told = history((2, 1, 0.1), (3, 1, 0.2))
+    told.evaluations.append({"epoch": 1, "attempt": 1, "values": {"val/AP": 0.9}, "on_request": True})
+    assert chosen(told, BEST)["epoch"] == 3 and [line["epoch"] for line in standing(told)] == [2, 3]

@@ -64,3 +64,22 @@ def test_the_plan_half_imports_no_framework() -> None:
     code = f"import sys, {module}; print({{'torch', 'ultralytics'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_warm_up_that_would_be_cut_short_is_refused_and_one_that_fits_is_not() -> None:
+    (found,) = problems(train={"epochs": 2, "nbs": 16})
+    assert (found.level, found.where) == ("error", "train.warmup_epochs") and "would be cut short" in found.text
+    assert found.hint == "--set train.warmup_epochs=1"
+    assert (
+        problems(train={"epochs": 4, "nbs": 16}) == problems(train={"epochs": 1, "warmup_epochs": 0, "nbs": 16}) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "nbs", "warns"), [(32, 64, True), (32, 16, False), (4000, 64, False), (None, 64, False)]
+)
+def test_an_optimizer_that_hardly_steps_is_named(images: int | None, nbs: int, warns: bool) -> None:
+    found = problems(images=images, train={"epochs": 4, "nbs": nbs})
+    assert bool(found) == warns
+    if warns:
+        assert found[0].level == "warning" and "About 2 optimizer steps in all" in found[0].text

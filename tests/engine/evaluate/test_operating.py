@@ -36,9 +36,10 @@ def test_by_hand() -> None:
     detections = [said(1, 0.9), said(2, 0.8), said(3, 0.7, box=ELSEWHERE), said(3, 0.5), said(4, 0.4, box=ELSEWHERE),
                   said(1, 0.3, box=ELSEWHERE), said(2, 0.1, box=ELSEWHERE)]  # fmt: skip
     values = evaluate(truth(1, 1, 1, 1), detections).values
-    # From 0.4001 to 0.5: three of four found, one wrong, F1 3/4. The grid's first confidence there is 0.401.
+    # From 0.4001 to 0.5: three of four found, one wrong, F1 3/4.
     assert values["precision"] == pytest.approx(3 / 4) and values["recall"] == pytest.approx(3 / 4)
-    assert values["F1"] == pytest.approx(3 / 4) and values["F1_confidence"] == pytest.approx(0.401)
+    assert values["F1"] == pytest.approx(3 / 4)
+    assert values["F1_confidence"] == pytest.approx(0.5), "the highest of those"
     assert values["precision/cat"] == pytest.approx(3 / 4)
     assert values["precision/none"] is None and values["recall/none"] is None
 
@@ -47,7 +48,7 @@ def test_one_confidence_for_all_classes() -> None:
     detections = [said(1, 0.9), said(2, 0.2, 2), said(1, 0.15, box=ELSEWHERE)]
     values = evaluate(truth(1, 2), detections).values
     assert (values["precision"], values["recall"]) == (1.0, 1.0)
-    assert values["F1_confidence"] == pytest.approx(0.151), "the lowest confidence that says nothing wrong"
+    assert values["F1_confidence"] == pytest.approx(0.2), "the highest that still says both"
 
 
 def test_without_boxes_or_detections() -> None:
@@ -56,6 +57,7 @@ def test_without_boxes_or_detections() -> None:
     assert evaluate(empty, []).values["precision"] is None
     nothing = evaluate(truth(1), []).values
     assert (nothing["recall"], nothing["F1"]) == (0.0, 0.0)
+    assert nothing["precision"] is None and nothing["F1_confidence"] is None, "nothing was said"
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -67,6 +69,9 @@ def test_no_other_confidence_of_the_grid_is_better(seed: int) -> None:
         return
     best = max(_f1(known, detections, confidence) for confidence in np.linspace(0, 1, 41))
     assert values["F1"] >= best - 1e-12
+    if values["F1"] == 0:
+        assert values["F1_confidence"] is None
+        return
     assert _f1(known, detections, values["F1_confidence"]) == pytest.approx(values["F1"], abs=1e-12)
 
 

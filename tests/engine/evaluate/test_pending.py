@@ -114,3 +114,16 @@ def test_two_evaluators_write_each_line_once(dumping):
     assert [worker.wait(60) for worker in workers] == [0, 0, 0]
     epochs = [line["epoch"] for line in read_lines(dumping.attempt.evaluations_path)]
     assert epochs == list(range(1, 9))
+
+
+def test_swapped_files_are_named(tmp_path):
+    import json
+
+    from detui.engine.errors import DataError
+    from detui.engine.evaluate import evaluate_file
+
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps([]))
+    with pytest.raises(DataError, match="is a list, not a mapping") as caught:
+        evaluate_file(path, path)
+    assert "--predictions" in str(caught.value)

@@ -186,3 +186,16 @@ def test_maps_say_what_a_label_means(fill):
     filled = fill(text, maps=["YOLO=baseline", "DETR=no-mosaic", "Frob=val/AP75", "rate (epoch 50)=lr/all"])
     assert filled.text.splitlines()[2] == "| Frob | 23.45% | 24.68% |"
     assert filled.text.splitlines()[4] == "- rate (epoch 50): 2e-05"
+
+
+def test_a_typed_baseline_below_one_is_percent_where_its_label_says_so(fill):
+    text = "| metric | baseline | no-mosaic | change |\n| --- | --- | --- | --- |\n| AP50 (%) | 0.5 | ? | ? |\n"
+    row = fill(text, typed_baseline=True).text.splitlines()[2]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["AP50 (%)", "0.5", "43.2", "+42.7"]
+
+
+def test_one_chinese_placeholder_makes_no_document_chinese(fill):
+    text = "# Notes of the run\n\n- GPU: (待填写)\n- Training time: TBD\n- State: TBD\n"
+    filled = fill(text).text
+    assert "无" not in filled and "秒" not in filled and "已完成" not in filled
+    assert "已完成" in fill("# 运行记录与说明\n\n- 状态: (待填写)\n").text
