@@ -131,6 +131,11 @@ def percent(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.1f}"
 
 
+def percent_tick(value: float) -> str:
+    """Return the same on an axis; below one percent, where a training begins, with two digits that count."""
+    return percent(value) if value == 0 or abs(value) >= 0.01 else f"{100 * value:.2g}"
+
+
 def size(count: float | None) -> str:
     """Return a number of bytes as "3.2 GiB"."""
     if count is None:

@@ -10,6 +10,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
+from detui.tui.output import percent_tick
 from detui.tui.widgets.axes import Limits, decades, grown, rounded, steady, ticks
 from detui.tui.widgets.chart import Chart, Series
 from detui.tui.widgets.raster import characters, rasterise
@@ -127,3 +128,9 @@ def test_the_legend_and_the_axes_name_what_is_seen() -> None:
             assert all(len(line) <= 60 for line in lines(chart))
 
     asyncio.run(check())
+
+
+def test_an_axis_below_one_percent_tells_its_ticks_apart():
+    assert [percent_tick(value) for value in (0.0, 0.0002, 0.0005, 0.0095, 0.01, 0.24)] == [
+        "0.0", "0.02", "0.05", "0.95", "1.0", "24.0",
+    ]  # fmt: skip

@@ -12,7 +12,7 @@ from detui.tui.control import not_resumable
 from detui.tui.glance import read_status
 from detui.tui.keys import MOVE, RUN, bindings
 from detui.tui.messages import RunRead
-from detui.tui.output import percent
+from detui.tui.output import percent_tick
 from detui.tui.screens.base import ReadingScreen, question
 from detui.tui.snapshot import Snapshot, SnapshotReader, mib
 from detui.tui.widgets.chart import Chart
@@ -48,7 +48,7 @@ class RunScreen(ReadingScreen):
             with Container(id="charts"):
                 plain = self.detui.ascii_only
                 yield Chart("Loss", id="loss", ascii_only=plain)
-                yield Chart("Validation AP", x_label="epoch", form=percent, id="validation", ascii_only=plain)
+                yield Chart("Validation AP", x_label="epoch", form=percent_tick, id="validation", ascii_only=plain)
                 yield Chart("Learning rate", id="rate", ascii_only=plain)
                 yield Chart("Memory", form=mib, id="memory", ascii_only=plain)
             yield Numbers()

@@ -208,11 +208,17 @@ class Watch:
 
 
 def model_facts(trainer: Any, name: str) -> dict[str, Any]:
-    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers, tensors taken over."""
+    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers, tensors taken over.
+
+    Of RT-DETR also its queries and decoder layers.
+    """
     from ultralytics.utils.torch_utils import get_flops, unwrap_model
 
     model = unwrap_model(trainer.model)
     flops = get_flops(model, trainer.args.imgsz)
+    head = model.model[-1]
+    decoder = {"queries": getattr(head, "num_queries", None),
+               "decoder_layers": getattr(getattr(head, "decoder", None), "num_layers", None)}  # fmt: skip
     return {
         "name": name,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -220,6 +226,7 @@ def model_facts(trainer: Any, name: str) -> dict[str, Any]:
         "layers": len(list(model.modules())),
         "imgsz": trainer.args.imgsz,
         "transferred": getattr(trainer, "transferred", None),
+        **{name: value for name, value in decoder.items() if value is not None},
     }
 
 

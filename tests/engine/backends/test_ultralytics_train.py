@@ -241,6 +241,8 @@ def test_rtdetr_trains_through_the_same_door(tmp_path: Path) -> None:
     assert wait_for(run, 280) == "finished", run.attempt(1).console_path.read_text()[-2000:]
     names = next(line for line in metrics(run) if line["kind"] == "step")["values"]
     assert {"train/loss_giou", "train/loss_cls", "train/loss_l1"} <= set(names)
+    model = metrics(run)[0]["model"]
+    assert (model["queries"], model["decoder_layers"]) == (300, 6)
     assert load_history(run).checkpoints
 
 
