@@ -131,9 +131,9 @@ def percent(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.1f}"
 
 
-def percent_tick(value: float) -> str:
+def percent_tick(value: float | None) -> str:
     """Return the same on an axis; below one percent, where a training begins, with two digits that count."""
-    return percent(value) if value == 0 or abs(value) >= 0.01 else f"{100 * value:.2g}"
+    return percent(value) if not value or abs(value) >= 0.01 else f"{100 * value:.2g}"
 
 
 def size(count: float | None) -> str:
