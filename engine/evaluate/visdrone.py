@@ -1,6 +1,7 @@
 """The metric of VisDrone-DET, which knows regions that nobody annotated.
 
-Both forms begin by dropping boxes and detections of which at least half lies in the union of an image's ignore regions.
+Both forms begin by dropping boxes and detections of which at least half lies in the union of an image's ignore regions,
+and the class `others` (11), which the challenge does not judge.
 The main one then is COCO's with at most 500 detections an image and class. The other is what the official toolkit
 computes (VisDrone2018-DET-toolkit, calcAccuracy.m): the area under the whole precision-recall curve instead of 101
 points, and a mean over classes in which a class counts once for every image that it occurs in. The two differ by
@@ -26,6 +27,8 @@ MAX_DETECTIONS = 500
 REGIONS = "ignore_regions"
 """Key of the ground truth: a list of {"image_id", "bbox"}. Its presence says that the data set has the notion."""
 COVERED = 0.5
+OTHERS = "others"
+"""Name of the class that nobody is judged by."""
 OFFICIAL = "official_"
 """How the names of the toolkit's own numbers begin."""
 
@@ -55,14 +58,19 @@ def evaluate_visdrone(
 def drop(
     truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
-    """Ground truth and detections without what lies in ignore regions, by at least half of its own area."""
+    """Ground truth and detections without `others`, and without what lies in ignore regions by half of its own area."""
+    judged = {entry["id"] for entry in truth["categories"] if entry["name"] != OTHERS}
     regions: dict[int, list[Any]] = {}
     for entry in truth[REGIONS]:
         regions.setdefault(entry["image_id"], []).append(entry["bbox"])
     sizes = {image["id"]: (image["width"], image["height"]) for image in truth["images"]}
     sums = {image: _summed(boxes, *sizes[image]) for image, boxes in regions.items()}
-    annotations = [entry for entry in truth["annotations"] if not _covered(entry, sums)]
-    return {**truth, "annotations": annotations}, [entry for entry in detections if not _covered(entry, sums)]
+    annotations, kept = (
+        [entry for entry in entries if entry["category_id"] in judged and not _covered(entry, sums)]
+        for entries in (truth["annotations"], detections)
+    )
+    categories = [entry for entry in truth["categories"] if entry["id"] in judged]
+    return {**truth, "annotations": annotations, "categories": categories}, kept
 
 
 def _summed(boxes: Iterable[Sequence[float]], width: int, height: int) -> NDArray[np.int64]:

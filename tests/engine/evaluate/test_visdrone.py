@@ -48,6 +48,15 @@ def test_what_lies_in_ignore_regions_is_dropped(regions: list[list[float]], kept
     assert [d["image_id"] for d in detections] == ([1, 2] if kept else [2]), "another image's regions do not count"
 
 
+def test_others_are_nobodys_business() -> None:
+    box = [10.0, 10.0, 40.0, 40.0]
+    truth = scene([(1, 1, box), (2, 11, box)], [])
+    truth["categories"] = [*CLASSES, {"id": 11, "name": "others"}]
+    values = evaluate_visdrone(truth, [said(1, 1, box), said(3, 11, box, 0.99)])
+    assert values["AP"] == pytest.approx(1.0) and values["official_AP"] == pytest.approx(1.0)
+    assert "AP/others" not in values
+
+
 def test_a_false_alarm_in_a_region_costs_nothing() -> None:
     box, region = [10.0, 10.0, 40.0, 40.0], [120.0, 0.0, 80.0, 100.0]
     truth = scene([(1, 1, box)], [(1, region)])
