@@ -83,5 +83,5 @@ def _check(recipe: Recipe, before: Resolved, after: Resolved, origin: Origin) ->
 
 
 def _fixed(name: str) -> RecipeError:
-    message = f"{name} cannot change in a branch: the checkpoint is another's then."
+    message = f"{name} cannot change in a branch: its checkpoint would not fit."
     return RecipeError(message, where=f"--set {name}", hint="start a new run with --set model.weights=CHECKPOINT")

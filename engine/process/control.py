@@ -60,7 +60,7 @@ def settled(run: RunDir) -> State:
     """
     now = status(run)
     if isinstance(now.state, Finished):
-        hint = "a new experiment trains again; `detui show` shows what this one did"
+        hint = f"detui branch {run.name} --set train.epochs=N goes on from its end; a new experiment trains again"
         raise RunError("The run has finished: there is nothing to resume.", where=str(run.path), hint=hint)
     if "orphaned" in now.notes:
         hint = f"detui stop {run.name}, then resume it"

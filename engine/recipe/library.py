@@ -59,5 +59,5 @@ def _folder_name(path: Path) -> str:
 
 def _nearest(ref: str, known: list[str]) -> str:
     names = {name: name for name in known} | {name.split("/")[1]: name for name in known}
-    close = difflib.get_close_matches(ref, names, 1, 0.4)
-    return f"{names[close[0]]}" if close else "detui recipes"
+    close = difflib.get_close_matches(ref, names, 1, 0.5)
+    return f"{names[close[0]]}, or another that `detui recipes` lists" if close else "detui recipes"
