@@ -111,15 +111,11 @@ class _Table:
     def of(
         cls, detections: Sequence[Mapping[str, Any]], images: Sequence[int], categories: Sequence[int], limit: int
     ) -> _Table:
-        image_at = {image: index for index, image in enumerate(images)}
-        class_at = {category: index for index, category in enumerate(categories)}
         count = len(detections)
-        pair = np.fromiter(
-            (image_at[d["image_id"]] * len(categories) + class_at[d["category_id"]] for d in detections),
-            np.int64,
-            count,
-        )
-        score = np.fromiter((d["score"] for d in detections), np.float64, count)
+        image = np.searchsorted(images, np.array([d["image_id"] for d in detections], np.int64))
+        category = np.searchsorted(categories, np.array([d["category_id"] for d in detections], np.int64))
+        pair = image * len(categories) + category
+        score = np.array([d["score"] for d in detections], np.float64)
         box = np.array([d["bbox"] for d in detections], dtype=np.float64).reshape(count, 4)
         order = np.lexsort((-score, pair))  # stable: equal scores stay in the order given, as in pycocotools
         pair, score, box = pair[order], score[order], box[order]
