@@ -11,7 +11,7 @@ from detui.engine.experiment import Experiment
 from detui.engine.record.alike import compare_facts, facts_of
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.gather import gather
-from detui.engine.record.over_images import Images, compare_runs, pair
+from detui.engine.record.over_images import REPLICATES, Images, compare_runs, pair
 from detui.engine.run.directory import RunDir
 
 METRICS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large", "val/precision",
@@ -81,7 +81,7 @@ def sides(chosen: Sequence[tuple[Experiment, RunDir | None]]) -> list[Side]:
     return list(unique.values())
 
 
-def compare_sides(chosen: Sequence[Side], *, replicates: int = 1000) -> Report:
+def compare_sides(chosen: Sequence[Side], *, replicates: int = REPLICATES) -> Report:
     """Compare every side with the first. `replicates`: of the bootstrap over images; 0 leaves it out."""
     reference = chosen[0]
     rows = [row for other in chosen[1:] for row in _rows(reference, other)]

@@ -109,19 +109,19 @@ def _metrics(side: Matches, weights: Weights, per_class: bool) -> dict[str, Floa
     for area in side.by_area:
         ap = weighted_ap(side.by_area[area], weights)
         if area != "all":
-            values[f"AP_{area}"] = _mean(ap, (0, 1))
+            values[f"AP_{area}"] = _mean(ap)
             continue
-        values |= {"AP": _mean(ap, (0, 1)), "AP50": _mean(ap[:, :1], (0, 1)), "AP75": _mean(ap[:, 5:6], (0, 1))}
+        values |= {"AP": _mean(ap), "AP50": _mean(ap[:, :1]), "AP75": _mean(ap[:, 5:6])}
         if per_class:
-            values |= {f"AP/{name}": _mean(ap[k : k + 1], (0, 1)) for k, name in enumerate(side.classes)}
+            values |= {f"AP/{name}": _mean(ap[k : k + 1]) for k, name in enumerate(side.classes)}
     return values
 
 
-def _mean(ap: Floats, axes: tuple[int, ...]) -> Floats:
-    """The mean over classes and thresholds that have boxes, as COCO takes it."""
+def _mean(ap: Floats) -> Floats:
+    """The mean over classes and thresholds that have boxes, as COCO takes it: [K, T, B] to [B]."""
     known = ~np.isnan(ap)
-    count = known.sum(axis=axes)
-    total = np.where(known, ap, 0.0).sum(axis=axes)
+    count = known.sum(axis=(0, 1))
+    total = np.where(known, ap, 0.0).sum(axis=(0, 1))
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
