@@ -101,12 +101,19 @@ class Configuration:
         return places + [Path(root).expanduser().absolute() / name for root in self.settings[roots].value]
 
 
+def configuration_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder of this person's configuration."""
+    if given := environ.get("DETUI_CONFIG"):
+        return Path(given).expanduser().parent
+    base = environ.get("XDG_CONFIG_HOME")
+    home = Path(base) if base else Path(environ.get("HOME", "~")).expanduser() / ".config"
+    return home / "detui"
+
+
 def _file(environ: Mapping[str, str]) -> Path:
     if given := environ.get("DETUI_CONFIG"):
         return Path(given).expanduser()
-    base = environ.get("XDG_CONFIG_HOME")
-    home = Path(base) if base else Path(environ.get("HOME", "~")).expanduser() / ".config"
-    return home / "detui" / "config.yaml"
+    return configuration_folder(environ) / "config.yaml"
 
 
 def _defaults() -> dict[str, Setting]:

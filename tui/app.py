@@ -6,17 +6,28 @@ import asyncio
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 from textual.app import App
+from textual.binding import Binding
+from textual.dom import DOMNode
+from textual.screen import Screen
 
+from detui.engine.experiment import Experiment
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
-from detui.tui import crash
-from detui.tui.keys import EVERYWHERE, bindings
+from detui.tui import crash, language, settings
+from detui.tui.keys import EVERYWHERE, all_keys, bindings
+from detui.tui.language import tr
 from detui.tui.screens.runs import RunsScreen
+from detui.tui.settings import Settings
+from detui.tui.themes import THEMES
+from detui.tui.widgets import palette
 
+PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
+"""The five places, in the order of their keys 1 to 5."""
 _TERMINATED = 128 + signal.SIGTERM
 
 
@@ -29,13 +40,56 @@ class DetuiApp(App[int]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = bindings(EVERYWHERE)
 
-    def __init__(self, workspace: Workspace, *, debug: bool = False, ascii_only: bool = False) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        workspace: Workspace,
+        chosen: Settings | None = None,
+        *,
+        file: Path | None = None,
+        debug: bool = False,
+        read_only: bool = False,
+    ) -> None:
+        """`chosen`: the settings, `file`: where they are kept; without it changes last as long as the application."""
+        self.settings = chosen or Settings()
+        language.use(self.settings.spoken)
+        palette.use(self.settings.theme)
+        super().__init__(ansi_color=self.settings.theme == "terminal")
         self.workspace = workspace
-        self.ascii_only = ascii_only
-        """Whether charts and bars are drawn without Unicode."""
+        self.read_only = read_only
+        self.settings_file = file
         self.debug_wanted = debug
         self.failure: BaseException | None = None
+        self.marked: dict[str, RunDir] = {}
+        """The runs that are marked, by "EXPERIMENT/RUN", in the order in which they were."""
+        self._writing = {key.action for key in all_keys().values() if key.writes}
+        for theme in THEMES:
+            self.register_theme(theme)
+        self._apply_settings()
+
+    @property
+    def ascii_only(self) -> bool:
+        """Whether charts and bars are drawn without Unicode."""
+        return self.settings.ascii
+
+    def _apply_settings(self) -> None:
+        language.use(self.settings.spoken)
+        palette.use(self.settings.theme)
+        self.theme = f"detui-{self.settings.theme}"
+        self.set_keymap(dict(self.settings.keys))
+
+    def change_settings(self, changed: Settings) -> None:
+        """Use other settings from now on, and keep them. Says so where they cannot be kept."""
+        self.settings = changed
+        self._apply_settings()
+        if self.settings_file is not None:
+            try:
+                settings.save(self.settings_file, changed)
+            except OSError as error:
+                self.tell(f"{self.settings_file}: {error.strerror}", failed=True)
+
+    def tell(self, text: str, *, failed: bool = False, seconds: float | None = None) -> None:
+        """Show a person a short text for a while."""
+        self.notify(text, severity="error" if failed else "information", timeout=seconds, markup=False)
 
     def on_mount(self) -> None:
         """Restore the terminal when asked to end: SIGTERM would leave it in the alternate screen.
@@ -88,25 +142,106 @@ class DetuiApp(App[int]):
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
+    def go(self, place: str) -> None:
+        """Show one of the five places: "Runs", "Recipes", "Compare", "Devices" or "Record"."""
+        screen = self._screen_of(place)
+        if screen is None:
+            self.tell(tr("There is no experiment yet. Press 2 for the recipes."))
+            return
+        self.go_home()
+        if screen is not self.home:
+            self.push_screen(screen)
+
+    def _screen_of(self, place: str) -> Screen[None] | None:
+        """Return a new screen; None where there is nothing to show. Screens are loaded when they are first wanted."""
+        if place == "Runs":
+            return self.home
+        if place == "Recipes":
+            from detui.tui.screens.recipes import RecipesScreen
+
+            return RecipesScreen(self.workspace)
+        if place == "Devices":
+            from detui.tui.screens.devices import DevicesScreen
+
+            return DevicesScreen(self.workspace)
+        experiment = self.home.selected_experiment()
+        runs = list(self.marked.values()) or (Experiment(experiment).runs() if experiment else [])
+        if place == "Compare" and runs:
+            from detui.tui.screens.compare import CompareScreen
+
+            return CompareScreen(runs)
+        if place == "Record" and experiment:
+            from detui.tui.screens.record import RecordScreen
+
+            return RecordScreen(experiment)
+        return None
+
     def action_go_runs(self) -> None:
         """Show the list of runs."""
-        self.go_home()
+        self.go("Runs")
 
     def action_go_recipes(self) -> None:
         """Show the recipes."""
-        from detui.tui.screens.recipes import RecipesScreen
+        self.go("Recipes")
 
-        self.go_home()
-        self.push_screen(RecipesScreen(self.workspace))
+    def action_go_compare(self) -> None:
+        """Compare what is marked, or the runs of the selected experiment."""
+        self.go("Compare")
+
+    def action_go_devices(self) -> None:
+        """Show the devices."""
+        self.go("Devices")
 
     def action_go_record(self) -> None:
         """Show the record of the selected experiment, or of the latest."""
-        path = self.home.selected_experiment()
-        if path is None:
-            self.notify("There is no experiment yet. Press n for the recipes.")
-            return
-        self.go_home()
-        self.open_record(path)
+        self.go("Record")
+
+    def action_next_place(self) -> None:
+        """Show the place to the right in the title."""
+        self._go_by(1)
+
+    def action_previous_place(self) -> None:
+        """Show the place to the left in the title."""
+        self._go_by(-1)
+
+    def _go_by(self, by: int) -> None:
+        here = getattr(self.screen, "PLACE", "Runs")
+        self.go(PLACES[(PLACES.index(here) + by) % len(PLACES)])
+
+    def action_redraw(self) -> None:
+        """Draw everything again."""
+        self.refresh(layout=True)
+
+    def action_palette(self) -> None:
+        """Find anything by its name."""
+        from detui.tui.screens.palette import PaletteScreen
+
+        self.push_screen(PaletteScreen())
+
+    def action_settings(self) -> None:
+        """Show the settings."""
+        from detui.tui.screens.settings import SettingsScreen
+
+        if not isinstance(self.screen, SettingsScreen):
+            self.push_screen(SettingsScreen())
+
+    async def run_action(
+        self,
+        action: str | tuple[str, str, tuple[object, ...]],
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key stands for; refuse what asks something of runs where the application only looks."""
+        name = action if isinstance(action, str) else action[1]
+        if self.read_only and name.rpartition(".")[2].partition("(")[0] in self._writing:
+            self.tell(tr("detui was started with --read-only: nothing is changed."))
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
+    def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
+        """Say which keys a person gave to two things."""
+        names = ", ".join(sorted(str(binding.id) for binding in clashed_bindings))
+        self.tell(tr("Two things have the same key: {names}. See the settings.", names=names), failed=True)
 
     def action_help(self) -> None:
         """Show all keys."""
@@ -143,7 +278,7 @@ class DetuiApp(App[int]):
     def copy(self, text: str) -> None:
         """Copy a text to the terminal's clipboard, and say so."""
         self.copy_to_clipboard(text)
-        self.notify(f"Copied: {text}", markup=False)
+        self.tell(tr("Copied: {text}", text=text))
 
     def thread_failed(self, failed: threading.ExceptHookArgs) -> None:
         """Say that a reading thread crashed; by itself it would write its traceback over the screen."""
@@ -163,11 +298,13 @@ class DetuiApp(App[int]):
             self.exit(1)
 
 
-def run_application(workspace: Workspace, debug: bool, ascii_only: bool = False) -> int:
+def run_application(
+    workspace: Workspace, chosen: Settings, *, file: Path | None, debug: bool = False, read_only: bool = False
+) -> int:
     """Open the application and return its exit code."""
-    app = DetuiApp(workspace, debug=debug, ascii_only=ascii_only)
+    app = DetuiApp(workspace, chosen, file=file, debug=debug, read_only=read_only)
     threading.excepthook = app.thread_failed
-    code = app.run()
+    code = app.run(mouse=chosen.mouse)
     if app.failure is not None and not debug:
         crash.report(type(app.failure), app.failure, app.failure.__traceback__)
         return 1

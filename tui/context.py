@@ -16,11 +16,20 @@ if TYPE_CHECKING:
 class Session:
     """The global options of one call of `detui`."""
 
-    def __init__(self, workspace: str | None = None, debug: bool = False, ascii_only: bool = False) -> None:
+    def __init__(
+        self,
+        workspace: str | None = None,
+        debug: bool = False,
+        ascii_only: bool = False,
+        no_mouse: bool = False,
+        read_only: bool = False,
+    ) -> None:
         self.given = workspace
         """The value of --workspace."""
         self.debug = debug
         self.ascii_only = ascii_only
+        self.no_mouse = no_mouse
+        self.read_only = read_only
 
     @cached_property
     def workspace(self) -> Workspace:

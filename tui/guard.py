@@ -32,9 +32,18 @@ def open_application(session: Session) -> None:
     if reason is None:
         # Each redraw goes over somebody's SSH link; nothing here is worth animating.
         os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+        from detui.tui import settings
+
+        file = settings.settings_file()
+        chosen = settings.load(file)
+        if session.ascii_only:
+            chosen = chosen.with_value("ascii", True)
+        if session.no_mouse:
+            chosen = chosen.with_value("mouse", False)
         from detui.tui.app import run_application
 
-        sys.exit(run_application(workspace, session.debug, session.ascii_only))
+        options = {"debug": session.debug, "read_only": session.read_only}
+        sys.exit(run_application(workspace, chosen, file=file, **options))
     from detui.tui.commands.ls import print_list, read
 
     found = [(experiment, *read(experiment)) for experiment in workspace.experiments()]

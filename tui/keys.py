@@ -23,6 +23,8 @@ class Key:
     """One sentence for the help screen."""
     shown: bool = False
     """Whether the line of keys at the bottom shows it."""
+    writes: bool = False
+    """Whether it asks something of runs, or changes a file: refused with --read-only."""
 
     def binding(self) -> Binding:
         """Return it as Textual knows it."""
@@ -39,18 +41,24 @@ class Key:
     @property
     def display(self) -> str:
         """The first key as a person would write it."""
-        return _display(self.keys.split(",")[0])
+        return display_of(self.keys.split(",")[0])
 
     @property
     def displays(self) -> str:
         """All keys as a person would write them."""
-        return " ".join(_display(key) for key in self.keys.split(","))
+        return display_of(self.keys)
 
 
 _NAMES = {
     "question_mark": "?", "plus": "+", "left_square_bracket": "[", "right_square_bracket": "]",
+    "less_than_sign": "<", "greater_than_sign": ">", "slash": "/", "colon": ":", "comma": ",",
     "up": "↑", "down": "↓", "left": "←", "right": "→", "escape": "esc", "pageup": "PgUp", "pagedown": "PgDn",
 }  # fmt: skip
+
+
+def display_of(keys: str) -> str:
+    """Return Textual's names of keys, with commas between, as a person would write them."""
+    return " ".join(map(_display, keys.split(",")))
 
 
 def _display(key: str) -> str:
@@ -69,45 +77,92 @@ MOVE = (
 )
 EVERYWHERE = (
     Key("app.runs", "1", "go_runs", "Runs", "The list of all runs."),
-    Key("app.recipes", "n,2", "go_recipes", "New", "The recipes: start something new.", True),
-    Key("app.record", "3", "go_record", "Record", "The record of the selected experiment, or of the latest."),
+    Key("app.recipes", "2", "go_recipes", "Recipes", "The recipes: start something new."),
+    Key("app.compare", "3", "go_compare", "Compare", "Marked runs side by side, or the runs of one experiment."),
+    Key("app.devices", "4", "go_devices", "Devices", "GPUs, who is on them, and the queue."),
+    Key("app.record", "5", "go_record", "Record", "The record of the selected experiment, or of the latest."),
+    Key("app.previous", "left_square_bracket", "previous_place", "Previous", "The place to the left in the title."),
+    Key("app.next", "right_square_bracket", "next_place", "Next", "The place to the right in the title."),
     Key("app.help", "question_mark", "help", "Keys", "This list of keys.", True),
+    Key("app.palette", "colon,ctrl+p", "palette", "Commands", "Find anything by its name: commands, runs, recipes."),
+    Key("app.settings", "comma", "settings", "Settings", "Language, theme, keys, notifications."),
+    Key("app.redraw", "ctrl+l", "redraw", "Redraw", "Draw the whole screen again, after something else wrote on it."),
     Key("app.back", "q,escape", "back", "Back", "Back; on the list of runs: quit. Runs go on without detui.", True),
     Key("app.suspend", "ctrl+z", "suspend_process", "Suspend", "Back to the shell; fg returns."),
 )
+TABS = (
+    Key("tabs.next", "tab", "next_tab", "Tab", "The next tab.", True),
+    Key("tabs.previous", "shift+tab", "previous_tab", "Previous tab", "The tab before."),
+)
+CHART = (
+    Key("chart.next", "m", "next_chart", "Metric", "The next chart or metric.", True),
+    Key("chart.previous", "M", "previous_chart", "Previous", "The chart or metric before."),
+    Key("chart.log", "L", "log_y", "Log-Y", "Logarithmic scale, and back.", True),
+    Key("chart.right", "right", "cursor_right", "Cursor right", "Move the cursor to the right and read the values."),
+    Key("chart.left", "left", "cursor_left", "Cursor left", "Move the cursor to the left and read the values."),
+    Key("chart.zoom_in", "z", "zoom_in", "Zoom", "Zoom in: around the cursor, or to the end of the curve."),
+    Key("chart.zoom_out", "Z", "zoom_out", "Zoom out", "Zoom out; once more takes the cursor away."),
+    Key("chart.axis", "a", "x_axis", "Axis", "The other x axis: steps, epochs, time."),
+    Key("chart.smooth", "w", "smooth", "Smooth", "Smooth the curves more, then not at all."),
+)
 RUNS = (
     Key("runs.open", "enter", "open", "Open", "Open the selected run, or the record of the selected experiment.", True),
-    Key("runs.record", "o", "record", "Record", "Open the record of the selected experiment.", True),
-    Key("runs.stop", "x", "stop", "Stop", "Stop with a checkpoint: the run, or all runs of the experiment.", True),
-    Key("runs.kill", "X", "kill", "Kill", "Kill without a checkpoint: the run, or all runs of the experiment."),
-    Key("runs.resume", "r", "resume", "Resume", "Resume from the last checkpoint.", True),
-    Key("runs.hold", "h", "hold", "Hold", "Hold what waits, so that others pass; pressed again: let it take part."),
-    Key("runs.front", "F", "front", "Front", "Move what waits before your other runs in the queue."),
+    Key("runs.new", "n", "go_recipes", "New", "Choose a recipe and start it.", True),
+    Key("runs.mark", "space", "mark", "Mark", "Mark the run, or all runs of the experiment, and go on.", True),
+    Key("runs.unmark", "u", "unmark", "Unmark", "Take all marks away."),
+    Key("runs.compare", "c", "compare", "Compare", "Compare what is marked; without marks, the experiment.", True),
+    Key("runs.filter", "slash", "filter", "Filter", "Show only what fits: words, or state:running, arm:…", True),
+    Key("runs.sort", "s", "sort", "Sort", "Sort by the next column."),
+    Key("runs.reverse", "S", "reverse", "Reverse", "Turn the order round."),
+    Key("runs.group", "t", "group", "Group", "Group by experiment, or one flat list."),
+    Key("runs.preview", "v", "preview", "Preview", "Show the chart and the log of the selected run, or not."),
+    Key("runs.pin", "p", "pin", "Pin", "Keep the preview on this run while the cursor moves on."),
+    Key("runs.record", "o", "record", "Record", "Open the record of the selected experiment."),
+    Key("runs.stop", "x", "stop", "Stop", "Stop with a checkpoint: the marked, or the selected.", True, True),
+    Key("runs.kill", "X", "kill", "Kill", "Kill without a checkpoint.", writes=True),
+    Key("runs.resume", "r", "resume", "Resume", "Resume from the last checkpoint.", True, True),
+    Key("runs.hold", "h", "hold", "Hold", "Let others pass what waits; again: let it take part.", writes=True),
+    Key("runs.front", "F", "front", "Front", "Move what waits before your other runs in the queue.", writes=True),
+    Key("runs.earlier", "less_than_sign", "earlier", "Earlier", "Move what waits one place forward.", writes=True),
+    Key("runs.later", "greater_than_sign", "later", "Later", "Move what waits one place back.", writes=True),
     Key("runs.copy", "y", "copy", "Copy", "Copy the name of the run to the clipboard."),
 )
 RUN = (
-    Key("run.stop", "x", "stop", "Stop", "Stop this run with a checkpoint.", True),
-    Key("run.kill", "X", "kill", "Kill", "Kill this run without a checkpoint."),
-    Key("run.resume", "r", "resume", "Resume", "Resume this run from its last checkpoint.", True),
+    Key("run.stop", "x", "stop", "Stop", "Stop this run with a checkpoint.", True, True),
+    Key("run.kill", "X", "kill", "Kill", "Kill this run without a checkpoint.", writes=True),
+    Key("run.resume", "r", "resume", "Resume", "Resume this run from its last checkpoint.", True, True),
     Key("run.record", "o", "record", "Record", "Open the record of the experiment.", True),
-    Key("run.log_y", "L", "log_y", "Log-Y", "Logarithmic scale for the chart that is shown, and back.", True),
-    Key("run.next", "right_square_bracket,tab", "next_chart", "Chart", "The next chart.", True),
-    Key("run.previous", "left_square_bracket,shift+tab", "previous_chart", "Previous", "The chart before."),
+    Key("run.compare", "c", "compare", "Compare", "Compare with the other runs of the experiment."),
     Key("run.maximise", "plus", "maximise", "All/one", "One chart large, or all of them."),
     Key("run.follow", "f", "follow", "Follow", "Follow the end of the log, or stay where it is.", True),
-    Key("run.copy", "y", "copy", "Copy", "Copy the command that prints this run to the clipboard."),
+    Key("run.search", "slash", "search", "Search", "Search the log.", True),
+    Key("run.match", "n", "next_match", "Next match", "The next line that was searched for."),
+    Key("run.match_before", "N", "previous_match", "Match before", "The line before that was searched for."),
+    Key("run.edit", "e,enter", "edit", "Open", "Open the selected file, or the log, in $EDITOR."),
+    Key("run.copy", "y", "copy", "Copy", "Copy the command that prints this run, or the path of the selected file."),
 )
 RECIPES = (Key("recipes.open", "enter", "open", "Open", "Open the recipe's page.", True),)
 RECIPE = (
-    Key("recipe.start", "s", "start", "Start", "Start all runs with the command that is shown.", True),
+    Key("recipe.start", "s", "start", "Start", "Start all runs with the command that is shown.", True, True),
     Key("recipe.profile", "p", "profile", "Profile", "The next profile: full, quick, …", True),
     Key("recipe.copy", "y", "copy", "Copy", "Copy the command to the clipboard.", True),
     Key("recipe.edit", "e", "edit", "Edit", "Open the recipe's file in $EDITOR.", True),
 )
+COMPARE = ()
+DEVICES = ()
 RECORD = (
+    Key("record.next", "n", "next_place_holder", "Next gap", "To the next placeholder.", True),
+    Key("record.previous", "N", "previous_place_holder", "Gap before", "To the placeholder before."),
     Key("record.language", "l", "language", "English/中文", "The record in the other language.", True),
-    Key("record.edit", "e", "edit", "Edit", "Open the record in $EDITOR.", True),
+    Key("record.edit", "e", "edit", "Edit", "Open the record in $EDITOR.", True, True),
+    Key("record.fill", "f", "fill", "Fill", "Fill in what is measured by now.", True, True),
+    Key("record.export", "x", "export", "Export", "Write it as HTML, LaTeX, CSV or TensorBoard files.", True, True),
     Key("record.copy", "y", "copy", "Copy", "Copy the path of the record to the clipboard.", True),
+)
+SETTINGS = (
+    Key("settings.change", "enter,space,right", "change", "Change", "The next value, or a new key.", True, True),
+    Key("settings.back", "left", "change_back", "Before", "The value before.", writes=True),
+    Key("settings.reset", "d", "reset", "Default", "Back to what it was without settings.", True, True),
 )
 CONFIRM = (
     Key("confirm.yes", "y,enter", "yes", "Yes", "Do it.", True),
@@ -116,11 +171,16 @@ CONFIRM = (
 CATEGORIES = {
     "Everywhere": EVERYWHERE,
     "Moving": MOVE,
+    "Tabs": TABS,
+    "Charts": CHART,
     "Runs": RUNS,
     "One run": RUN,
     "Recipes": RECIPES,
     "A recipe": RECIPE,
+    "Compare": COMPARE,
+    "Devices": DEVICES,
     "Record": RECORD,
+    "Settings": SETTINGS,
     "Questions": CONFIRM,
 }
 """All keys, as the help screen shows them."""
@@ -129,3 +189,17 @@ CATEGORIES = {
 def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
     """Return the bindings of a screen."""
     return [key.binding() for group in groups for key in group]
+
+
+def all_keys() -> dict[str, Key]:
+    """Return every key by its id."""
+    return {key.id: key for group in CATEGORIES.values() for key in group}
+
+
+FORBIDDEN = ("ctrl+b", "ctrl+a", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+c", "ctrl+s", "ctrl+q")
+"""The prefixes of tmux and screen, and what terminals send for backspace, tab and enter or keep for themselves."""
+
+
+def forbidden(keys: str) -> str | None:
+    """Return the first of some keys that never reaches the application, None where all may."""
+    return next((display_of(key) for key in keys.split(",") if key in FORBIDDEN), None)

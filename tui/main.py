@@ -59,10 +59,12 @@ COMMANDS = {
 @click.option("--workspace", metavar="DIR", help="Where experiments are kept.  [default: as configured, or ./logs]")
 @click.option("--debug", is_flag=True, help="Show a traceback with every error.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw charts and bars of the application in plain ASCII.")
+@click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
+@click.option("--read-only", is_flag=True, help="Open the application to look only: it asks nothing of any run.")
 @click.pass_context
-def application(ctx: click.Context, workspace: str | None, debug: bool, ascii_only: bool) -> None:
+def application(ctx: click.Context, /, workspace: str | None, **options: bool) -> None:
     """Object-detection experiments: recipes, runs that outlive the connection, records that say what was run."""
-    ctx.obj = Session(workspace, debug, ascii_only)
+    ctx.obj = Session(workspace, **options)
     if ctx.invoked_subcommand is None:
         from detui.tui.guard import open_application
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pilots import LARGE, SMALL, play, shows, text, until
 from textual.pilot import Pilot
 from textual.widgets import Log
 
@@ -22,41 +22,9 @@ from detui.tui.screens.recipes import RecipesScreen
 from detui.tui.screens.record import RecordScreen
 from detui.tui.screens.run import RunScreen
 from detui.tui.screens.runs import RunsScreen
+from detui.tui.settings import Settings
 from detui.tui.widgets.chart import Chart
 from detui.tui.widgets.run_list import RunList
-
-SMALL, LARGE = (80, 24), (120, 40)
-Script = Callable[[DetuiApp, "Pilot[int]"], Awaitable[None]]
-
-
-def play(workspace: Path, script: Script, size: tuple[int, int] = SMALL, *, ascii_only: bool = False) -> DetuiApp:
-    app = DetuiApp(Workspace.open(str(workspace)), ascii_only=ascii_only)
-
-    async def run() -> None:
-        async with app.run_test(size=size) as pilot:
-            await until(pilot, lambda: bool(text(app).strip()))
-            await script(app, pilot)
-
-    asyncio.run(run())
-    return app
-
-
-async def until(pilot: Pilot[int], true: Callable[[], bool], seconds: float = 20) -> None:
-    for _ in range(int(seconds / 0.05)):
-        if true():
-            return
-        await pilot.pause(0.05)
-    raise AssertionError("it did not come about; the screen shows\n" + text(pilot.app))  # type: ignore[arg-type]
-
-
-def text(app: DetuiApp) -> str:
-    """What stands on the screen."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
-
-
-async def shows(app: DetuiApp, pilot: Pilot[int], *parts: str) -> None:
-    await until(pilot, lambda: all(part in text(app) for part in parts))
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE, (60, 16)])
@@ -96,13 +64,13 @@ def test_charts_and_bars_can_be_plain(workspace: Path, written: Path, ascii_only
         assert any(character in bars for character in "━█▏▎▍▌▋▊▉░") is not ascii_only
         assert drawn.isascii() is ascii_only
 
-    play(workspace, script, LARGE, ascii_only=ascii_only)
+    play(workspace, script, LARGE, Settings(ascii=ascii_only))
 
 
 def test_an_empty_workspace_says_what_to_press(workspace: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await shows(app, pilot, "No experiments", "choose a recipe")
-        await pilot.press("o", "x", "X", "r", "y", "enter", "j", "k", "G", "g", "3")
+        await pilot.press("o", "x", "X", "r", "y", "enter", "j", "k", "G", "g", "5")
         assert isinstance(app.screen, RunsScreen)
 
     play(workspace, script)
@@ -239,7 +207,7 @@ def test_the_record_is_shown_in_both_languages_and_followed(workspace: Path, wri
         await until(pilot, lambda: "Filled again" not in text(app))
         await pilot.press("g", "j", "k", "pagedown", "pageup")
         await shows(app, pilot, "Filled again")
-        await pilot.press("y", "escape", "3")
+        await pilot.press("y", "escape", "5")
         assert isinstance(app.screen, RecordScreen)
         assert app.clipboard == str(written / "record.md")
 
@@ -249,7 +217,7 @@ def test_the_record_is_shown_in_both_languages_and_followed(workspace: Path, wri
 def test_without_a_record_that_is_said(workspace: Path, written: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await shows(app, pilot, "baseline-s0")
-        await pilot.press("3")
+        await pilot.press("5")
         await shows(app, pilot, "has no record yet")
         await pilot.press("e", "l")
         assert isinstance(app.screen, RecordScreen)

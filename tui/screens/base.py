@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.containers import VerticalScroll
 from textual.message import Message
@@ -12,9 +12,11 @@ from textual.screen import Screen
 from detui.engine.errors import DetuiError
 from detui.engine.run.directory import RunDir
 from detui.tui import control, queueing
+from detui.tui.keys import Key
 from detui.tui.messages import ReadFailed, Told
 from detui.tui.reader import Reader, in_thread
 from detui.tui.screens.confirm import ConfirmScreen
+from detui.tui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
     from detui.tui.app import DetuiApp
@@ -23,10 +25,19 @@ if TYPE_CHECKING:
 class DetuiScreen(Screen[None]):
     """Any screen of the application."""
 
+    PLACE: ClassVar[str] = "Runs"
+    """Which of the five places it belongs to."""
+    KEYS: ClassVar[tuple[tuple[Key, ...], ...]] = ()
+    """Its groups of keys, in the order in which the line of keys shows them."""
+
     @property
     def detui(self) -> DetuiApp:
         """The application, as what it is."""
         return cast("DetuiApp", self.app)
+
+    def key_bar(self) -> KeyBar:
+        """Return the line of this screen's keys."""
+        return KeyBar(*self.KEYS, remapped=self.detui.settings.keys, read_only=self.detui.read_only)
 
 
 class PageScreen(DetuiScreen):
@@ -65,7 +76,7 @@ class ReadingScreen(DetuiScreen):
     """A screen that shows what a thread reads again and again."""
 
     EVERY = 1.0
-    """Seconds between two readings."""
+    """Seconds between two readings where the settings do not ask for longer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +88,7 @@ class ReadingScreen(DetuiScreen):
 
     def on_mount(self) -> None:
         """Start to read."""
-        self._reader = Reader(self.read, self, self.EVERY)
+        self._reader = Reader(self.read, self, max(self.EVERY, self.detui.settings.refresh))
         self._reader.start()
 
     def on_unmount(self) -> None:

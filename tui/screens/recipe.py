@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from detui.engine.errors import DetuiError
 from detui.engine.planning import Plan
@@ -27,7 +27,9 @@ class RecipeScreen(PageScreen):
     """A recipe's page with one profile at a time."""
 
     CSS_PATH = "recipe.tcss"
-    BINDINGS = bindings(RECIPE, MOVE)
+    PLACE = "Recipes"
+    KEYS = (RECIPE, MOVE)
+    BINDINGS = bindings(*KEYS)
 
     def __init__(self, workspace: Workspace, ref: str) -> None:
         super().__init__()
@@ -42,7 +44,7 @@ class RecipeScreen(PageScreen):
         with VerticalScroll():
             yield Static("Reading the recipe…", id="page", markup=False)
         yield Static("", id="command", markup=False)
-        yield Footer(show_command_palette=False)
+        yield self.key_bar()
 
     def on_mount(self) -> None:
         """Plan with the first profile."""

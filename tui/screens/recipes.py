@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from detui.engine.workspace import RecipeSummary, Workspace
@@ -21,7 +21,9 @@ class RecipesScreen(DetuiScreen):
     """Families and their recipes, each with its question."""
 
     CSS_PATH = "recipes.tcss"
-    BINDINGS = bindings(RECIPES, MOVE)
+    PLACE = "Recipes"
+    KEYS = (RECIPES, MOVE)
+    BINDINGS = bindings(*KEYS)
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -33,7 +35,7 @@ class RecipesScreen(DetuiScreen):
         yield TitleBar("Recipes")
         yield Static("Reading the recipes…", classes="empty", id="nothing", markup=False)
         yield OptionList(markup=False)
-        yield Footer(show_command_palette=False)
+        yield self.key_bar()
 
     def on_mount(self) -> None:
         """Read the recipes once."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.widgets import Footer, Markdown, Static
+from textual.widgets import Markdown, Static
 
 from detui.engine.experiment import Experiment
 from detui.tui.editor import edit
@@ -21,7 +21,9 @@ class RecordScreen(PageScreen, ReadingScreen):
     """record.md as a page, in one of its languages."""
 
     CSS_PATH = "record.tcss"
-    BINDINGS = bindings(RECORD, MOVE)
+    PLACE = "Record"
+    KEYS = (RECORD, MOVE)
+    BINDINGS = bindings(*KEYS)
     EVERY = 2.0
 
     def __init__(self, experiment: Path) -> None:
@@ -39,7 +41,7 @@ class RecordScreen(PageScreen, ReadingScreen):
         )  # fmt: skip
         with VerticalScroll():
             yield Markdown(open_links=False)
-        yield Footer(show_command_palette=False)
+        yield self.key_bar()
 
     @property
     def path(self) -> Path:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.events import Resize
-from textual.widgets import Footer, Log, Static
+from textual.widgets import Log, Static
 
 from detui.engine.run.directory import RunDir
 from detui.tui.control import not_resumable
 from detui.tui.glance import read_status
-from detui.tui.keys import MOVE, RUN, bindings
+from detui.tui.keys import CHART, MOVE, RUN, TABS, bindings
 from detui.tui.messages import RunRead
 from detui.tui.output import percent_tick
 from detui.tui.screens.base import ReadingScreen, question
@@ -30,7 +30,9 @@ class RunScreen(ReadingScreen):
     """Follows one run. On a small terminal one chart at a time, on a large one all four."""
 
     CSS_PATH = "run.tcss"
-    BINDINGS = bindings(RUN, MOVE)
+    PLACE = "Runs"
+    KEYS = (RUN, CHART, TABS, MOVE)
+    BINDINGS = bindings(*KEYS)
 
     def __init__(self, run: RunDir) -> None:
         super().__init__()
@@ -54,7 +56,7 @@ class RunScreen(ReadingScreen):
             yield Numbers()
         yield Static("", id="alarms", markup=False)
         yield Log(max_lines=_LOG_LINES)
-        yield Footer(show_command_palette=False)
+        yield self.key_bar()
 
     def read(self) -> RunRead:
         """Read what is new of the run."""

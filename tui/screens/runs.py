@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.events import Resize
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from detui.engine.process.places import HOLD
 from detui.engine.run.directory import RunDir
@@ -26,7 +26,9 @@ from detui.tui.widgets.title_bar import TitleBar
 class RunsScreen(ReadingScreen):
     """The list of runs, grouped by experiment, newest first."""
 
-    BINDINGS = bindings(RUNS, MOVE)
+    PLACE = "Runs"
+    KEYS = (RUNS, MOVE)
+    BINDINGS = bindings(*KEYS)
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -39,7 +41,7 @@ class RunsScreen(ReadingScreen):
         yield Static("", id="columns", markup=False)
         yield RunList(ascii_only=self.detui.ascii_only)
         yield Static(self._empty(), classes="empty", id="nothing", markup=False)
-        yield Footer(show_command_palette=False)
+        yield self.key_bar()
 
     def _empty(self) -> str:
         return (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from zlib import crc32
+
 from rich.style import Style
 
-STATES = {
+DARK = {
     "queued": "white",
     "starting": "cyan",
     "running": "bright_cyan",
@@ -18,25 +21,70 @@ STATES = {
     "lost": "bright_magenta",
     "broken": "bright_magenta",
 }
-"""Colour of each state's word."""
+"""Colour of each state's word on a dark ground."""
+LIGHT = {
+    "queued": "grey37",
+    "starting": "dark_cyan",
+    "running": "blue",
+    "stopping": "dark_orange3",
+    "finished": "dark_green",
+    "stopped": "dark_orange3",
+    "killed": "dark_orange3",
+    "failed": "red3",
+    "crashed": "red3",
+    "oom": "red3",
+    "lost": "dark_magenta",
+    "broken": "dark_magenta",
+}
+"""The same on a light one."""
+_SERIES_DARK = ("bright_cyan", "bright_yellow", "bright_magenta", "bright_green", "bright_blue", "bright_red")
+_SERIES_LIGHT = ("blue", "dark_orange3", "dark_magenta", "dark_green", "dark_cyan", "red3")
 
-SERIES = ("bright_cyan", "bright_yellow", "bright_magenta", "bright_green", "bright_blue", "bright_red")
-"""Colours of the lines of a chart, in order."""
-
-DIM = Style.parse("grey62")
-"""Falls to plain white where there are sixteen colours, and stays readable."""
+DIM = Style(dim=True)
 PLAIN = Style()
-WARNING = Style.parse("bold bright_yellow")
+WARNING = Style(bold=True, reverse=True)
+
+_states = DARK
+_series = _SERIES_DARK
+_cursor = Style(bgcolor="grey30")
+
+
+def use(theme: str) -> None:
+    """Choose the colours of "dark", "light" or "terminal" (whose ground is taken for dark)."""
+    global _states, _series, _cursor
+    light = theme == "light"
+    _states = LIGHT if light else DARK
+    _series = _SERIES_LIGHT if light else _SERIES_DARK
+    ground = {"light": "grey82", "terminal": "bright_black"}.get(theme, "grey30")
+    _cursor = Style(bgcolor=ground)
+
+
+def cursor_style() -> Style:
+    """Return the style of the line under the cursor."""
+    return _cursor
 
 
 def state_style(word: str) -> Style:
     """Return the style of a state's word."""
-    return Style(color=STATES.get(word, "white"))
+    return Style(color=_states.get(word, _states["queued"]))
 
 
 def series_style(index: int) -> Style:
     """Return the style of a chart's line."""
-    return Style(color=SERIES[index % len(SERIES)])
+    return Style(color=_series[index % len(_series)])
+
+
+def run_colours(refs: Sequence[str]) -> dict[str, int]:
+    """Return for each run, by "EXPERIMENT/RUN", the index of its colour.
+
+    A run keeps its colour wherever it is shown, unless a run before it in the same picture has that one.
+    """
+    found: dict[str, int] = {}
+    for ref in refs:
+        first = crc32(ref.encode()) % len(_SERIES_DARK)
+        free = [index for index in range(len(_SERIES_DARK)) if index not in found.values()]
+        found[ref] = next((index for index in free if index >= first), free[0]) if free else first
+    return found
 
 
 def bar(done: float, total: float | None, columns: int, *, ascii_only: bool = False) -> str:

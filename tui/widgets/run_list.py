@@ -15,11 +15,9 @@ from textual.strip import Strip
 from detui.tui.glance import Glance
 from detui.tui.output import age, cut, number, pad, percent
 from detui.tui.rows import Heading, Row
-from detui.tui.widgets.palette import bar, state_style
+from detui.tui.widgets.palette import DIM, bar, cursor_style, state_style
 
 _BOLD = Style(bold=True)
-_CURSOR = Style(bgcolor="grey30")
-_QUIET = Style(color="white")
 
 
 class RunList(ScrollView, can_focus=True):
@@ -109,7 +107,7 @@ class RunList(ScrollView, can_focus=True):
         here = index == self._cursor
         segments = _heading(row) if isinstance(row, Heading) else self._run(row, columns - 1)
         marked = Strip([Segment(">" if here else " "), *segments]).adjust_cell_length(columns)
-        return marked.apply_style(_CURSOR if here else self.rich_style)
+        return marked.apply_style(self.rich_style + cursor_style() if here else self.rich_style)
 
     def _run(self, run: Glance, columns: int) -> list[Segment]:
         state = Segment(f" {run.letter} {run.word:<9}", state_style(run.word))
@@ -141,7 +139,7 @@ def header(columns: int) -> str:
 
 def _heading(row: Heading) -> list[Segment]:
     problem = [Segment(f"  ! {row.problem}", state_style("broken"))] if row.problem else []
-    return [Segment(row.id, _BOLD), Segment(f"  {row.text}", _QUIET), *problem]
+    return [Segment(row.id, _BOLD), Segment(f"  {row.text}", DIM), *problem]
 
 
 def _shown(row: Row) -> tuple[object, ...]:

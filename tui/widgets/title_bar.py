@@ -7,13 +7,14 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from detui.tui.language import tr
 from detui.tui.output import cut, pad
 from detui.tui.widgets.palette import DIM, WARNING
 
 LEAST = (60, 16)
 """Columns and rows of the smallest terminal on which every screen is whole."""
 
-_PLACES = ("1 Runs", "2 Recipes", "3 Record")
+_PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
 
 
 class TitleBar(Widget):
@@ -22,7 +23,7 @@ class TitleBar(Widget):
     DEFAULT_CSS = "TitleBar { height: 1; width: 1fr; dock: top; }"
 
     def __init__(self, place: str, note: str = "") -> None:
-        """`place`: "Runs", "Recipes" or "Record"."""
+        """`place`: "Runs", "Recipes", "Compare", "Devices" or "Record"."""
         super().__init__()
         self._place = place
         self._note = note
@@ -37,14 +38,16 @@ class TitleBar(Widget):
         """Return the line; on a terminal that is too small, that."""
         columns, rows = self.app.size
         if columns < LEAST[0] or rows < LEAST[1]:
-            text = f" {columns}×{rows} is small: detui needs {LEAST[0]}×{LEAST[1]}"
+            least = f"{LEAST[0]}×{LEAST[1]}"
+            text = " " + tr("{size} is small: detui needs {least}", size=f"{columns}×{rows}", least=least)
             return Strip([Segment(text, WARNING)]).adjust_cell_length(self.size.width).apply_style(self.rich_style)
         segments = [Segment(" detui ", Style(bold=True, reverse=True))]
-        for place in _PLACES:
-            here = place.endswith(self._place)
-            segments.append(Segment(f" [{place}]" if here else f"  {place} ", Style(bold=True) if here else DIM))
+        for number, place in enumerate(_PLACES, 1):
+            here = place == self._place
+            text = f"{number} {tr(place)}" if here or columns >= 72 else str(number)
+            segments.append(Segment(f"[{text}]" if here else f" {text} ", Style(bold=True) if here else DIM))
         room = self.size.width - sum(segment.cell_length for segment in segments) - 2
-        note = cut(self._note, room) if room > 8 else ""
+        note = cut(self._note, room - 1) if room > 9 else ""
         segments.append(Segment(pad(note, room, right=True) if note else " " * max(0, room), DIM))
         return Strip(segments).adjust_cell_length(self.size.width).apply_style(self.rich_style)
 
