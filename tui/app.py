@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
+from textual.driver import Driver
 from textual.screen import Screen
 
 from detui.engine.experiment import Experiment
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
-from detui.tui import crash, language, settings
+from detui.tui import crash, language, notices, settings
 from detui.tui.keys import EVERYWHERE, all_keys, bindings
 from detui.tui.language import tr
 from detui.tui.screens.runs import RunsScreen
 from detui.tui.settings import Settings
 from detui.tui.themes import THEMES
+from detui.tui.watching import News
 from detui.tui.widgets import palette
 
 PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
@@ -121,10 +124,23 @@ class DetuiApp(App[int]):
             if away:
                 away = False
                 resume(number, frame)
+            self._forget_terminal()
             self.call_later(self.refresh, layout=True)
 
         signal.signal(signal.SIGTSTP, suspended)
         signal.signal(signal.SIGCONT, continued)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return the driver that sends only the cells that changed."""
+        from detui.tui.terminal.driver import ChangesDriver
+
+        return ChangesDriver
+
+    def _forget_terminal(self) -> None:
+        """Something may have been written over the screen: have all of it sent again."""
+        forget = getattr(self._driver, "forget", None)  # the driver of tests without a terminal has none
+        if forget is not None:
+            forget()
 
     def get_default_screen(self) -> RunsScreen:
         """Return the list of runs: home."""
@@ -210,6 +226,7 @@ class DetuiApp(App[int]):
 
     def action_redraw(self) -> None:
         """Draw everything again."""
+        self._forget_terminal()
         self.refresh(layout=True)
 
     def action_palette(self) -> None:
@@ -274,6 +291,14 @@ class DetuiApp(App[int]):
         from detui.tui.screens.recipe import RecipeScreen
 
         self.push_screen(RecipeScreen(self.workspace, ref))
+
+    def announce(self, news: Sequence[News]) -> None:
+        """Tell of runs that ended or raised an alarm: on the screen, and as the settings say beyond it."""
+        for one in news:
+            what = ", ".join(one.alarms) if one.alarms else tr(one.word)
+            self.tell(f"{one.run}: {what}", failed=one.bad)
+        if news and (driver := self._driver) is not None and not self.is_headless:
+            driver.write(notices.sequence(news, self.settings.notify, os.environ))
 
     def copy(self, text: str) -> None:
         """Copy a text to the terminal's clipboard, and say so."""

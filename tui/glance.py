@@ -20,6 +20,7 @@ from detui.engine.run.alarms import marked
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import number, read_json, read_json_if_there
 from detui.engine.run.state import State, read_state
+from detui.tui.live import Live, live
 
 _TAIL = 16 * 1024
 _LONGEST = 1 << 20
@@ -42,6 +43,8 @@ class Glance:
     """None where the run cannot be read; `problem` says why."""
     notes: tuple[str, ...] = ()
     """What is to be known beside the state: "evaluating", "stalled: …"."""
+    alarms: tuple[str, ...] = ()
+    """Names of the alarms that the latest attempt has raised."""
     attempt: int | None = None
     epoch: int = 0
     """Epochs completed."""
@@ -52,6 +55,8 @@ class Glance:
     metric: float | None = None
     """The latest val/AP of detui's evaluator, 0-1."""
     problem: str | None = None
+    now: Live | None = None
+    """Device, memory and pace, while it runs."""
     estimate: Mapping[str, Any] | None = None
     """Of a finished run: what was estimated, what it took, and the error as a part of that; None without estimate."""
 
@@ -118,15 +123,18 @@ def _read(run: RunDir) -> dict[str, Any]:
     epochs = _planned(run.spec_path)
     state, notes = read_status(run)
     attempts = run.attempts()
-    if attempts and (alarms := marked(attempts[-1].path)):
+    alarms = tuple(marked(attempts[-1].path)) if attempts else ()
+    if alarms:
         notes = (*notes, f"! {', '.join(alarms)}")
     measured = _measured(attempts)
     return {
         "state": state,
         "notes": notes,
+        "alarms": alarms,
         "attempt": attempts[-1].number if attempts else None,
         "epochs": epochs,
         "metric": _metric(attempts),
+        "now": live(attempts[-1], state, epochs) if attempts and not state.terminal else None,
         "estimate": read_json_if_there(run.path / "estimate.json") if state.word == "finished" else None,
         **measured,
     }

@@ -32,6 +32,16 @@ class RunsRead(Latest):
         """Headings and runs, newest experiment first."""
 
 
+class PreviewRead(Message):
+    """The run beside the list was read. Not replaceable: each carries new lines of the log."""
+
+    def __init__(self, ref: str, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.ref = ref
+        """"EXPERIMENT/RUN"."""
+        self.snapshot = snapshot
+
+
 class RunRead(Message):
     """One run was read. Not replaceable: each carries new lines of the log."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ from detui.engine.errors import DetuiError
 from detui.engine.experiment import Experiment
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
+from detui.tui.columns import ordered
+from detui.tui.filters import Fits
 from detui.tui.glance import Glance, glance
+from detui.tui.language import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Heading:
     """Name or title, profile, tags."""
     runs: tuple[str, ...]
     """Names of its runs."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Name, tags, title: what a filter looks at."""
     problem: str | None = None
 
     @property
@@ -50,10 +55,10 @@ class RowReader:
             try:
                 facts = self._facts_of(experiment)
             except DetuiError as error:
-                rows.append(Heading(experiment.id, experiment.path, "", (), str(error).splitlines()[0]))
+                rows.append(Heading(experiment.id, experiment.path, "", (), problem=str(error).splitlines()[0]))
                 continue
             names = tuple(map(str, facts.get("runs") or ()))
-            rows.append(Heading(experiment.id, experiment.path, _text(facts), names))
+            rows.append(Heading(experiment.id, experiment.path, _text(facts), names, facts))
             rows += (self._glance(RunDir(experiment.path / "runs" / name), facts) for name in names)
         return rows
 
@@ -91,7 +96,8 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 def _text(facts: Mapping[str, Any]) -> str:
     title = facts.get("title")
-    name = facts.get("name") or (title.get("en") if isinstance(title, dict) else title) or ""
+    own = title.get(current()) or title.get("en") if isinstance(title, dict) else title
+    name = facts.get("name") or own or ""
     tags = " ".join(f"#{tag}" for tag in facts.get("tags") or ())
     return "  ".join(part for part in (str(facts.get("profile") or ""), str(name), tags) if part)
 
@@ -101,3 +107,44 @@ def runs_of(row: Row) -> Sequence[RunDir]:
     if isinstance(row, Heading):
         return [RunDir(row.path / "runs" / name) for name in row.runs]
     return [RunDir(row.path)]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """What of the rows is shown, and in which order."""
+
+    fits: Fits | None = None
+    """The filter; None shows all."""
+    sort: str = "started"
+    """One of `columns.SORTS`."""
+    reverse: bool = False
+    grouped: bool = True
+    """Whether runs stand below the heading of their experiment."""
+
+    def arrange(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows to show: headings without a run that fits are left out, unless nothing is filtered."""
+        groups = _groups(rows)
+        if self.fits is not None:
+            fits = self.fits
+            groups = [(head, [run for run in runs if fits(run, head.about)]) for head, runs in groups]
+            groups = [(head, runs) for head, runs in groups if runs]
+        if not self.grouped:
+            return list(ordered([run for _, runs in groups for run in runs], self.sort, self.reverse))
+        if self.sort == "started" and self.reverse:
+            groups.reverse()
+        else:
+            groups = [(head, ordered(runs, self.sort, self.reverse)) for head, runs in groups]
+        shown: list[Row] = []
+        for head, runs in groups:
+            shown += [head, *runs]
+        return shown
+
+
+def _groups(rows: Sequence[Row]) -> list[tuple[Heading, list[Glance]]]:
+    groups: list[tuple[Heading, list[Glance]]] = []
+    for row in rows:
+        if isinstance(row, Heading):
+            groups.append((row, []))
+        else:
+            groups[-1][1].append(row)
+    return groups

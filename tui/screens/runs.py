@@ -4,27 +4,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
+from textual.containers import Container
+from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.widgets import Static
 
-from detui.engine.process.places import HOLD
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
-from detui.tui.control import not_resumable
-from detui.tui.glance import Glance, read_status
+from detui.tui import filters
+from detui.tui.columns import SORTS
+from detui.tui.glance import Glance
 from detui.tui.keys import MOVE, RUNS, bindings
-from detui.tui.messages import RunsRead
-from detui.tui.rows import Heading, Row, RowReader, runs_of
-from detui.tui.screens.base import ReadingScreen, question
+from detui.tui.language import tr
+from detui.tui.messages import PreviewRead, RunsRead
+from detui.tui.reader import Reader
+from detui.tui.rows import Arrangement, Heading, Row, RowReader, runs_of
+from detui.tui.screens.run_requests import RunRequests
+from detui.tui.watching import Watcher
+from detui.tui.widgets.ask_line import AskLine
 from detui.tui.widgets.run_list import RunList, header
 from detui.tui.widgets.title_bar import TitleBar
 
+if TYPE_CHECKING:
+    from detui.tui.snapshot import SnapshotReader
+    from detui.tui.widgets.preview import Preview
 
-class RunsScreen(ReadingScreen):
-    """The list of runs, grouped by experiment, newest first."""
+_BESIDE = 160
+"""Columns from which the preview stands beside the list."""
+_BELOW = 30
+"""Rows from which it stands below."""
+
+
+class RunsScreen(RunRequests):
+    """The list of runs, grouped by experiment, newest first, with a preview of the selected one where it fits."""
 
     PLACE = "Runs"
     KEYS = (RUNS, MOVE)
@@ -33,36 +50,220 @@ class RunsScreen(ReadingScreen):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace = workspace
-        self._rows = RowReader(workspace)
+        self._row_reader = RowReader(workspace)
+        self._watcher = Watcher()
+        self._all: Sequence[Row] = ()
+        self._arrangement = Arrangement()
+        self._wanted: bool | None = None
+        """Whether the preview is shown; None: as the terminal's size asks."""
+        self._pinned: Glance | None = None
+        self._previewed: tuple[str, SnapshotReader] | None = None
+        self._preview_reader: Reader | None = None
+        self._again = False
+        """Whether the previewed run is to be read from its beginning."""
 
     def compose(self) -> ComposeResult:
-        """Lay out title, column titles, list and keys."""
+        """Lay out title, column titles, list, filter and keys; the preview comes later."""
         yield TitleBar("Runs")
-        yield Static("", id="columns", markup=False)
-        yield RunList(ascii_only=self.detui.ascii_only)
+        with Container(id="panes"), Container(id="runs"):
+            yield Static("", id="columns", markup=False)
+            yield RunList(self.detui.marked, ascii_only=self.detui.ascii_only)
         yield Static(self._empty(), classes="empty", id="nothing", markup=False)
+        yield AskLine(tr("Filter"))
         yield self.key_bar()
 
     def _empty(self) -> str:
-        return (
-            f"No experiments in {self._workspace.path} yet.\n\nn   choose a recipe and start it\n?   all keys\nq   quit"
-        )
+        keys = f"n   {tr('choose a recipe and start it')}\n?   {tr('all keys')}\nq   {tr('quit')}"
+        return f"{tr('No experiments in {path} yet.', path=self._workspace.path)}\n\n{keys}"
 
     def read(self) -> RunsRead:
         """Read all runs."""
-        return RunsRead(self._rows.read())
+        return RunsRead(self._row_reader.read())
 
     def on_runs_read(self, message: RunsRead) -> None:
-        """Show them."""
-        rows = message.rows
-        self.set_class(not rows, "-empty")
-        self.query_one(RunList).set_rows(rows)
-        self.query_one(TitleBar).set_note(f"{_counts(rows)}  {self._workspace.path}")
+        """Show them, and tell of those that ended or raised an alarm since the last time."""
+        self._all = message.rows
+        self.set_class(not self._all, "-empty")
+        self._show()
+        self.detui.announce(self._watcher.look([row for row in self._all if isinstance(row, Glance)]))
+        self._arrange_panes()
         self.taken()
 
+    def _show(self) -> None:
+        rows = self._arrangement.arrange(self._all)
+        self._list.set_rows(rows)
+        shown, there = (sum(isinstance(row, Glance) for row in some) for some in (rows, self._all))
+        parts = [_counts(self._all), f"{shown}/{there}" if shown != there else "", _home(self._workspace.path)]
+        if self.detui.marked:
+            parts.insert(1, tr("{count} marked", count=len(self.detui.marked)))
+        self.query_one(TitleBar).set_note("  ".join(part for part in parts if part))
+
     def on_resize(self, event: Resize) -> None:
-        """Align the titles of the columns with the list."""
-        self.query_one("#columns", Static).update(header(event.size.width), layout=False)
+        """Align the titles of the columns, and show the preview where it fits."""
+        self._arrange_panes()
+        self.call_after_refresh(self._show_titles)
+
+    def _show_titles(self) -> None:
+        self.query_one("#columns", Static).update(header(self._list.size.width, self._arrangement.sort), layout=False)
+
+    # The preview
+
+    def _arrange_panes(self) -> None:
+        columns, rows = self.app.size
+        beside = columns >= _BESIDE
+        wanted = (beside or rows >= _BELOW) if self._wanted is None else self._wanted
+        self.set_class(beside, "-beside")
+        self.set_class(wanted, "-preview")
+        if wanted and self._all and self._preview is None:
+            from detui.tui.widgets.preview import Preview
+
+            self.query_one("#panes").mount(Preview(ascii_only=self.detui.ascii_only))
+            self._preview_reader = Reader(self._read_preview, self, max(1.0, self.detui.settings.refresh))
+            self._preview_reader.start()
+        if self._preview_reader is not None:
+            self._preview_reader.pause(not wanted)
+        self.call_after_refresh(self._show_titles)
+
+    @property
+    def _preview(self) -> Preview | None:
+        from detui.tui.widgets.preview import Preview
+
+        try:
+            return self.query_one(Preview)
+        except NoMatches:
+            return None
+
+    def _read_preview(self) -> PreviewRead | None:
+        """Read the selected run, or the pinned one; called in a thread."""
+        run = self._pinned or self._list.selected
+        if not isinstance(run, Glance) or run.problem is not None:
+            return None
+        from detui.tui.snapshot import SnapshotReader
+
+        if self._previewed is None or self._previewed[0] != run.ref or self._again:
+            self._again = False
+            self._previewed = (run.ref, SnapshotReader(RunDir(run.path)))
+        return PreviewRead(run.ref, self._previewed[1].read())
+
+    def on_preview_read(self, message: PreviewRead) -> None:
+        """Show the reading, unless the cursor has moved on."""
+        run = self._pinned or self._list.selected
+        if (preview := self._preview) is None or run is None or run.ref != message.ref:
+            self._again = True  # what was read of it is lost
+        else:
+            preview.show(message.ref, message.snapshot, pinned=self._pinned is not None)
+        if self._preview_reader is not None:
+            self._preview_reader.taken()
+
+    def on_run_list_moved(self) -> None:
+        """Preview another run at once."""
+        if self._preview_reader is not None:
+            self._preview_reader.now()
+
+    def on_unmount(self) -> None:
+        """Let the threads end."""
+        super().on_unmount()
+        if self._preview_reader is not None:
+            self._preview_reader.end()
+
+    def on_screen_suspend(self) -> None:
+        """Do not read the preview while another screen covers this one; the list goes on, for what is announced."""
+        if self._preview_reader is not None:
+            self._preview_reader.pause(True)
+
+    def on_screen_resume(self) -> None:
+        """Show what changed meanwhile: runs, marks, settings."""
+        super().on_screen_resume()
+        self._arrange_panes()
+        self._list.refresh()
+        self._show()
+
+    def action_preview(self) -> None:
+        """Show the preview, or not."""
+        self._wanted = not self.has_class("-preview")
+        self._arrange_panes()
+
+    def action_pin(self) -> None:
+        """Keep the preview on this run, or let it follow the cursor again."""
+        row = self._list.selected
+        self._again = True
+        same = self._pinned is not None and row is not None and row.ref == self._pinned.ref
+        self._pinned = row if isinstance(row, Glance) and not same else None
+        if self._pinned is not None and not self.has_class("-preview"):
+            self.action_preview()
+        self.on_run_list_moved()
+
+    # What is shown, and in which order
+
+    def action_filter(self) -> None:
+        """Type a filter; what fits is shown at once."""
+        self.query_one(AskLine).ask()
+
+    def on_ask_line_changed(self, message: AskLine.Changed) -> None:
+        """Filter by what is typed so far."""
+        try:
+            fits = filters.parse(message.text) if message.text.strip() else None
+        except ValueError as error:
+            self.query_one(AskLine).complain(tr("no such field: {known}", known=str(error)))
+            return
+        self.query_one(AskLine).complain("")
+        self._arrangement = replace(self._arrangement, fits=fits)
+        self._show()
+
+    def on_ask_line_done(self) -> None:
+        """Go back to the list; the filter stays."""
+        self._list.focus()
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        following = SORTS[(SORTS.index(self._arrangement.sort) + 1) % len(SORTS)]
+        self._arrangement = replace(self._arrangement, sort=following)
+        self._show_titles()
+        self._show()
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        self._arrangement = replace(self._arrangement, reverse=not self._arrangement.reverse)
+        self._show()
+
+    def action_group(self) -> None:
+        """Group by experiment, or not."""
+        self._arrangement = replace(self._arrangement, grouped=not self._arrangement.grouped)
+        self._show()
+
+    # Marks
+
+    def action_mark(self) -> None:
+        """Mark the row, or take the mark away, and go to the next."""
+        row = self._list.selected
+        if row is None:
+            return
+        found = {f"{run.experiment_dir.name}/{run.name}": run for run in runs_of(row)}
+        marked = self.detui.marked
+        if all(ref in marked for ref in found):
+            for ref in found:
+                del marked[ref]
+        else:
+            marked.update(found)
+        self._list.refresh()
+        self._list.move(1)
+        self._show()
+
+    def action_unmark(self) -> None:
+        """Take all marks away."""
+        self.detui.marked.clear()
+        self._list.refresh()
+        self._show()
+
+    def action_new(self) -> None:
+        """Choose a recipe."""
+        self.detui.go("Recipes")
+
+    def action_compare(self) -> None:
+        """Compare what is marked, or the experiment."""
+        self.detui.go("Compare")
+
+    # Rows
 
     def on_run_list_chosen(self) -> None:
         """Open what was clicked."""
@@ -72,12 +273,24 @@ class RunsScreen(ReadingScreen):
     def _list(self) -> RunList:
         return self.query_one(RunList)
 
+    def chosen_runs(self) -> tuple[str, Sequence[RunDir]]:
+        """Return what a request is for: the marked runs, or those of the selected row."""
+        if self.detui.marked:
+            runs = list(self.detui.marked.values())
+            return tr("{count} marked", count=len(runs)), runs
+        row = self._list.selected
+        return ("", []) if row is None else (row.ref, runs_of(row))
+
     def selected_experiment(self) -> Path | None:
         """Return the directory of the experiment that is selected."""
         row = self._list.selected
         if row is None:
             return None
         return row.path if isinstance(row, Heading) else row.path.parent.parent
+
+    def all_runs(self) -> Sequence[Glance]:
+        """Return every run that was read, whatever the filter shows."""
+        return [row for row in self._all if isinstance(row, Glance)]
 
     def action_open(self) -> None:
         """Open the selected run, or the record of the selected experiment."""
@@ -96,52 +309,6 @@ class RunsScreen(ReadingScreen):
         """Copy the name of the row."""
         if (row := self._list.selected) is not None:
             self.detui.copy(row.ref)
-
-    def action_stop(self) -> None:
-        """Stop what is selected."""
-        self._ask("stop")
-
-    def action_kill(self) -> None:
-        """Kill what is selected."""
-        self._ask("kill")
-
-    def action_resume(self) -> None:
-        """Resume what is selected."""
-        self._ask("resume")
-
-    def action_hold(self) -> None:
-        """Hold what waits of what is selected; where all of it is held, release it."""
-        waiting = self._waiting()
-        held = all((run.control_dir / HOLD).exists() for run in waiting)
-        if waiting:
-            self.put(waiting, "release" if held else "hold")
-
-    def action_front(self) -> None:
-        """Move what waits of what is selected to the front."""
-        if waiting := self._waiting():
-            self.put(waiting, "front")
-
-    def _waiting(self) -> list[RunDir]:
-        """Return the runs of the selection that wait in the queue; say so where none does."""
-        row = self._list.selected
-        waiting = [] if row is None else [run for run in runs_of(row) if read_status(run)[0].word == "queued"]
-        if row is not None and not waiting:
-            self.notify(f"{row.ref} does not wait in the queue.", markup=False)
-        return waiting
-
-    def _ask(self, what: str) -> None:
-        row = self._list.selected
-        if row is None:
-            return
-        if what == "resume":
-            runs = [run for run in runs_of(row) if not_resumable(run) is None]
-        else:
-            runs = [run for run in runs_of(row) if not read_status(run)[0].terminal]
-        if runs:
-            self.ask_runs(runs, what, question(runs, what))
-        else:
-            reason = "has nothing to resume" if what == "resume" else "has ended"
-            self.notify(f"{row.ref} {reason}.", markup=False)
 
     def action_down(self) -> None:
         """One row down."""
@@ -170,4 +337,12 @@ class RunsScreen(ReadingScreen):
 
 def _counts(rows: Sequence[Row]) -> str:
     counts = Counter(row.word for row in rows if isinstance(row, Glance) and row.live)
-    return ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing running"
+    return ", ".join(f"{count} {tr(word)}" for word, count in counts.items()) or tr("nothing running")
+
+
+def _home(path: Path) -> str:
+    """Return a path with ~ for the home directory."""
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except (ValueError, RuntimeError):
+        return str(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
@@ -12,12 +12,15 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from detui.tui.columns import bar_width, fitting
 from detui.tui.glance import Glance
-from detui.tui.output import age, cut, number, pad, percent
+from detui.tui.language import tr
+from detui.tui.output import cut, pad, width
 from detui.tui.rows import Heading, Row
 from detui.tui.widgets.palette import DIM, bar, cursor_style, state_style
 
 _BOLD = Style(bold=True)
+_MARK = Style(bold=True, reverse=True)
 
 
 class RunList(ScrollView, can_focus=True):
@@ -26,8 +29,14 @@ class RunList(ScrollView, can_focus=True):
     class Chosen(Message):
         """A row was clicked a second time."""
 
-    def __init__(self, *, ascii_only: bool = False) -> None:
+    class Moved(Message):
+        """The cursor is on another row."""
+
+    def __init__(self, marked: Container[str] = (), *, ascii_only: bool = False) -> None:
+        """`marked`: the runs that are marked, by "EXPERIMENT/RUN"; looked at whenever a line is drawn."""
         super().__init__()
+        self._marked = marked
+        self._whole = False
         self._rows: list[Row] = []
         self._lines: list[tuple[object, ...]] = []
         self._cursor = 0
@@ -47,7 +56,9 @@ class RunList(ScrollView, can_focus=True):
         """Show these rows; the cursor stays on its run, and only lines that changed are drawn."""
         before, selected = self._lines, self.selected
         self._rows = list(rows)
-        self._lines = [_shown(row) for row in rows]
+        # Without headings the name of a run says its experiment.
+        self._whole = not any(isinstance(row, Heading) for row in rows)
+        self._lines = [self._shown(row) for row in rows]
         self._follow(selected)
         if len(before) != len(self._lines):
             self.virtual_size = Size(self.size.width, len(rows))
@@ -82,6 +93,7 @@ class RunList(ScrollView, can_focus=True):
             self.scroll_to(y=self._cursor if self._cursor < top else self._cursor - height + 1, animate=False)
         self._refresh_row(before)
         self._refresh_row(self._cursor)
+        self.post_message(self.Moved())
 
     def select(self, ref: str) -> None:
         """Move the cursor to the row of that name."""
@@ -105,46 +117,55 @@ class RunList(ScrollView, can_focus=True):
             return Strip.blank(columns, self.rich_style)
         row = self._rows[index]
         here = index == self._cursor
-        segments = _heading(row) if isinstance(row, Heading) else self._run(row, columns - 1)
-        marked = Strip([Segment(">" if here else " "), *segments]).adjust_cell_length(columns)
-        return marked.apply_style(self.rich_style + cursor_style() if here else self.rich_style)
+        segments = self._heading(row) if isinstance(row, Heading) else self._run(row, columns - 2)
+        mark = Segment("*", _MARK) if self._is_marked(row) else Segment(" ")
+        whole = Strip([Segment(">" if here else " "), mark, *segments]).adjust_cell_length(columns)
+        return whole.apply_style(self.rich_style + cursor_style() if here else self.rich_style)
+
+    def _is_marked(self, row: Row) -> bool:
+        refs = [f"{row.id}/{name}" for name in row.runs] if isinstance(row, Heading) else [row.ref]
+        return bool(refs) and all(ref in self._marked for ref in refs)
 
     def _run(self, run: Glance, columns: int) -> list[Segment]:
-        state = Segment(f" {run.letter} {run.word:<9}", state_style(run.word))
+        state = Segment(f"{run.letter} {pad(cut(tr(run.word), 9), 9)}", state_style(run.word))
+        name = run.ref if self._whole else run.name
         if run.problem is not None:
-            return [state, Segment(f" {run.name}  {run.problem}")]
-        wide = _bar_width(columns)
-        epoch = f"{run.epoch}/{run.epochs or '?'}"
-        filled = Segment(
-            f" {bar(run.epoch, run.epochs, wide, ascii_only=self._ascii)}" if wide else "", state_style(run.word)
-        )
-        rest = f" {epoch:>8} {number(run.loss):>7} {percent(run.metric):>5} {age(run.since):>4} "
+            return [state, Segment(f" {name}  {run.problem}")]
+        wide = bar_width(columns)
+        filled = Segment(f" {self._bar(run, wide)}" if wide else "", state_style(run.word))
+        cells = [pad(cut(one.text(run), one.width), one.width, right=True) for one in fitting(columns)]
+        rest = "".join(f" {cell}" for cell in cells)
         notes = f"  {'; '.join(run.notes)}" if run.notes else ""
-        room = columns - state.cell_length - filled.cell_length - len(rest) - 1
-        name = pad(cut(f"{run.name}{notes}", room), room) if room > 0 else ""
-        return [state, Segment(f" {name}"), filled, Segment(rest)]
+        room = columns - state.cell_length - filled.cell_length - width(rest) - 2
+        text = pad(cut(f"{name}{notes}", room), room) if room > 0 else ""
+        return [state, Segment(f" {text}"), filled, Segment(f"{rest} ")]
+
+    def _bar(self, run: Glance, wide: int) -> str:
+        return bar(run.epoch, run.epochs, wide, ascii_only=self._ascii)
+
+    def _heading(self, row: Heading) -> list[Segment]:
+        problem = [Segment(f"  ! {row.problem}", state_style("broken"))] if row.problem else []
+        return [Segment(row.id, _BOLD), Segment(f"  {row.text}", DIM), *problem]
+
+    def _shown(self, row: Row) -> tuple[object, ...]:
+        """Return what of a row is on the screen: two equal ones need no drawing."""
+        if isinstance(row, Heading):
+            return (row.id, row.text, row.problem)
+        columns = self.size.width - 2
+        measured = (self._bar(row, bar_width(columns)), *(one.text(row) for one in fitting(columns)))
+        return (row.ref, row.word, row.notes, row.problem, *measured)
 
 
-def _bar_width(columns: int) -> int:
-    """Return the cells of the bar: none where the name of the run needs them."""
-    return 16 if columns >= 110 else 8 if columns >= 72 else 0
+def header(columns: int, sort: str = "started") -> str:
+    """Return the titles of the columns, aligned with the runs of a list of that width; the sorted one is marked."""
 
+    def title(name: str, room: int) -> str:
+        return pad(cut(tr(name), room), room, right=True)
 
-def header(columns: int) -> str:
-    """Return the titles of the columns, aligned with the runs of a list of that width."""
-    wide = _bar_width(columns)
-    right = f" {'epoch':>{wide + 9 if wide else 8}} {'loss':>7} {'AP':>5} {'age':>4} "
-    return pad("    state     run", columns - len(right)) + right
-
-
-def _heading(row: Heading) -> list[Segment]:
-    problem = [Segment(f"  ! {row.problem}", state_style("broken"))] if row.problem else []
-    return [Segment(row.id, _BOLD), Segment(f"  {row.text}", DIM), *problem]
-
-
-def _shown(row: Row) -> tuple[object, ...]:
-    """Return what of a row is on the screen: two equal ones need no drawing."""
-    if isinstance(row, Heading):
-        return (row.id, row.text, row.problem)
-    measured = (row.epoch, row.epochs, number(row.loss), percent(row.metric), age(row.since))
-    return (row.ref, row.word, row.notes, row.problem, *measured)
+    inside = columns - 2
+    wide = bar_width(inside)
+    right = " " * (wide + 1 if wide else 0) + "".join(f" {title(one.title, one.width)}" for one in fitting(inside))
+    left = f"  {pad(tr('state'), 12)}{tr('run')}"
+    if sort != "started":
+        left += "  " + tr("sorted by {column}", column=tr(sort))
+    return pad(cut(left, columns - width(right) - 1), columns - width(right) - 1) + right + " "

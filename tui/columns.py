@@ -1,0 +1,124 @@
+"""The columns of the list of runs: what each says, from which width on, and how it sorts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detui.tui.glance import Glance
+from detui.tui.output import DASH, age, duration, number, percent, size
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column at the right of the run's name."""
+
+    title: str
+    """In English, as it goes through `tr`."""
+    width: int
+    text: Callable[[Glance], str]
+    order: Callable[[Glance], float | str | None]
+    """By what it sorts; None comes last."""
+    rank: int
+    """The lower, the longer it stays where the terminal becomes narrow."""
+
+
+def _memory(run: Glance) -> str:
+    if run.now is None or run.now.memory is None:
+        return DASH
+    used, total = run.now.memory
+    return f"{used / 2**30:.1f}/{total / 2**30:.0f}G" if total else size(used)
+
+
+def _device(run: Glance) -> str:
+    names = run.now.devices if run.now else ()
+    return ",".join(name.replace("GPU ", "g") if len(names) > 1 else name for name in names) or DASH
+
+
+def _step(run: Glance) -> str:
+    if run.now is None or run.now.step is None:
+        return DASH
+    # Two digits: a third would move at every reading, and each change goes over somebody's link.
+    return f"{float(f'{1000 * run.now.step:.2g}'):g}ms" if run.now.step < 1 else f"{run.now.step:.1f}s"
+
+
+def _left(run: Glance) -> str:
+    """What is left, so roughly that it does not move at every reading."""
+    if run.now is None or run.now.left is None:
+        return DASH
+    left = run.now.left
+    return f"{max(1, round(left / 60))}m" if left < 3600 else duration(left)
+
+
+def _used(run: Glance) -> float | None:
+    return run.now.memory[0] if run.now and run.now.memory else None
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+COLUMNS = (
+    Column("epoch", 9, lambda run: f"{run.epoch}/{run.epochs or '?'}", lambda run: -run.epoch, 0),
+    Column("stage", 10, lambda run: (run.now.stage if run.now else None) or "", lambda run: _stage(run), 8),
+    Column("loss", 7, lambda run: number(run.loss), lambda run: run.loss, 1),
+    Column("AP %", 5, lambda run: percent(run.metric), lambda run: _negative(run.metric), 1),
+    Column("device", 7, _device, lambda run: _device(run), 4),
+    Column("memory", 10, _memory, lambda run: _negative(_used(run)), 5),
+    Column("step", 6, _step, lambda run: run.now.step if run.now else None, 6),
+    Column("left", 6, _left, lambda run: run.now.left if run.now else None, 3),
+    Column("age", 4, lambda run: age(run.since), lambda run: _negative_text(run.since), 2),
+)
+"""From left to right."""
+SORTS = ("started", "state", "run", *(column.title for column in COLUMNS if column.title != "stage"))
+"""By what the list can be sorted; "started" is the order of the experiments, the newest first."""
+_LEAST_NAME = 18
+_BAR_FROM = 72
+_STAGE_FROM = 140
+
+
+def _stage(run: Glance) -> str | None:
+    return run.now.stage if run.now else None
+
+
+def _negative_text(at: str) -> str:
+    """Return something that sorts the other way round: the latest first."""
+    return "".join(chr(0x10FFF - ord(character)) for character in at)
+
+
+def fitting(columns: int) -> Sequence[Column]:
+    """Return the columns that a list so many cells wide has room for beside state, name and bar."""
+    room = columns - 14 - _LEAST_NAME - (bar_width(columns) + 1)
+    chosen: list[Column] = []
+    for column in sorted(COLUMNS, key=lambda one: one.rank):
+        if column.width + 1 <= room and (column.title != "stage" or columns >= _STAGE_FROM):
+            chosen.append(column)
+            room -= column.width + 1
+    return [column for column in COLUMNS if column in chosen]
+
+
+def bar_width(columns: int) -> int:
+    """Return the cells of the bar: none where the name of the run needs them."""
+    return 12 if columns >= 110 else 6 if columns >= _BAR_FROM else 0
+
+
+def ordered(runs: Sequence[Glance], by: str, reverse: bool) -> list[Glance]:
+    """Return runs in the order of one of SORTS; those without the value come last either way."""
+    if by == "started":
+        return list(reversed(runs)) if reverse else list(runs)
+    keyed = [(_key(by)(run), index) for index, run in enumerate(runs)]
+    known = sorted(((key, index) for key, index in keyed if key is not None), reverse=reverse)
+    return [runs[index] for _, index in known] + [runs[index] for key, index in keyed if key is None]
+
+
+def _key(by: str) -> Callable[[Glance], Any]:
+    if by == "state":
+        return lambda run: _URGENT.get(run.word, 9)
+    if by == "run":
+        return lambda run: run.name
+    return next(column.order for column in COLUMNS if column.title == by)
+
+
+_URGENT = {"running": 0, "stopping": 0, "starting": 1, "queued": 2, "failed": 3, "crashed": 3, "oom": 3, "lost": 3}
+"""What one looks for first comes first."""
