@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from string import ascii_letters
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.segment import Segment
 from textual.events import Resize
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from detui.tui.output import cut, pad, width
+from detui.tui.language import tr
 from detui.tui.output import number as shown
-from detui.tui.widgets.axes import Limits, decades, grown, steady, ticks
-from detui.tui.widgets.palette import DIM, PLAIN, series_style
-from detui.tui.widgets.raster import characters, rasterise
+from detui.tui.widgets.axes import Limits, grown, steady
+from detui.tui.widgets.canvas import Canvas, Stroke, cell_of, drawn
+from detui.tui.widgets.frame import MARGIN, legend, plain_number, x_axis, y_labels
+from detui.tui.widgets.palette import DIM
+from detui.tui.widgets.series import Line, Series, last_value, prepared, shrunk, value_near
+from detui.tui.widgets.view import View, moved, points_between, zoomed
 
-_MARGIN = 8
-"""Columns of the labels of the y axis."""
+__all__ = ["SMOOTHING", "Chart", "Series", "plain_number"]
 
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One line of a chart."""
-
-    label: str
-    x: Sequence[float] | NDArray[np.float64]
-    y: Sequence[float] | NDArray[np.float64]
+SMOOTHING = (0.0, 0.6, 0.9, 0.97)
+"""Weights of the moving average, in the order in which a key goes through them."""
 
 
 @dataclass(slots=True)
 class _Picture:
     """What is on the screen."""
 
-    cells: NDArray[np.int16] | None = None
-    """(rows, columns): owner of each cell times 256 plus its braille bits."""
+    canvas: Canvas | None = None
     frame: tuple[object, ...] = ()
     """Everything around the cells: a change of it redraws the whole."""
     strips: list[Strip] = field(default_factory=list)
 
 
 class Chart(Widget):
-    """Lines over steps, epochs or seconds, with a title, a legend with the last values, and labelled axes."""
+    """Lines over steps, epochs or seconds, with a title, a legend with the last values, and labelled axes.
+
+    A cursor reads the values at one x, in the legend. A part of the x axis can be shown alone. Curves can be smoothed.
+    """
 
     DEFAULT_CSS = "Chart { width: 1fr; height: 1fr; }"
 
@@ -64,12 +60,20 @@ class Chart(Widget):
         self._title = title
         self._x_label = x_label
         self._form = form
+        self._x_form: Callable[[float], str] = plain_number
         self._ascii = ascii_only
         self._series: Sequence[Series] = ()
+        self._lines: list[Line] | None = None
+        """The series as they are drawn; None until they are needed."""
         self._log = False
+        self._weight = 0.0
         self._x: Limits | None = None
         self._x_most: float | None = None
         self._y: Limits | None = None
+        self._view: View | None = None
+        self._cursor: float | None = None
+        self._base: Canvas | None = None
+        """The cells without the cursor, which moves much more often than they change."""
         self._picture = _Picture()
 
     @property
@@ -82,31 +86,112 @@ class Chart(Widget):
         """Whether the y axis is logarithmic."""
         return self._log
 
-    def set_series(self, series: Sequence[Series], *, x_label: str | None = None, x_most: float | None = None) -> None:
+    @property
+    def x_label(self) -> str:
+        """What the x axis counts."""
+        return self._x_label
+
+    @property
+    def smoothing(self) -> float:
+        """The weight of the moving average, 0 where nothing is smoothed."""
+        return self._weight
+
+    @property
+    def cursor(self) -> float | None:
+        """The x of the cursor, None where there is none."""
+        return self._cursor
+
+    @property
+    def limits(self) -> Limits | None:
+        """From where to where the x axis goes at present, None before anything was drawn."""
+        return None if self._x is None else self._visible()
+
+    def set_series(
+        self,
+        series: Sequence[Series],
+        *,
+        x_label: str | None = None,
+        x_most: float | None = None,
+        x_form: Callable[[float], str] = plain_number,
+    ) -> None:
         """Show these lines. Only the cells that changed are sent to the terminal.
 
-        `x_most`: where the x axis will end, if that is known.
+        `x_most`: where the x axis will end, if that is known. `x_form`: how an x is written. Another `x_label` shows
+        everything again, without a cursor.
         """
-        self._x_most = x_most
-        self._series = [one for one in series if len(one.x)]
-        self._x_label = x_label or self._x_label
-        before = self._picture
-        self._picture = self._draw()
-        self._refresh_changes(before, self._picture)
+        if x_label and x_label != self._x_label:
+            self._x_label = x_label
+            self._x = self._view = self._cursor = None
+        if x_most != self._x_most:
+            self._x = None
+        self._x_most, self._x_form = x_most, x_form
+        named = (_named(one, place) for place, one in enumerate(series))
+        self._series = [one for one in named if np.isfinite(one.x).any()]
+        self._lines = None
+        self._update()
+
+    def describe(self, title: str, form: Callable[[float | None], str] = shown) -> None:
+        """Show something else from the next `set_series` on: its title, and how its values are written."""
+        self._title, self._form = title, form
+        self._y = None
 
     def toggle_log(self) -> None:
         """Change between a linear and a logarithmic y axis."""
         self._log = not self._log
         self._y = None
-        self._redraw()
+        self._update()
+
+    def set_smoothing(self, weight: float) -> None:
+        """Smooth the curves with a weight from 0 (not at all) to below 1."""
+        self._weight = weight
+        self._lines = None
+        self._y = None
+        self._update()
+
+    def move_cursor(self, by: int) -> None:
+        """Move the cursor by so many columns, at least to the next point; the first time, put it at the end."""
+        lines = self._prepare()
+        if not lines or self._x is None:
+            return
+        now = self._visible()
+        if self._cursor is None:
+            ends = [float(line.x[-1]) for line in lines]
+            inside = [end for end in ends if now.low <= end <= now.high]
+            self._cursor = max(inside) if inside else moved(lines, now.high, -0.0)
+        else:
+            self._cursor = moved(lines, self._cursor, by * (now.high - now.low) / max(1, self._columns))
+        self._place()
+
+    def place_cursor(self, x: float | None) -> None:
+        """Put the cursor at an x, or take it away."""
+        self._cursor = x
+        self._place()
+
+    def clear_cursor(self) -> None:
+        """Take the cursor away."""
+        self.place_cursor(None)
+
+    def zoom(self, by: int) -> None:
+        """Show half of the x range for +1, twice as much for -1, up to everything.
+
+        It goes around the cursor; without one the end stays, and is followed. With everything shown, -1 takes the
+        cursor away.
+        """
+        if self._x is None:
+            return
+        if by < 0 and self._view is None:
+            self.clear_cursor()
+            return
+        view = zoomed(self._view, self._x, self._cursor, by)
+        if view and by > 0 and points_between(self._prepare(), view.limits(self._x, self._last)) < 2:
+            return  # there is nothing to be seen between two points
+        self._view = view
+        self._y = None
+        self._update()
 
     def on_resize(self, event: Resize) -> None:
         """Draw anew in the new size."""
-        self._redraw()
-
-    def _redraw(self) -> None:
-        self._picture = self._draw()
-        self.refresh()
+        self._update()
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the picture."""
@@ -114,108 +199,121 @@ class Chart(Widget):
         strip = strips[y] if y < len(strips) else Strip([])
         return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
 
-    def _refresh_changes(self, before: _Picture, after: _Picture) -> None:
-        same = before.cells is not None and after.cells is not None and before.cells.shape == after.cells.shape
-        if not same or before.frame != after.frame:
+    @property
+    def _columns(self) -> int:
+        return self.size.width - MARGIN - 1
+
+    @property
+    def _last(self) -> float:
+        return max((float(line.x[-1]) for line in self._prepare()), default=0.0)
+
+    def _prepare(self) -> list[Line]:
+        """Return the lines, smoothed. Once for new data: with a million points this takes most of the time."""
+        if self._lines is None:
+            self._lines = [prepared(one, self._weight) for one in self._series]
+        return self._lines
+
+    def _visible(self) -> Limits:
+        assert self._x is not None
+        return self._x if self._view is None else self._view.limits(self._x, self._last)
+
+    def _place(self) -> None:
+        """Draw after the cursor moved; where it left what is shown, show what it points at."""
+        before = self._view
+        if self._cursor is not None and self._view is not None and self._x is not None:
+            self._view = self._view.holding(self._cursor, self._x, self._last)
+        if self._view != before:
+            self._update()
+        else:
+            self._refresh_changes(self._assemble())
+
+    def _update(self) -> None:
+        self._refresh_changes(self._draw())
+
+    def _refresh_changes(self, after: _Picture) -> None:
+        before, self._picture = self._picture, after
+        same = before.canvas is not None and after.canvas is not None and before.frame == after.frame
+        if not same:
             self.refresh()
             return
-        assert before.cells is not None and after.cells is not None
+        assert before.canvas is not None and after.canvas is not None
         if before.strips[0] != after.strips[0]:
             self.refresh(Region(0, 0, self.size.width, 1))
-        rows, columns = np.nonzero(before.cells != after.cells)
+        rows, columns = np.nonzero(before.canvas.changed(after.canvas))
         if len(rows):
             left, right = int(columns.min()), int(columns.max()) + 1
             top, bottom = int(rows.min()), int(rows.max()) + 1
-            self.refresh(Region(_MARGIN + 1 + left, 1 + top, right - left, bottom - top))
+            self.refresh(Region(MARGIN + 1 + left, 1 + top, right - left, bottom - top))
 
     def _draw(self) -> _Picture:
-        columns, rows = self.size.width - _MARGIN - 1, self.size.height - 2
-        if columns < 4 or rows < 2:
-            return _Picture(strips=[self._legend()])
-        lines = [(np.asarray(s.x, dtype=np.float64), self._scaled(s)) for s in self._series]
-        if not self._fit(lines):
-            text = pad(f"{'':{_MARGIN}} nothing yet" if not self._log else f"{'':{_MARGIN}} nothing above 0", 30)
-            return _Picture(strips=[self._legend(), Strip([Segment(text, DIM)])])
-        cells = self._cells(lines, columns, rows)
-        frame = (self._x, self._y, self._log, self._x_label, columns, rows)
-        strips = [self._legend(), *self._plot(cells), self._x_axis(columns)]
-        return _Picture(cells, frame, strips)
+        columns, rows = self._columns, self.size.height - 2
+        self._base = None
+        if columns >= 4 and rows >= 2 and self._prepare():
+            strokes = self._fit(columns)
+            if self._y is not None and strokes:
+                assert self._x is not None
+                x, y = self._visible(), self._y
+                self._base = drawn(strokes, columns, rows, (x.low, x.high, y.low, y.high), ascii_only=self._ascii)
+        return self._assemble()
 
-    def _scaled(self, series: Series) -> NDArray[np.float64]:
-        values = np.asarray(series.y, dtype=np.float64)
-        if not self._log:
-            return values
-        positive = np.where(values > 0, values, np.nan)
-        return np.asarray(np.log10(positive))
+    def _fit(self, columns: int) -> list[Stroke]:
+        """Move the limits where the data asks for it. Returns what is visible; nothing where no value is finite."""
+        lines = self._prepare()
+        first, last = min(float(line.x[0]) for line in lines), self._last
+        self._x = grown(self._x, first, last, self._x_most)
+        now = self._visible()
+        parts = [shrunk(line, now.low, now.high, 2 * columns, log=self._log) for line in lines]
+        values = np.concatenate([one[np.isfinite(one)] for part in parts for one in part.values])
+        if not len(values):
+            return []
+        self._y = steady(self._y, float(values.min()), float(values.max()))
+        several = len(lines) > 1
+        return [
+            Stroke(part, one.colour or 0, (one.letter or "") if several else "")
+            for part, one in zip(parts, self._series, strict=True)
+        ]
 
-    def _fit(self, lines: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> bool:
-        """Move the limits where the data asks for it. Returns whether there is anything to draw."""
-        ys = np.concatenate([y[np.isfinite(y)] for _, y in lines]) if lines else np.empty(0)
-        if not len(ys):
-            return False
-        self._x = grown(self._x, min(float(x[0]) for x, _ in lines), max(float(x[-1]) for x, _ in lines), self._x_most)
-        self._y = steady(self._y, float(ys.min()), float(ys.max()))
-        return True
-
-    def _cells(
-        self, lines: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], columns: int, rows: int
-    ) -> NDArray[np.int16]:
-        assert self._x is not None and self._y is not None
-        box = (self._x.low, self._x.high, self._y.low, self._y.high)
-        cells = np.zeros((rows, columns), dtype=np.int16)
-        for index, (x, y) in reversed(list(enumerate(lines))):  # the first line lies on top
-            bits = rasterise(x, y, columns, rows, box).astype(np.int16)
-            cells = np.where(bits > 0, bits + 256 * (index % 100), cells)
-        return cells
-
-    def _plot(self, cells: NDArray[np.int16]) -> list[Strip]:
-        texts = characters((cells % 256).astype(np.uint8), ascii_only=self._ascii)
-        owners = np.where(cells > 0, cells // 256, -1)
-        labels = self._labels(len(texts))
-        return [Strip([self._y_label(labels.get(row)), *_runs(text, owners[row])]) for row, text in enumerate(texts)]
-
-    def _labels(self, rows: int) -> dict[int, float]:
-        """Return the values that are written at the y axis, by row."""
+    def _assemble(self) -> _Picture:
+        """Return the picture from the cells, with the cursor."""
+        if not self.size.area:
+            return _Picture()  # hidden: what came meanwhile is drawn when it gets a size
+        base = self._base
+        if base is None:
+            text = tr("nothing above 0") if self._log and self._series else tr("nothing yet")
+            return _Picture(strips=[self._legend(), Strip([Segment(f"{'':{MARGIN}} {text}", DIM)])])
         assert self._y is not None
-        low, high = self._y.low, self._y.high
-        values = (decades if self._log else ticks)(self._y, max(2, rows // 3))
-        return {round((high - value) / (high - low) * (rows - 1)): value for value in values}
-
-    def _y_label(self, value: float | None) -> Segment:
-        tick, line = ("+", "|") if self._ascii else ("┤", "│")
-        if value is None:
-            return Segment(" " * _MARGIN + line, DIM)
-        text = self._form(10**value if self._log else value)
-        return Segment(pad(cut(text, _MARGIN - 1), _MARGIN - 1, right=True) + " " + tick, DIM)
-
-    def _x_axis(self, columns: int) -> Strip:
-        assert self._x is not None
-        corner = "+" if self._ascii else "└"
-        left, right = f"{self._x.low:g}", f"{self._x.high:g}"
-        middle = f"{self._x_label}"
-        text = left + middle.center(max(0, columns - len(left) - len(right))) + right
-        return Strip([Segment(" " * _MARGIN + corner + text[:columns], DIM)])
+        now = self._visible()
+        rows, columns = base.glyph.shape
+        if self._cursor is not None and now.low <= self._cursor <= now.high:
+            base = base.with_cursor(cell_of(self._cursor, now.low, now.high, columns), ascii_only=self._ascii)
+        labels = y_labels(self._y, rows, self._form, log=self._log, ascii_only=self._ascii)
+        plot = [Strip([label, *base.row(row)]) for row, label in enumerate(labels)]
+        axis = x_axis(self._x_form(now.low), self._x_label, self._x_form(now.high), columns, ascii_only=self._ascii)
+        frame = (now, self._y, rows, columns, axis.text, *(label.text for label in labels))
+        return _Picture(base, frame, [self._legend(), *plot, axis])
 
     def _legend(self) -> Strip:
-        """Return the first line: title, then each line's label and last value, as far as they fit."""
-        mark = "-" if self._ascii else "━"
-        title = self._title + (" log" if self._log else "")
-        names = [f" {mark}{series.label}" for series in self._series]
-        texts = [f"{name} {self._form(_last(series))}" for name, series in zip(names, self._series, strict=True)]
-        if sum(map(width, texts)) > self.size.width - width(title) - 1:
-            texts = names
-        segments = [Segment(f"{title} ", PLAIN), *(Segment(t, series_style(i)) for i, t in enumerate(texts))]
-        return Strip(segments).adjust_cell_length(self.size.width)
+        """Return the first line: title, then each line's label and value."""
+        title = self._title + (f" {tr('log')}" if self._log else "")
+        title += f" {tr('smooth {weight}', weight=f'{self._weight:g}')}" if self._weight else ""
+        if self._cursor is not None:
+            title += f"  {self._x_label} {self._x_form(self._cursor)}"
+        values = [self._form(value) for value in self.readings()]
+        return legend(
+            title, self._series, values, self.size.width, cursor=self._cursor is not None, ascii_only=self._ascii
+        )
+
+    def readings(self) -> list[float | None]:
+        """Return each line's value at the cursor; without one, its last."""
+        if self._cursor is None:
+            return [last_value(line) for line in self._prepare()]
+        now = self._visible() if self._x is not None else Limits(0.0, 0.0)
+        reach = (now.high - now.low) / max(1, self._columns)
+        return [value_near(line, self._cursor, reach) for line in self._prepare()]
 
 
-def _last(series: Series) -> float | None:
-    return next((float(value) for value in reversed(series.y) if math.isfinite(value)), None)
-
-
-def _runs(text: str, owners: NDArray[np.int16]) -> list[Segment]:
-    """Return a row of cells as segments of one colour each."""
-    edges = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(text)]
-    return [
-        Segment(text[start:end], series_style(int(owners[start])) if owners[start] >= 0 else PLAIN)
-        for start, end in pairwise(edges)
-    ]
+def _named(series: Series, place: int) -> Series:
+    """Return a line with a letter and a colour: its own, or those of its place in the chart."""
+    letter = series.letter or ascii_letters[place % len(ascii_letters)]
+    colour = place if series.colour is None else series.colour
+    return replace(series, x=np.asarray(series.x, dtype=np.float64), letter=letter, colour=colour)
