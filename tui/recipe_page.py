@@ -1,4 +1,4 @@
-"""A recipe as a page of text: question, arms, what differs, protocol, data. For `detui show` and the application."""
+"""A recipe as a page of text: question, arms, what differs, protocol, goals. For `detui show` and the application."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.secrets import redacted
+from detui.tui import language
+from detui.tui.language import tr
 from detui.tui.output import cut, table
 
 if TYPE_CHECKING:
+    from detui.engine.analysis.fairness import Finding
     from detui.engine.backends.base import Problem
     from detui.engine.planning import Plan
     from detui.engine.recipe.schema import Claim, Goal
@@ -23,35 +26,66 @@ class Section:
 
     title: str
     lines: tuple[str, ...]
+    urgent: bool = False
+    """Whether it says what keeps the recipe from starting."""
+    warns: bool = False
+    """Whether it says what to know before a start."""
 
 
-def page(plan: Plan, language: str = "en") -> list[Section]:
-    """Return the sections of a recipe's page, as it would be launched with these choices."""
+def page(plan: Plan, missing: Sequence[str] = ()) -> list[Section]:
+    """Return the sections of a recipe's page, as it would be launched with these choices, in the language in use.
+
+    `missing`: what must be there first, in a few words each.
+    """
+    file = plan.recipe.file
     found = [
-        Section("To be mended before it can start", tuple(_problems(plan.errors))),
-        Section("Question", (plan.recipe.question.in_language(language),)),
-        Section("Arms", tuple(_arms(plan, language))),
-        Section("What differs", tuple(_differs(plan))),
-        Section("Protocol", tuple(_protocol(plan))),
-        Section("Data", tuple(_data(plan))),
-        Section("Goals", tuple(_goal(goal) for goal in plan.recipe.file.goals)),
-        Section("Claims (stated by documents, not measured here)", tuple(map(_claim, plan.recipe.file.claims))),
-        Section("Warnings", tuple(_problems([p for p in plan.problems if p.level == "warning"]))),
+        Section(tr("Missing"), tuple(missing), urgent=True),
+        Section(tr("To be mended before it can start"), tuple(problems(plan.errors)), urgent=True),
+        Section(tr("Question"), (plan.recipe.question.in_language(language.current()),)),
+        Section(tr("Arms"), tuple(_arms(plan))),
+        Section(tr("What differs"), tuple(_differs(plan))),
+        Section(tr("Protocol"), tuple(_protocol(plan))),
+        Section(tr("Data"), tuple(_data(plan))),
+        Section(tr("Goals"), tuple(map(goal_text, file.goals))),
+        Section(tr("Claimed (stated by documents, not measured here)"), tuple(map(claim_text, file.claims))),
+        Section(tr("Is the comparison fair?"), tuple(_fairness(plan)), warns=bool(_confounders(plan))),
+        Section(tr("Memory and time"), tuple(plan.needs())),
+        Section(tr("Built model"), tuple(plan.built())),
+        Section(tr("Warnings"), tuple(problems(_other_warnings(plan))), warns=True),
     ]
     return [section for section in found if section.lines]
 
 
-def show_page(plan: Plan, language: str = "en", *, as_plan: bool) -> None:
-    """Print a recipe's page, or with `as_plan` what would be run, and the command that runs it."""
+def warnings(plan: Plan) -> list[Problem]:
+    """Return what is to be known before a start, but does not stop it."""
+    return [problem for problem in plan.problems if problem.level == "warning"]
+
+
+def _confounders(plan: Plan) -> list[Finding]:
+    return [finding for finding in plan.fairness if finding.level == "confounder"]
+
+
+def _other_warnings(plan: Plan) -> list[Problem]:
+    """Return the warnings that the audit of fairness has not said."""
+    said = {finding.text for finding in _confounders(plan)}
+    return [problem for problem in warnings(plan) if problem.text not in said]
+
+
+def show_page(plan: Plan, spoken: str = "en", *, as_plan: bool) -> None:
+    """Print a recipe's page in English ("en") or Chinese ("zh"), or with `as_plan` what would be run.
+
+    The command that runs it comes last.
+    """
     import click
 
-    click.echo(f"{plan.recipe.ref}: {plan.recipe.title.in_language(language)}\n")
-    sections = page(plan, language)
+    language.use(spoken)
+    click.echo(f"{plan.recipe.ref}: {plan.recipe.title.in_language(spoken)}\n")
+    sections = page(plan)
     click.echo(as_text(plan_page(plan) if as_plan else sections))
     if as_plan:
-        problems = [section for section in sections if section.title.startswith(("To be mended", "Warnings"))]
-        click.echo(f"\n{as_text(problems)}" if problems else "", nl=bool(problems))
-    click.echo(f"\nRun it\n  {plan.command()}")
+        told = [section for section in sections if section.urgent or section.warns]
+        click.echo(f"\n{as_text(told)}" if told else "", nl=bool(told))
+    click.echo(f"\n{tr('Run it')}\n  {plan.command()}")
 
 
 def as_text(sections: Sequence[Section]) -> str:
@@ -59,93 +93,142 @@ def as_text(sections: Sequence[Section]) -> str:
     return "\n\n".join("\n".join([s.title, *(f"  {line}" for line in s.lines)]) for s in sections)
 
 
-def _arms(plan: Plan, language: str) -> list[str]:
-    return table([(arm.name, arm.title.in_language(language)) for arm in plan.arms])
+def _arms(plan: Plan) -> list[str]:
+    return table([(arm.name, arm.title.in_language(language.current())) for arm in plan.arms])
 
 
 def _differs(plan: Plan) -> list[str]:
     """Return a table of the fields that differ; one that the recipe does not let vary is marked."""
     found = redacted(plan.differs())
     if not found:
-        return ["nothing"] if len(plan.arms) > 1 else []
-    undeclared = {finding.field for finding in plan.fairness if finding.level == "confounder"}
+        return [tr("nothing")] if len(plan.arms) > 1 else []
+    undeclared = {finding.field for finding in _confounders(plan)}
     names = [arm.name for arm in plan.arms]
     rows = [("", *names, "")]
     for field, values in found.items():
-        mark = "! not in `varies`" if field in undeclared else ""
+        mark = tr("! not in `varies`") if field in undeclared else ""
         rows.append((field, *(cut(show(values.get(name)), 24) for name in names), mark))
     return table(rows)
 
 
 def _protocol(plan: Plan) -> Iterator[str]:
     seeds = ", ".join(map(str, plan.seeds))
-    yield f"{plural(len(plan.arms), 'arm')} × {plural(len(plan.seeds), 'seed')} ({seeds})"
+    yield f"{counted(len(plan.arms), 'arm')} × {counted(len(plan.seeds), 'seed')} ({seeds})"
     epochs = {arm.name: arm.epochs for arm in plan.arms}
     if len(set(epochs.values())) == 1:
-        yield f"{next(iter(epochs.values()))} epochs"
+        yield counted(next(iter(epochs.values())), "epoch")
     else:
-        yield "epochs: " + ", ".join(f"{name} {count}" for name, count in epochs.items())
+        yield tr("epochs: {each}", each=", ".join(f"{name} {count}" for name, count in epochs.items()))
     stages = plan.arms[0].stages
     if len(stages) > 1:
-        yield "stages: " + " → ".join(f"{stage.name} ({stage.epochs})" for stage in stages)
+        yield tr("stages: {each}", each=" → ".join(f"{stage.name} ({stage.epochs})" for stage in stages))
     rule = plan.resolved.checkpoint_rule
-    yield f"checkpoint: {rule['rule']}" + (f" by {rule['metric']}" if rule["rule"] == "best" else "")
-    yield "evaluated after epochs " + ", ".join(map(str, plan.resolved.milestones))
-    yield f"profile: {plan.profile}"
-    yield f"device: {plan.placement.text}"
+    if rule["rule"] == "best":
+        yield tr("checkpoint: the best by {metric}", metric=rule["metric"])
+    else:
+        yield tr("checkpoint: the last")
+    yield tr("evaluated after epochs {epochs}", epochs=", ".join(map(str, plan.resolved.milestones)))
+    yield tr("profile: {name}", name=plan.profile)
+    yield tr("device: {device}", device=plan.placement.text)
 
 
 def _data(plan: Plan) -> Iterator[str]:
     if plan.data is None:
-        yield "the program brings its own"
+        yield tr("the program brings its own")
         return
     yield plan.data.text
     selected = plan.resolved.data
     if selected is not None:
         roles = {"train": selected.train, "val": selected.val, "test": selected.test}
         for role, split in ((role, split) for role, split in roles.items() if split):
-            yield f"{role}: " + (f"the first {split.images} images of {split.split}" if split.images else split.split)
+            name, count = split.split, split.images
+            first = tr("{role}: the first {count} images of {split}", role=role, count=count, split=name)
+            yield first if count else f"{role}: {name}"
 
 
-def _goal(goal: Goal) -> str:
-    arm = goal.arm or "every arm"
+def goal_text(goal: Goal) -> str:
+    """Return what is to be reached: metrics in percent, differences of them in percentage points."""
+    from detui.engine.recipe.schema import words
+
+    arm = goal.arm or tr("every arm")
     if goal.delta_at_least is not None:
-        text = f"{goal.metric}: {arm} at least {goal.delta_at_least:g} above {goal.against}"
+        by = _difference(goal.metric, goal.delta_at_least)
+        reached = tr("{arm} at least {by} above {against}", arm=arm, by=by, against=goal.against)
     elif goal.at_least is not None:
-        text = f"{goal.metric}: {arm} at least {goal.at_least:g}"
+        reached = tr("{arm} at least {value}", arm=arm, value=_value(goal.metric, goal.at_least))
     else:
-        text = f"{goal.metric}: {arm} at most {goal.at_most:g}"
-    title = getattr(goal.title, "en", goal.title)
-    return f"{title} – {text}" if title else text
+        reached = tr("{arm} at most {value}", arm=arm, value=_value(goal.metric, goal.at_most or 0.0))
+    title = words(goal.title).in_language(language.current()) if goal.title else None
+    return f"{title} – {goal.metric}: {reached}" if title else f"{goal.metric}: {reached}"
 
 
-def _claim(claim: Claim) -> str:
-    return f"{claim.metric} {claim.value:g}{f' ({claim.arm})' if claim.arm else ''} – {claim.source}"
+def claim_text(claim: Claim) -> str:
+    """Return what a document states, labelled as claimed."""
+    value = _value(claim.metric, claim.value)
+    arm = f" ({claim.arm})" if claim.arm else ""
+    note = f" – {claim.note}" if claim.note else ""
+    return tr("claimed: {metric} {value}{arm} – {source}{note}", metric=claim.metric, value=value, arm=arm,
+              source=claim.source, note=note)  # fmt: skip
 
 
-def _problems(problems: Sequence[Problem]) -> Iterator[str]:
-    for problem in problems:
+def _is_share(metric: str) -> bool:
+    """Whether a metric is our evaluator's, and so 0–1: shown in percent, as everywhere else."""
+    return metric.startswith("val/")
+
+
+def _value(metric: str, value: float) -> str:
+    return f"{round(100 * value, 6):g} %" if _is_share(metric) else f"{value:g}"
+
+
+def _difference(metric: str, value: float) -> str:
+    if not _is_share(metric):
+        return f"{value:g}"
+    points = f"{round(100 * value, 6):g}"
+    return tr("1 percentage point") if points == "1" else tr("{points} percentage points", points=points)
+
+
+def _fairness(plan: Plan) -> Iterator[str]:
+    """Return the audit in words: what is declared, what is not, and what nobody knows before the models are built."""
+    if len(plan.arms) < 2:
+        return
+    hints = {problem.text: problem.hint for problem in warnings(plan)}
+    for finding in plan.fairness:
+        # A secret that differs between arms must not stand in the sentence about it.
+        text = redacted({finding.field: finding.text})[finding.field]
+        yield f"! {text}" if finding.level == "confounder" else text
+        if hint := hints.get(finding.text):
+            yield "  " + tr("try: {hint}", hint=hint)
+    if not _confounders(plan):
+        yield tr("nothing differs that `varies` does not declare")
+    unknown = [name for name, known in plan.estimates.items() if not (known.measured and known.measured.built)]
+    if unknown:
+        yield tr("not yet known: parameters, FLOPs and layers of {arms}", arms=", ".join(unknown))
+
+
+def problems(found: Sequence[Problem]) -> Iterator[str]:
+    """Return problems as lines, each with what to try."""
+    for problem in found:
         text = f"{problem.where}: {problem.text}" if problem.where else problem.text
         yield from text.splitlines()
         if problem.hint:
-            yield f"  try: {problem.hint}"
+            yield "  " + tr("try: {hint}", hint=problem.hint)
 
 
 def plan_page(plan: Plan) -> list[Section]:
     """Return what would be run, on which device, and every value with its source."""
     differing = plan.differs()
     found = [
-        Section("Runs, in the order in which they get a device", tuple(plan.runs)),
-        Section("Begins at another run's checkpoint", tuple(_origin(plan))),
-        Section("Device", tuple(_devices(plan))),
-        Section("Needed before, on such a device", tuple(plan.needs())),
-        Section("Built model", tuple(plan.built())),
-        Section("Values that all arms share", tuple(_shared(plan, set(differing)))),
+        Section(tr("Runs, in the order in which they get a device"), tuple(plan.runs)),
+        Section(tr("Begins at another run's checkpoint"), tuple(_origin(plan))),
+        Section(tr("Device"), tuple(_devices(plan))),
+        Section(tr("Needed before, on such a device"), tuple(plan.needs())),
+        Section(tr("Built model"), tuple(plan.built())),
+        Section(tr("Values that all arms share"), tuple(_shared(plan, set(differing)))),
     ]
     for arm in plan.arms:
         flat = redacted(arm.flat())
         rows = [(field, cut(show(flat.get(field)), _VALUE), arm.sources.get(field, "")) for field in differing]
-        found.append(Section(f"Values of {arm.name}", tuple(table(rows))))
+        found.append(Section(tr("Values of {arm}", arm=arm.name), tuple(table(rows))))
     return [section for section in found if section.lines]
 
 
@@ -185,6 +268,12 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return "1 arm", "2 arms"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str) -> str:
+    """Return "1 run", "2 runs"; the nouns are run, arm, seed and epoch."""
+    if noun == "run":
+        return tr("1 run") if count == 1 else tr("{count} runs", count=count)
+    if noun == "arm":
+        return tr("1 arm") if count == 1 else tr("{count} arms", count=count)
+    if noun == "seed":
+        return tr("1 seed") if count == 1 else tr("{count} seeds", count=count)
+    return tr("1 epoch") if count == 1 else tr("{count} epochs", count=count)

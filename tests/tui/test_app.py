@@ -287,7 +287,7 @@ def test_start_watch_stop_and_resume_a_real_run(workspace: Path, toy_recipe: Cal
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         app.open_recipe(str(recipe))
         await shows(app, pilot, "$ detui run")
-        await pilot.press("s")
+        await pilot.press("s", "enter")
         await shows(app, pilot, "Start 1 run on CPU")
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, RunScreen), 40)

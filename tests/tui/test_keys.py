@@ -8,6 +8,7 @@ from detui.tui import keys
 from detui.tui.app import DetuiApp
 from detui.tui.screens.confirm import ConfirmScreen
 from detui.tui.screens.help import help_text
+from detui.tui.screens.launch import LaunchScreen
 from detui.tui.screens.recipe import RecipeScreen
 from detui.tui.screens.recipes import RecipesScreen
 from detui.tui.screens.record import RecordScreen
@@ -16,11 +17,12 @@ from detui.tui.screens.runs import RunsScreen
 
 USERS = {
     keys.EVERYWHERE: [DetuiApp],
-    keys.MOVE: [RunsScreen, RunScreen, RecipesScreen, RecipeScreen, RecordScreen],
+    keys.MOVE: [RunsScreen, RunScreen, RecipesScreen, RecipeScreen, LaunchScreen, RecordScreen],
     keys.RUNS: [RunsScreen],
     keys.RUN: [RunScreen],
     keys.RECIPES: [RecipesScreen],
     keys.RECIPE: [RecipeScreen],
+    keys.LAUNCH: [LaunchScreen],
     keys.RECORD: [RecordScreen],
     keys.CONFIRM: [ConfirmScreen],
 }

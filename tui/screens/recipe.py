@@ -1,26 +1,35 @@
-"""One recipe: its page, the command that starts it, and the start."""
+"""One recipe: its page, and the command that starts it. Starting begins in the form."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.message import Message
 from textual.widgets import Static
 
 from detui.engine.errors import DetuiError
 from detui.engine.planning import Plan
 from detui.engine.recipe.library import find_recipe
-from detui.engine.run.directory import RunDir
+from detui.engine.recipe.load import FULL
 from detui.engine.workspace import Workspace
+from detui.tui import language
 from detui.tui.editor import edit
 from detui.tui.keys import MOVE, RECIPE, bindings
-from detui.tui.messages import PlanRead, Preparing, Started
+from detui.tui.language import tr
+from detui.tui.messages import PlanRead
+from detui.tui.missing import first_profile, missing
 from detui.tui.reader import in_thread
-from detui.tui.recipe_page import Section, page, plural
+from detui.tui.recipe_page import page
 from detui.tui.screens.base import PageScreen
-from detui.tui.screens.confirm import ConfirmScreen
+from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.title_bar import TitleBar
+
+if TYPE_CHECKING:
+    from detui.tui.launch import Choices
 
 
 class RecipeScreen(PageScreen):
@@ -35,14 +44,16 @@ class RecipeScreen(PageScreen):
         super().__init__()
         self._workspace = workspace
         self._ref = ref
+        self._profile: str | None = None
         self._plan: Plan | None = None
-        self._starting = False
+        self._draft: Choices | None = None
+        """What was chosen in the form when it was left."""
 
     def compose(self) -> ComposeResult:
         """Lay out title, page, command and keys."""
         yield TitleBar("Recipes", self._ref)
         with VerticalScroll():
-            yield Static("Reading the recipe…", id="page", markup=False)
+            yield Static(tr("Reading the recipe…"), id="page", markup=False)
         yield Static("", id="command", markup=False)
         yield self.key_bar()
 
@@ -52,33 +63,42 @@ class RecipeScreen(PageScreen):
 
     def _read(self, profile: str | None) -> PlanRead:
         try:
-            if profile is None:
-                profile = _first_profile(self._workspace, self._ref)
+            profile = profile or first_profile(self._workspace, self._ref)
             return PlanRead(profile, self._workspace.plan(self._ref, profile=profile), None)
         except DetuiError as error:
-            return PlanRead(profile or "full", None, str(error))
+            return PlanRead(profile or FULL, None, str(error))
 
     def on_plan_read(self, message: PlanRead) -> None:
         """Show the page, or what is wrong."""
-        self._plan = message.plan
-        content = self.query_one("#page", Static)
+        self._profile, self._plan = message.profile, message.plan
+        content, command = self.query_one("#page", Static), self.query_one("#command", Static)
         if message.plan is None:
             content.update(Text(message.problem or "", "bright_red"))
-            self._say("")
+            command.update("")
             return
-        content.update(_page(message.plan))
-        self._say(message.plan.command())
+        content.update(Group(*self._lines(message.plan)))
+        command.update(Text(f"$ {message.plan.command()}", "bold"))
 
-    def _say(self, text: str) -> None:
-        self.query_one("#command", Static).update(Text(f"$ {text}" if text else "", "bold"))
+    def _lines(self, plan: Plan) -> Iterator[RenderableType]:
+        yield Hanging(Text(plan.recipe.title.in_language(language.current()), "bold"))
+        names = " · ".join(f"[{name}]" if name == plan.profile else name for name in profiles(plan))
+        yield Hanging(Text(tr("profile: {name}", name=names), "dim"))
+        for section in page(plan, missing(plan, self._workspace.configuration)):
+            yield Text("")
+            style = "bold bright_red" if section.urgent else "bold yellow" if section.warns else "bold cyan"
+            yield Hanging(Text(section.title, style))
+            for line in section.lines:
+                text = line.lstrip(" ")
+                first = 2 + len(line) - len(text)
+                yield Hanging(Text(text), first, first + 2)
 
     def action_profile(self) -> None:
         """Plan with the next profile."""
-        if self._plan is None or self._starting:
-            return
-        names = profiles(self._plan)
-        following = names[(names.index(self._plan.profile) + 1) % len(names)]
-        in_thread(lambda: self._read(following), self)
+        if self._plan is not None:
+            names = profiles(self._plan)
+            following = names[(names.index(self._plan.profile) + 1) % len(names)]
+            self._draft = None  # the form begins with what the page shows
+            in_thread(lambda: self._read(following), self)
 
     def action_copy(self) -> None:
         """Copy the command."""
@@ -86,86 +106,36 @@ class RecipeScreen(PageScreen):
             self.detui.copy(self._plan.command())
 
     def action_edit(self) -> None:
-        """Open the recipe's file, then read it again."""
+        """Open the recipe's file, then read it again: also a broken one, which is what it is opened for."""
+        try:
+            path = find_recipe(self._ref)[1]
+        except DetuiError as error:
+            self.detui.tell(str(error), failed=True)
+            return
+        edit(self, path)
+        in_thread(lambda: self._read(self._profile), self)
+
+    def action_launch(self) -> None:
+        """Choose what is run, from the first line on."""
+        self._open_form(at_start=False)
+
+    def action_launch_now(self) -> None:
+        """Go to the last line of the form, from which it starts."""
+        self._open_form(at_start=True)
+
+    def _open_form(self, *, at_start: bool) -> None:
         if self._plan is None:
             return
-        profile = self._plan.profile
-        edit(self, find_recipe(self._ref)[1])
-        in_thread(lambda: self._read(profile), self)
+        from detui.tui.launch import Choices
+        from detui.tui.screens.launch import LaunchScreen
 
-    def action_start(self) -> None:
-        """Start all runs, after a question."""
-        plan = self._plan
-        if plan is None or self._starting:
-            return
-        if plan.errors:
-            problem = plan.errors[0]
-            hint = f"\ntry: {problem.hint}" if problem.hint else ""
-            self.notify(problem.text + hint, severity="error", markup=False)
-            return
-        text = f"Start {plural(len(plan.runs), 'run')} on {plan.placement.text}?\n\n  {plan.command()}"
+        choices = self._draft or Choices(self._ref, profile=self._plan.profile)
+        self.app.push_screen(LaunchScreen(self._workspace, choices, self._plan, self._keep, at_start=at_start))
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._starting = True
-                in_thread(lambda: self._start(plan), self)
-
-        self.app.push_screen(ConfirmScreen(text), answered)
-
-    def _start(self, plan: Plan) -> Message:
-        """Start in a thread: data may have to be prepared first."""
-
-        def progress(what: str, done: int, total: int) -> None:
-            self.post_message(Preparing(f"{what} {done}/{total}" if total else what))
-
-        try:
-            experiment = self._workspace.start(plan, progress=progress)
-        except DetuiError as error:
-            return Started(None, str(error))
-        return Started(experiment.path, None)
-
-    def on_preparing(self, message: Preparing) -> None:
-        """Say what is being prepared."""
-        self.query_one("#command", Static).update(Text(message.text, "cyan"))
-
-    def on_started(self, message: Started) -> None:
-        """Show the first run live, or what is wrong."""
-        self._starting = False
-        if message.experiment is None:
-            self.notify(message.problem or "", severity="error", timeout=20, markup=False)
-            self._say(self._plan.command() if self._plan else "")
-            return
-        self.notify(f"Started {message.experiment.name}.", markup=False)
-        first = self._plan.runs[0] if self._plan else ""
-        if self.app.screen is self:
-            self.detui.go_home()
-            self.detui.open_run(RunDir(message.experiment / "runs" / first))
+    def _keep(self, choices: Choices) -> None:
+        self._draft = choices
 
 
 def profiles(plan: Plan) -> list[str]:
     """Return the names of a recipe's profiles, in the order in which `p` goes through them."""
-    return ["full", *(name for name in plan.recipe.file.profiles if name != "full")]
-
-
-def _first_profile(workspace: Workspace, ref: str) -> str:
-    """Return the profile to show first: `quick` where there is no GPU, since the full one takes days there."""
-    from detui.engine.placement import place
-
-    quick = "quick" in workspace.recipe(ref).file.profiles
-    return "quick" if quick and place().kind == "cpu" else "full"
-
-
-def _page(plan: Plan) -> Text:
-    text = Text()
-    text.append(f"{plan.recipe.title.en}\n", "bold")
-    names = " · ".join(f"[{name}]" if name == plan.profile else name for name in profiles(plan))
-    text.append(f"profile: {names}\n", "grey62")
-    for section in page(plan):
-        text.append(f"\n{section.title}\n", "bold cyan" if not _urgent(section) else "bold bright_red")
-        for line in section.lines:
-            text.append(f"  {line}\n")
-    return text
-
-
-def _urgent(section: Section) -> bool:
-    return section.title.startswith("To be mended")
+    return [FULL, *(name for name in plan.recipe.file.profiles if name != FULL)]

@@ -1,0 +1,87 @@
+"""What the launch form says of a plan: how long, on what, what is wrong, and the question before the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from detui.engine.errors import DetuiError
+from detui.engine.planning import Plan
+from detui.tui.language import tr
+from detui.tui.output import duration
+from detui.tui.recipe_page import counted, problems, warnings
+from detui.tui.widgets.hanging import Hanging
+
+_NAMED = 12
+"""Runs that the question names; of more, how many there are."""
+
+
+def start_note(plan: Plan) -> str:
+    """Return where it would run and how long that takes, in one short line."""
+    count = counted(len(plan.arms), "arm") + " × " + counted(len(plan.seeds), "seed")
+    seconds = _seconds(plan)
+    time = tr("time not yet known") if seconds is None else tr("about {time}", time=duration(seconds))
+    return " · ".join((time, plan.placement.text, count))
+
+
+def _seconds(plan: Plan) -> float | None:
+    """Return the seconds that all runs take together, None where one arm was never measured.
+
+    They share the devices: as many run at once as there are devices for.
+    """
+    known = [plan.estimates[arm.name].seconds for arm in plan.arms]
+    if None in known:
+        return None
+    at_once = max(1, len(plan.placement.candidates) // plan.placement.count)
+    each = [seconds for seconds in known if seconds is not None]
+    return max(*each, sum(each) * len(plan.seeds) / at_once, 0.0)
+
+
+def state(plan: Plan | None, error: DetuiError | None) -> tuple[str, str]:
+    """Return the worst that is to be said, and its style."""
+    if error is not None:
+        return _with_hint(str(error.message), error.hint), "bright_red"
+    if plan is None:
+        return tr("Planning…"), "dim"
+    for found, style in ((plan.errors, "bright_red"), (warnings(plan), "yellow")):
+        if found:
+            more = len(found) - 1
+            first = _with_hint(found[0].text, found[0].hint)
+            return f"{first}  (+{more})" if more else first, style
+    return tr("Ready."), "green"
+
+
+def _with_hint(text: str, hint: str | None) -> str:
+    line = " ".join(text.split())
+    return f"! {line} " + tr("try: {hint}", hint=hint) if hint else f"! {line}"
+
+
+def report(plan: Plan) -> RenderableType:
+    """Return all that is wrong, to be known, and expected of each arm."""
+    return Group(*_report(plan))
+
+
+def _report(plan: Plan) -> Iterator[RenderableType]:
+    sections = (
+        (tr("To be mended before it can start"), problems(plan.errors), "bold bright_red"),
+        (tr("Warnings"), problems(warnings(plan)), "bold yellow"),
+        (tr("Memory and time"), plan.needs(), "bold cyan"),
+    )
+    for title, lines, style in sections:
+        found = list(lines)
+        if found:
+            yield Text(title, style)
+            yield from (Hanging(Text(line.strip()), 2, 4) for line in found)
+
+
+def question(plan: Plan, command: str) -> str:
+    """Return what is asked before a start: the runs, the devices, the warnings and the command."""
+    runs = plan.runs
+    start = tr("Start {runs} on {device}?", runs=counted(len(runs), "run"), device=plan.placement.text)
+    names = [f"  {name}" for name in runs[:_NAMED]]
+    if len(runs) > _NAMED:
+        names.append("  " + tr("and {count} more", count=len(runs) - _NAMED))
+    told = [f"! {problem.text}" for problem in warnings(plan)]
+    return "\n".join([start, "", *names, "", *told, *([""] if told else []), f"  {command}"])
