@@ -141,12 +141,25 @@ RUN = (
     Key("run.edit", "e,enter", "edit", "Open", "Open the selected file, or the log, in $EDITOR."),
     Key("run.copy", "y", "copy", "Copy", "Copy the command that prints this run, or the path of the selected file."),
 )
-RECIPES = (Key("recipes.open", "enter", "open", "Open", "Open the recipe's page.", True),)
+RECIPES = (
+    Key("recipes.open", "enter", "open", "Open", "Open the recipe's page.", True),
+    Key("recipes.filter", "slash", "filter", "Filter", "Show only recipes in which all of these words stand.", True),
+)
 RECIPE = (
-    Key("recipe.start", "s", "start", "Start", "Start all runs with the command that is shown.", True, True),
+    Key("recipe.launch", "enter", "launch", "Choose", "Choose arms, seeds, devices and values, then start.", True),
+    Key("recipe.start", "s", "launch_now", "Start", "Start it as it is: enter, then the question.", True),
     Key("recipe.profile", "p", "profile", "Profile", "The next profile: full, quick, …", True),
     Key("recipe.copy", "y", "copy", "Copy", "Copy the command to the clipboard.", True),
-    Key("recipe.edit", "e", "edit", "Edit", "Open the recipe's file in $EDITOR.", True),
+    Key("recipe.edit", "e", "edit", "Edit", "Open the recipe's file in $EDITOR.", True, True),
+)
+LAUNCH = (
+    Key("launch.enter", "enter", "enter", "Go on", "The next line; on the last: start. esc: leave the line.", True),
+    Key("launch.choose", "space,right", "choose", "Change", "The next profile; take an arm in, or leave it out.", True),
+    Key("launch.choose_back", "left", "choose_back", "Before", "The profile before; take an arm in, or leave it out."),
+    Key("launch.start", "ctrl+r", "start", "Start", "Start what the command says, after a question.", True, True),
+    Key("launch.copy", "ctrl+y", "copy", "Copy", "Copy the command to the clipboard.", True),
+    Key("launch.next", "tab", "next_field", "Next", "The next line of the form; after the last, the first."),
+    Key("launch.previous", "shift+tab", "previous_field", "Previous", "The line of the form before."),
 )
 COMPARE = ()
 DEVICES = ()
@@ -177,6 +190,7 @@ CATEGORIES = {
     "One run": RUN,
     "Recipes": RECIPES,
     "A recipe": RECIPE,
+    "Launch form": LAUNCH,
     "Compare": COMPARE,
     "Devices": DEVICES,
     "Record": RECORD,
