@@ -265,7 +265,7 @@ class DetuiApp(App[int]):
         from detui.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen())
+            self.push_screen(HelpScreen(self.settings.keys))
 
     async def action_back(self) -> None:
         """Close what is on top; on the list of runs, quit."""
@@ -279,6 +279,12 @@ class DetuiApp(App[int]):
         from detui.tui.screens.run import RunScreen
 
         self.push_screen(RunScreen(run))
+
+    def open_comparison(self, runs: Sequence[RunDir]) -> None:
+        """Show runs side by side."""
+        from detui.tui.screens.compare import CompareScreen
+
+        self.push_screen(CompareScreen(runs))
 
     def open_record(self, experiment: Path) -> None:
         """Show the record of an experiment."""

@@ -40,6 +40,7 @@ class PreviewRead(Message):
         self.ref = ref
         """"EXPERIMENT/RUN"."""
         self.snapshot = snapshot
+        self.more = snapshot.more
 
 
 class RunRead(Message):
@@ -48,6 +49,7 @@ class RunRead(Message):
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
         self.snapshot = snapshot
+        self.more = snapshot.more
 
 
 class RecipesRead(Message):

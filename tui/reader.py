@@ -15,6 +15,8 @@ from detui.tui.messages import ReadFailed
 class Reader(threading.Thread):
     """Calls `read` again and again and posts what it returns, one message in flight.
 
+    A message whose `more` is true is followed by the next at once: a long file is shown as it is read.
+
     A daemon thread: one that hangs on a dead network disk must not keep detui from quitting.
     """
 
@@ -43,7 +45,8 @@ class Reader(threading.Thread):
                 self._free.clear()
                 if not self._screen.post_message(message):
                     return
-            self._again.wait(self._every)
+            if not getattr(message, "more", False):
+                self._again.wait(self._every)
             self._again.clear()
 
     def _try(self) -> Message | None:

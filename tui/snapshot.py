@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import number
 from detui.engine.run.history import History, RunFollower
 from detui.tui.console import ConsoleReader
 from detui.tui.glance import Glance, glance
+from detui.tui.language import tr
 from detui.tui.output import age, duration, percent, size
 from detui.tui.output import number as shown
-from detui.tui.widgets.chart import Series
+from detui.tui.run_charts import ChartData, charts
+from detui.tui.run_facts import PageLine, alarm_lines, configuration_lines, file_lines, statistic_lines
 
 _OURS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
-_MIB = 1 << 20
 _RECENT = 50
-
-
-@dataclass(frozen=True, slots=True)
-class ChartData:
-    """The lines of one chart."""
-
-    series: tuple[Series, ...]
-    x_label: str
-    x_most: float | None = None
-    """Where the x axis will end, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +28,22 @@ class Snapshot:
 
     glance: Glance
     charts: dict[str, ChartData] | None
-    """By the chart's name: "loss", "validation", "rate", "memory". None where nothing was measured since."""
+    """By the name of the chart, as `run_charts.KINDS`. None where nothing was measured since."""
     numbers: tuple[tuple[str, str], ...]
     """Names and values for the column of numbers, in order."""
     alarms: tuple[str, ...]
     log: tuple[str, ...]
     """New lines of the log."""
+    page: tuple[PageLine, ...] = ()
+    """The lines of the page that is wanted."""
+    more: bool = False
+    """Whether there is more to read at once: a long history is shown as it is read."""
+
+
+PAGES = ("Statistics", "Alarms", "Configuration", "Files")
+"""The pages of text that a reader makes on demand."""
+_PATIENCE = 0.2
+"""Seconds of reading after which what there is is shown."""
 
 
 class SnapshotReader:
@@ -52,84 +51,61 @@ class SnapshotReader:
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
+        self.page: str | None = None
+        """The page of text that is wanted: one of PAGES."""
+        self.axis = "step"
+        """What the charts of steps are drawn over; one of `axis.AXES`."""
         self._follower = RunFollower(run)
         self._console = ConsoleReader(run)
-        self._first = True
+        self._drawn: str | None = None
 
     def read(self) -> Snapshot:
         """Read what is new and return the present picture."""
-        anything = self._follower.poll() or self._first
-        self._first = False
+        anything, more = self._poll()
         history = self._follower.history
         found = glance(self.run, {})
+        if self._drawn != self.axis:
+            self._drawn, anything = self.axis, True
         return Snapshot(
             glance=found,
-            charts=charts(history) if anything else None,
+            charts=charts(history, self.axis) if anything else None,
             numbers=tuple(numbers(found, history)),
             alarms=tuple(f"{line.get('name')}: {line.get('text')}" for line in history.alarms),
             log=tuple(self._console.poll()),
+            page=tuple(self._page(history)),
+            more=more,
         )
 
+    def _poll(self) -> tuple[bool, bool]:
+        """Read for a moment. Returns whether there was anything, and whether there is more."""
+        anything, until = False, time.monotonic() + _PATIENCE
+        while self._follower.poll():
+            anything = True
+            if time.monotonic() > until:
+                return True, True
+        return anything, False
 
-def charts(history: History) -> dict[str, ChartData]:
-    """Return the lines of all charts."""
-    names = history.names()
-    epochs, per_epoch = history.total_epochs, (history.begin or {}).get("steps_per_epoch")
-    steps = epochs * per_epoch if isinstance(epochs, int) and isinstance(per_epoch, int) else None
-    return {
-        "loss": ChartData(_lines(history, [n for n in names if n.startswith("train/")]), "step", steps),
-        "validation": ChartData(_epoch_lines(history), "epoch", epochs),
-        "rate": ChartData(_lines(history, [n for n in names if n.startswith("lr/")]), "step", steps),
-        "memory": _memory(history, [n for n in names if n.startswith("memory/")], steps),
-    }
-
-
-def _lines(history: History, names: Sequence[str], scale: float = 1.0) -> tuple[Series, ...]:
-    found = []
-    for name in names:
-        x, y = history.series(name)
-        label = name.split("/", 1)[1].removeprefix("loss_")
-        found.append(Series(label, np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64) * scale))
-    return tuple(found)
-
-
-def _epoch_lines(history: History) -> tuple[Series, ...]:
-    """Return our evaluator's metrics, and the framework's own under its name: those come every epoch."""
-    known = history.epoch_names()
-    ours = [name for name in _OURS[:2] if name in known]
-    theirs = [n for n in known if "/" in n and n.split("/")[0] not in ("val", "train", "lr", "memory")]
-    found = []
-    for name in (*ours, *[n for n in theirs if "mAP50" in n][: 1 if ours else 2]):
-        x, y = history.epoch_series(name)
-        label = name.removeprefix("val/")
-        found.append(Series(label, np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)))
-    return tuple(found)
-
-
-def _memory(history: History, names: Sequence[str], steps: int | None) -> ChartData:
-    """Return the device's memory as the allocator saw it; without one, the processes' memory on the host."""
-    if lines := _lines(history, names, 1 / _MIB):
-        return ChartData(lines, "step", steps)
-    last = history.telemetry[-1]["attempt"] if history.telemetry else 0
-    points = [(number(line.get("t")), number(line.get("rss"))) for line in history.telemetry if line["attempt"] == last]
-    good = [(t, value) for t, value in points if t is not None and value is not None]
-    if not good:
-        return ChartData((), "seconds")
-    x, y = np.array(good, dtype=np.float64).T
-    return ChartData((Series("processes", x, y / _MIB),), "seconds")
+    def _page(self, history: History) -> list[PageLine]:
+        if self.page == "Statistics":
+            return statistic_lines(history)
+        if self.page == "Alarms":
+            return alarm_lines(history)
+        if self.page == "Configuration":
+            return configuration_lines(self.run, history)
+        return file_lines(self.run) if self.page == "Files" else []
 
 
 def numbers(run: Glance, history: History) -> list[tuple[str, str]]:
     """Return the named numbers beside the charts."""
     begin, telemetry = history.begin or {}, history.telemetry[-1] if history.telemetry else {}
     rows = [
-        ("state", run.word),
-        ("since", f"{age(run.since)} ago"),
-        ("attempt", str(run.attempt or "–")),
-        ("device", _device(begin)),
-        ("model", _model(begin)),
-        ("epoch", f"{run.epoch}/{run.epochs or '?'}"),
-        ("step", str(history.step)),
+        (tr("state"), tr(run.word)),
+        (tr("since"), tr("{age} ago", age=age(run.since))),
+        (tr("attempt"), str(run.attempt or "–")),
+        (tr("device"), _device(begin)),
+        (tr("model"), _model(begin)),
+        (tr("epoch"), f"{run.epoch}/{run.epochs or '?'}"),
+        (tr("step"), str(history.step)),
         *_pace(run, history),
         *((_label(name), shown(value)) for name, value in _latest(history).items()),
         *_metrics(history),
@@ -161,10 +137,10 @@ def _pace(run: Glance, history: History) -> list[tuple[str, str]]:
     if steps <= 0 or seconds <= 0 or not each:
         return []
     step = seconds / steps  # with what lies between steps, such as a validation: what is left takes as long
-    rows = [("step time", f"{each[len(each) // 2] * 1000:.0f} ms")]
+    rows = [(tr("step time"), f"{each[len(each) // 2] * 1000:.0f} ms")]
     per_epoch = (history.begin or {}).get("steps_per_epoch")
     if isinstance(per_epoch, int) and run.epochs:
-        rows.append(("left", duration(max(0, per_epoch * run.epochs - history.step) * step)))
+        rows.append((tr("left"), duration(max(0, per_epoch * run.epochs - history.step) * step)))
     return rows
 
 
@@ -186,16 +162,20 @@ def _metrics(history: History) -> list[tuple[str, str]]:
         return []
     line = history.evaluations[-1]
     values = line.get("values", {})
-    rows = [(name.removeprefix("val/"), percent(number(values.get(name)))) for name in _OURS if name in values]
-    return [("measured", f"after epoch {line.get('epoch')}"), *rows]
+    rows = [(name.removeprefix("val/"), _share(number(values.get(name)))) for name in _OURS if name in values]
+    return [(tr("measured"), tr("after epoch {epoch}", epoch=line.get("epoch"))), *rows]
+
+
+def _share(value: float | None) -> str:
+    return percent(value) if value is None else f"{percent(value)} %"
 
 
 def _usage(telemetry: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     if (cpu := number(telemetry.get("cpu_percent"))) is not None:
-        rows.append(("cpu", f"{cpu:.0f} %"))
+        rows.append((tr("cpu"), f"{cpu:.0f} %"))
     if (rss := number(telemetry.get("rss"))) is not None:
-        rows.append(("memory", size(rss)))
+        rows.append((tr("memory"), size(rss)))
     for gpu in telemetry.get("gpus") or ():
         used, total = number(gpu.get("memory_used")), number(gpu.get("memory_total"))
         name = f"gpu {gpu.get('index')}"
@@ -203,10 +183,3 @@ def _usage(telemetry: dict[str, Any]) -> list[tuple[str, str]]:
         parts = [(gpu.get("utilization"), "%"), (gpu.get("power"), "W"), (gpu.get("temperature"), "°C")]
         rows.append(("", "  ".join(f"{shown(number(value))} {unit}" for value, unit in parts if value is not None)))
     return rows
-
-
-def mib(value: float | None) -> str:
-    """Return a number of MiB for the axis of a chart; above a thousand with an eye on its width."""
-    if value is None:
-        return "–"
-    return f"{value:.0f}MiB" if value < 10_000 else f"{value / 1024:.1f}GiB"

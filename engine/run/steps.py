@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 from detui.engine.run.files import number
@@ -69,6 +69,10 @@ class StepTable:
         where, values = self._columns.get(name, (array("q"), array("d")))
         steps = self._step
         return [steps[row] for row in where], values.tolist()
+
+    def clock(self) -> tuple[Sequence[int], Sequence[float]]:
+        """Return all steps, and the seconds since their attempt began at which each was done."""
+        return self._step, self._t
 
     def __len__(self) -> int:
         return len(self._step)

@@ -1,16 +1,26 @@
-"""All keys, made from the table of bindings."""
+"""All keys, made from the table of bindings, with the keys that a person chose."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import VerticalScroll
+from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
-from detui.tui.keys import CATEGORIES
-from detui.tui.output import pad
+from detui.tui.keys import CATEGORIES, display_of
+from detui.tui.language import tr
+from detui.tui.output import pad, width
+from detui.tui.widgets.line_list import Line, LineList
+
+_HEAD = Style(bold=True)
+_KEY = Style(bold=True)
+_LEAST = 12
 
 
 class HelpScreen(ModalScreen[None]):
@@ -27,10 +37,20 @@ class HelpScreen(ModalScreen[None]):
         Binding("G,end", "scroll(9999)", "Bottom", show=False),
     ]
 
+    def __init__(self, remapped: Mapping[str, str]) -> None:
+        """`remapped`: id of a binding → its keys, where a person chose others."""
+        super().__init__()
+        self._remapped = remapped
+
     def compose(self) -> ComposeResult:
         """Show the table."""
-        with VerticalScroll():
-            yield Static(help_text())
+        with Vertical():
+            yield LineList()
+
+    def on_line_list_resized(self) -> None:
+        """Wrap the sentences to the width."""
+        shown = self.query_one(LineList)
+        shown.set_lines(help_lines(shown.columns, self._remapped))
 
     def action_close(self) -> None:
         """Close the list."""
@@ -38,17 +58,26 @@ class HelpScreen(ModalScreen[None]):
 
     def action_scroll(self, by: int) -> None:
         """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+        self.query_one(LineList).scroll_relative(y=by, animate=False)
 
 
-def help_text() -> Text:
-    """Return all keys by category."""
-    text = Text()
+def help_lines(columns: int, remapped: Mapping[str, str]) -> list[Line]:
+    """Return all keys by category in lines of so many columns; a sentence goes on below its beginning."""
+    texts = {key.id: display_of(remapped.get(key.id, key.keys)) for group in CATEGORIES.values() for key in group}
+    left = max(_LEAST, *map(width, texts.values()))
+    lines: list[Line] = []
     for category, keys in CATEGORIES.items():
-        text.append(f"{category}\n", "bold")
+        lines.append(Line((Segment(tr(category), _HEAD),)))
         for key in keys:
-            text.append(f"  {pad(key.displays, 12)}", "cyan")
-            text.append(f"{key.tooltip}\n")
-        text.append("\n")
-    text.append("q, esc or ? closes this list.", "grey62")
-    return text
+            first, *more = _wrapped(tr(key.tooltip), columns - left - 4)
+            lines.append(Line((Segment(f"  {pad(texts[key.id], left)}  ", _KEY), Segment(first))))
+            lines += [Line((Segment(" " * (left + 4) + text),)) for text in more]
+        lines.append(Line(()))
+    lines.append(Line((Segment(tr("q, esc or ? closes this list. Keys can be changed in the settings: ,")),)))
+    return lines
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    """Return a sentence in lines of at most so many columns; Chinese breaks between any two characters."""
+    lines = Text(text).wrap(Console(), max(columns, 8), overflow="fold")
+    return [line.plain.rstrip() for line in lines] or [""]

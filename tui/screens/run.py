@@ -1,36 +1,52 @@
-"""One run, live: charts, numbers, alarms, log."""
+"""One run, live: charts, numbers, log; and on tabs of their own statistics, alarms, the log, configuration, files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.segment import Segment
+from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.events import Resize
-from textual.widgets import Log, Static
+from textual.widgets import Static
 
+from detui.engine.experiment import Experiment
 from detui.engine.run.directory import RunDir
-from detui.tui.control import not_resumable
-from detui.tui.glance import read_status
+from detui.tui.axis import AXES
+from detui.tui.editor import edit
 from detui.tui.keys import CHART, MOVE, RUN, TABS, bindings
+from detui.tui.language import tr
 from detui.tui.messages import RunRead
-from detui.tui.output import percent_tick
-from detui.tui.screens.base import ReadingScreen, question
-from detui.tui.snapshot import Snapshot, SnapshotReader, mib
+from detui.tui.run_charts import KINDS
+from detui.tui.run_facts import PageLine
+from detui.tui.screens.chart_actions import ChartActions
+from detui.tui.screens.run_requests import RunRequests
+from detui.tui.snapshot import PAGES, Snapshot, SnapshotReader
+from detui.tui.widgets.ask_line import AskLine
 from detui.tui.widgets.chart import Chart
+from detui.tui.widgets.line_list import Line, LineList
+from detui.tui.widgets.log_view import LogView
 from detui.tui.widgets.numbers import Numbers
 from detui.tui.widgets.run_head import RunHead
+from detui.tui.widgets.tab_bar import TabBar
 from detui.tui.widgets.title_bar import TitleBar
 
-_CHARTS = ("loss", "validation", "rate", "memory")
-_LOG_LINES = 5000
-_ALL_WIDTH = 100
-_ALL_HEIGHT = 30
+TAB_NAMES = ("Overview", "Statistics", "Alarms", "Log", "Configuration", "Files")
+_OVERVIEW, _LOG = 0, TAB_NAMES.index("Log")
+_HEAD = Style(bold=True)
+_ALL_WIDTH, _ALL_HEIGHT = 100, 30
+"""From this size on four charts are shown at once, on a smaller terminal one."""
+_MORE_WIDTH, _MORE_HEIGHT = 170, 48
+"""From this size on six."""
 
 
-class RunScreen(ReadingScreen):
-    """Follows one run. On a small terminal one chart at a time, on a large one all four."""
+class RunScreen(ChartActions, RunRequests):
+    """Follows one run."""
 
-    CSS_PATH = "run.tcss"
     PLACE = "Runs"
+    CSS_PATH = "run.tcss"
     KEYS = (RUN, CHART, TABS, MOVE)
     BINDINGS = bindings(*KEYS)
 
@@ -38,24 +54,25 @@ class RunScreen(ReadingScreen):
         super().__init__()
         self._run = run
         self._snapshots = SnapshotReader(run)
-        self._chart = 0
+        self._present = ["loss", "validation", "rate"]
+        self._chart = "loss"
         self._one: bool | None = None
         """Whether one chart is shown large; None: as the terminal's size asks."""
 
     def compose(self) -> ComposeResult:
-        """Lay out title, head, charts beside numbers, log, keys."""
+        """Lay out title, head, tabs, what is on them, keys."""
         yield TitleBar("Runs", f"{self._run.name} · {self._run.experiment_dir.name}")
         yield RunHead()
+        yield TabBar(TAB_NAMES)
         with Horizontal(id="body"):
             with Container(id="charts"):
-                plain = self.detui.ascii_only
-                yield Chart("Loss", id="loss", ascii_only=plain)
-                yield Chart("Validation AP", x_label="epoch", form=percent_tick, id="validation", ascii_only=plain)
-                yield Chart("Learning rate", id="rate", ascii_only=plain)
-                yield Chart("Memory", form=mib, id="memory", ascii_only=plain)
+                for kind in KINDS:
+                    yield Chart(tr(kind.title), form=kind.form, id=kind.name, ascii_only=self.detui.ascii_only)
             yield Numbers()
+        yield LineList()
         yield Static("", id="alarms", markup=False)
-        yield Log(max_lines=_LOG_LINES)
+        yield LogView()
+        yield AskLine(tr("Search"))
         yield self.key_bar()
 
     def read(self) -> RunRead:
@@ -69,131 +86,236 @@ class RunScreen(ReadingScreen):
         self._show_charts(found)
         self.query_one(Numbers).set_numbers(found.numbers)
         self._show_alarms(found)
-        if found.log:
-            self.query_one(Log).write_lines(found.log)
+        self.query_one(LogView).write_lines(found.log)
+        if self._snapshots.page is not None:
+            self.query_one(LineList).set_lines(_lines(found.page))
         self.taken()
 
     def _show_charts(self, found: Snapshot) -> None:
-        for name, data in (found.charts or {}).items():
-            self.query_one(f"#{name}", Chart).set_series(data.series, x_label=data.x_label, x_most=data.x_most)
+        if found.charts is None:
+            return
+        for name, data in found.charts.items():
+            self.query_one(f"#{name}", Chart).set_series(data.series, x_label=tr(data.x_label), x_most=data.x_most)
+        present = [kind.name for kind in KINDS if kind.name in found.charts]
+        if present != self._present:
+            self._present = present
+            self._arrange()
 
     def _show_alarms(self, found: Snapshot) -> None:
         alarms = self.query_one("#alarms", Static)
-        alarms.display = bool(found.alarms)
+        self.query_one(TabBar).note(TAB_NAMES.index("Alarms"), f"!{len(found.alarms)}" if found.alarms else "")
+        alarms.display = bool(found.alarms) and self._tab == _OVERVIEW
         if found.alarms:
-            more = f"  (and {len(found.alarms) - 1} before)" if len(found.alarms) > 1 else ""
+            before = len(found.alarms) - 1
+            more = "  " + tr("(and {count} before)", count=before) if before else ""
             alarms.update(f"! {found.alarms[-1]}{more}")
 
     def on_mount(self) -> None:
         """Choose what fits."""
-        self.query_one("#alarms").display = False
+        super().on_mount()
         self._arrange()
 
     def on_resize(self, event: Resize) -> None:
         """Choose what fits."""
         self._arrange()
 
+    # Tabs
+
+    @property
+    def _tab(self) -> int:
+        return self.query_one(TabBar).open
+
+    def action_next_tab(self) -> None:
+        """Open the next tab."""
+        self._open(self._tab + 1)
+
+    def action_previous_tab(self) -> None:
+        """Open the tab before."""
+        self._open(self._tab - 1)
+
+    def on_tab_bar_chosen(self, message: TabBar.Chosen) -> None:
+        """Open the tab that was clicked."""
+        self._open(message.index)
+
+    def _open(self, index: int) -> None:
+        tabs = self.query_one(TabBar)
+        tabs.choose(index)
+        name = TAB_NAMES[tabs.open]
+        self._snapshots.page = name if name in PAGES else None
+        if name in PAGES:
+            self.query_one(LineList).set_lines([Line((Segment(tr("reading…")),))])
+            self.query_one(LineList).scroll_home(animate=False)
+            if self._reader is not None:
+                self._reader.now()
+        self._arrange()
+
     def _arrange(self) -> None:
+        columns = self.app.size.width
+        self.set_class(columns < _ALL_WIDTH, "-narrow")
+        self.set_class(self._tab == _OVERVIEW, "-overview")
+        self.set_class(self._tab == _LOG, "-log")
+        self.set_class(self._snapshots.page is not None, "-page")
+        shown = [chart.id for chart in self.charts()]
+        self.set_class(len(shown) == 1, "-one")
+        self.set_class(len(shown) > 4, "-six")
+        for kind in KINDS:
+            self.query_one(f"#{kind.name}").display = kind.name in shown
+
+    # Charts
+
+    def charts(self) -> Sequence[Chart]:
+        """Return the charts that are shown."""
         columns, rows = self.app.size
         small = columns < _ALL_WIDTH or rows < _ALL_HEIGHT
-        one = small if self._one is None else self._one
-        self.set_class(one, "-one")
-        self.set_class(columns < _ALL_WIDTH, "-narrow")
-        for index, name in enumerate(_CHARTS):
-            self.query_one(f"#{name}").display = not one or index == self._chart
+        if small if self._one is None else self._one:
+            return [self.shown_chart()]
+        most = 6 if columns >= _MORE_WIDTH and rows >= _MORE_HEIGHT else 4
+        return [self.query_one(f"#{name}", Chart) for name in self._present[:most]]
 
-    def action_next_chart(self) -> None:
-        """Show the next chart large."""
-        self._show_chart(1)
+    def shown_chart(self) -> Chart:
+        """Return the chart that was chosen."""
+        return self.query_one(f"#{self._chart}", Chart)
 
-    def action_previous_chart(self) -> None:
-        """Show the chart before large."""
-        self._show_chart(-1)
-
-    def _show_chart(self, by: int) -> None:
-        # From the picture of all four, the first press enlarges one instead of skipping it.
-        if self.has_class("-one"):
-            self._chart = (self._chart + by) % len(_CHARTS)
+    def show_chart(self, by: int) -> None:
+        """Show another chart large; from the picture of all, the first press enlarges one instead of skipping it."""
+        if len(self.charts()) == 1:
+            at = self._present.index(self._chart)
+            self._chart = self._present[(at + by) % len(self._present)]
         self._one = True
-        self._arrange()
+        self._open(_OVERVIEW)
+
+    def change_axis(self) -> None:
+        """Draw over the next axis."""
+        self._snapshots.axis = AXES[(AXES.index(self._snapshots.axis) + 1) % len(AXES)]
+        if self._reader is not None:
+            self._reader.now()
 
     def action_maximise(self) -> None:
         """Show one chart, or all."""
-        self._one = not self.has_class("-one")
-        self._arrange()
+        self._one = len(self.charts()) > 1
+        self._open(_OVERVIEW)
 
-    def action_log_y(self) -> None:
-        """Change the scale of the chart that is shown; with all four, that of the losses."""
-        self.query_one(f"#{_CHARTS[self._chart]}", Chart).toggle_log()
+    # Log
 
     def action_follow(self) -> None:
         """Follow the log's end, or not."""
-        log = self.query_one(Log)
-        log.auto_scroll = not log.auto_scroll
-        if log.auto_scroll:
-            log.scroll_end(animate=False)
-        self.notify("Following the log." if log.auto_scroll else "The log stays where it is. f follows again.")
+        log = self.query_one(LogView)
+        log.follow(not log.following)
+        following = tr("Following the log.")
+        self.detui.tell(following if log.following else tr("The log stays where it is. f follows again."))
+
+    def action_search(self) -> None:
+        """Type what to search the log for."""
+        if self._tab not in (_OVERVIEW, _LOG):
+            self._open(_LOG)
+        self.query_one(AskLine).ask()
+
+    def on_ask_line_changed(self, message: AskLine.Changed) -> None:
+        """Search at each letter."""
+        count = self.query_one(LogView).search(message.text)
+        found = tr("{count} lines", count=count) if count else tr("nothing found")
+        self.query_one(AskLine).complain(found if message.text else "")
+
+    def on_ask_line_done(self) -> None:
+        """Go back to the screen; n and N go on."""
+        self.set_focus(None)
+
+    def action_next_match(self) -> None:
+        """Go to the next line that was sought."""
+        self._match(1)
+
+    def action_previous_match(self) -> None:
+        """Go to the line before."""
+        self._match(-1)
+
+    def _match(self, by: int) -> None:
+        found = self.query_one(LogView).next_match(by)
+        if found is None:
+            self.detui.tell(tr("Nothing is searched for, or nothing found. Press /"))
+        else:
+            self.query_one(AskLine).complain(f"{found[0]}/{found[1]}")
+
+    # Requests
+
+    def chosen_runs(self) -> tuple[str, Sequence[RunDir]]:
+        """Return this run."""
+        return self._run.name, [self._run]
 
     def action_copy(self) -> None:
-        """Copy the command that prints this run."""
-        self.detui.copy(f"detui tail {self._run.experiment_dir.name}/{self._run.name} --follow")
+        """Copy the path of the selected file, or the command that prints this run."""
+        path = self._selected_file()
+        self.detui.copy(str(path) if path else f"detui tail {self._run.experiment_dir.name}/{self._run.name} --follow")
+
+    def action_edit(self) -> None:
+        """Open the selected file, or the log, in the editor."""
+        attempts = self._run.attempts()
+        path = self._selected_file() or (attempts[-1].console_path if attempts else None)
+        if path is not None and path.is_file():
+            edit(self, path)
+        else:
+            self.detui.tell(tr("There is no log yet."))
+
+    def _selected_file(self) -> Path | None:
+        line = self.query_one(LineList).selected
+        return Path(line.key) if TAB_NAMES[self._tab] == "Files" and line is not None else None
 
     def action_record(self) -> None:
         """Open the record of the experiment."""
         self.detui.open_record(self._run.experiment_dir)
 
-    def action_stop(self) -> None:
-        """Stop with a checkpoint."""
-        self._ask("stop")
+    def action_compare(self) -> None:
+        """Compare with the other runs of the experiment."""
+        self.detui.open_comparison(Experiment(self._run.experiment_dir).runs())
 
-    def action_kill(self) -> None:
-        """Kill without one."""
-        self._ask("kill")
-
-    def action_resume(self) -> None:
-        """Resume from the last checkpoint."""
-        refusal = not_resumable(self._run)
-        if refusal is None:
-            self.ask_runs([self._run], "resume", question([self._run], "resume"))
-        else:
-            self.notify(f"{self._run.name} {refusal}.", markup=False)
-
-    def _ask(self, what: str) -> None:
-        state = read_status(self._run)[0]
-        if state.terminal:
-            self.notify(f"{self._run.name} has ended: {state.word}.", markup=False)
-        else:
-            self.ask_runs([self._run], what, question([self._run], what))
-
-    def _scroll_log(self, by: int) -> None:
-        log = self.query_one(Log)
-        log.auto_scroll = False
-        log.scroll_relative(y=by, animate=False)
+    # Moving: the page, or the log
 
     def action_down(self) -> None:
-        """The log one line down."""
-        self._scroll_log(1)
+        """One line down."""
+        self._scroll(1)
 
     def action_up(self) -> None:
-        """The log one line up."""
-        self._scroll_log(-1)
+        """One line up."""
+        self._scroll(-1)
 
     def action_page_down(self) -> None:
-        """The log a page down."""
-        self._scroll_log(self.query_one(Log).size.height)
+        """A page down."""
+        self._scroll(self._height)
 
     def action_page_up(self) -> None:
-        """The log a page up."""
-        self._scroll_log(-self.query_one(Log).size.height)
+        """A page up."""
+        self._scroll(-self._height)
 
     def action_top(self) -> None:
-        """To the beginning of the log."""
-        log = self.query_one(Log)
-        log.auto_scroll = False
-        log.scroll_home(animate=False)
+        """To the beginning."""
+        if self._snapshots.page is not None:
+            self.query_one(LineList).to_end(last=False)
+            self.query_one(LineList).scroll_home(animate=False)
+        else:
+            self.query_one(LogView).to_top()
 
     def action_bottom(self) -> None:
-        """To the end of the log, and follow it."""
-        log = self.query_one(Log)
-        log.auto_scroll = True
-        log.scroll_end(animate=False)
+        """To the end; of the log, and follow it."""
+        if self._snapshots.page is not None:
+            self.query_one(LineList).to_end(last=True)
+            self.query_one(LineList).scroll_end(animate=False)
+        else:
+            self.query_one(LogView).follow(True)
+
+    @property
+    def _height(self) -> int:
+        page = self._snapshots.page is not None
+        return max(1, (self.query_one(LineList) if page else self.query_one(LogView)).size.height - 1)
+
+    def _scroll(self, by: int) -> None:
+        if self._snapshots.page is not None:
+            self.query_one(LineList).move(by)
+        else:
+            self.query_one(LogView).move(by)
+
+
+def _lines(page: Sequence[PageLine]) -> list[Line]:
+    """Return the lines of a page for the list; only files can be chosen."""
+    return [
+        Line((Segment(line.text, _HEAD if line.head else None),), key=str(line.path) if line.path else "")
+        for line in page
+    ]

@@ -40,17 +40,17 @@ class RunRequests(ReadingScreen):
 
     def action_front(self) -> None:
         """Move what waits to the front."""
-        self._move("front")
+        self._reorder("front")
 
     def action_earlier(self) -> None:
         """Move what waits one place forward."""
-        self._move("earlier")
+        self._reorder("earlier")
 
     def action_later(self) -> None:
         """Move what waits one place back."""
-        self._move("later")
+        self._reorder("later")
 
-    def _move(self, what: str) -> None:
+    def _reorder(self, what: str) -> None:
         if waiting := self._waiting():
             self.put(waiting, what)
 

@@ -26,12 +26,12 @@ class Numbers(ScrollView, can_focus=False):
         before, self._rows = self._rows, list(rows)
         left, self._left = self._left, max((width(name) for name, _ in rows), default=0)
         if len(before) != len(rows) or left != self._left:
-            self.virtual_size = Size(self.size.width, len(rows))
+            self.virtual_size = Size(0, len(rows))
             self.refresh()
             return
         for index, (old, new) in enumerate(zip(before, rows, strict=True)):
             if old != new:
-                self.refresh_line(index - self.scroll_offset.y)
+                self.refresh_line(index)
 
     def render_line(self, y: int) -> Strip:
         """Return one line."""

@@ -8,6 +8,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from detui.tui.glance import Glance
+from detui.tui.language import tr
 from detui.tui.output import cut, number, percent, width
 from detui.tui.widgets.palette import DIM, bar, state_style
 
@@ -36,8 +37,9 @@ class RunHead(Widget):
         if self._run is None:
             return Strip([Segment(" reading…", DIM)]).adjust_cell_length(columns).apply_style(self.rich_style)
         run = self._run
-        right = f"  epoch {run.epoch}/{run.epochs or '?'}  loss {number(run.loss)}  AP {percent(run.metric)} "
-        state = Segment(f" {run.letter} {run.word} ", state_style(run.word) + Style(reverse=True))
+        epoch = f"{tr('epoch')} {run.epoch}/{run.epochs or '?'}"
+        right = f"  {epoch}  {tr('loss')} {number(run.loss)}  AP {_share(run.metric)} "
+        state = Segment(f" {run.letter} {tr(run.word)} ", state_style(run.word) + Style(reverse=True))
         told = [getattr(run.state, "reason", None), run.problem, *run.notes]
         notes = "; ".join(str(text) for text in told if text)
         room = columns - state.cell_length - len(right) - 1
@@ -48,3 +50,7 @@ class RunHead(Widget):
             .adjust_cell_length(columns)
             .apply_style(self.rich_style)
         )
+
+
+def _share(value: float | None) -> str:
+    return percent(value) if value is None else f"{percent(value)} %"

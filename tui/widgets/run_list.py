@@ -79,7 +79,7 @@ class RunList(ScrollView, can_focus=True):
         self._cursor = max(0, min(self._cursor, len(self._rows) - 1))
 
     def _refresh_row(self, index: int) -> None:
-        self.refresh_line(index - self.scroll_offset.y)
+        self.refresh_line(index)
 
     def move(self, by: int) -> None:
         """Move the cursor by so many rows, as far as there are any."""

@@ -1,0 +1,157 @@
+"""The charts of one run: which there are, and the lines of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from detui.engine.run.files import number
+from detui.engine.run.history import History, Line
+from detui.tui.axis import end_of, of_epochs, of_steps, usable
+from detui.tui.output import number as shown
+from detui.tui.output import percent_tick
+from detui.tui.widgets.chart import Series
+
+_OURS = ("val/AP", "val/AP50")
+_LISTED = ("val", "train", "lr", "memory")
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ChartData:
+    """The lines of one chart."""
+
+    series: tuple[Series, ...]
+    x_label: str
+    x_most: float | None = None
+    """Where the x axis will end, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartKind:
+    """One chart of a run's screen."""
+
+    name: str
+    title: str
+    """In English, as it goes through `tr`; with the unit."""
+    form: Callable[[float | None], str]
+    """How a value is written."""
+
+
+def mib(value: float | None) -> str:
+    """Return a number of MiB for the axis of a chart; above a thousand with an eye on its width."""
+    if value is None:
+        return "–"
+    return f"{value:.0f}MiB" if value < 10_000 else f"{value / 1024:.1f}GiB"
+
+
+KINDS = (
+    ChartKind("loss", "Loss", shown),
+    ChartKind("validation", "Validation AP, %", percent_tick),
+    ChartKind("rate", "Learning rate", shown),
+    ChartKind("memory", "Memory", mib),
+    ChartKind("use", "GPU use, %", shown),
+    ChartKind("power", "GPU power, W", shown),
+    ChartKind("host", "CPU of the run, %", shown),
+    ChartKind("statistics", "Statistics", shown),
+)
+"""In the order in which the keys go through them."""
+
+
+def charts(history: History, axis: str = "step") -> dict[str, ChartData]:
+    """Return the lines of all charts, by name. `axis`: "step", "epoch" or "time", for what was measured by step."""
+    names, axis = history.names(), usable(history, axis)
+    end, label = end_of(history, axis), "minutes" if axis == "time" else axis
+    epochs = "epoch" if axis == "step" else axis
+    found = {
+        "loss": ChartData(_lines(history, [n for n in names if n.startswith("train/")], axis), label, end),
+        "validation": ChartData(
+            _epoch_lines(history, epochs), "minutes" if epochs == "time" else epochs, end_of(history, epochs)
+        ),
+        "rate": ChartData(_lines(history, [n for n in names if n.startswith("lr/")], axis), label, end),
+        "memory": _memory(history, [n for n in names if n.startswith("memory/")], axis, label, end),
+        "use": _gpus(history, "utilization"),
+        "power": _gpus(history, "power"),
+        "host": _samples(history, {"cpu": lambda line: number(line.get("cpu_percent"))}),
+        "statistics": ChartData(_statistics(history, axis), label, end),
+    }
+    return {name: data for name, data in found.items() if data.series or name in ("loss", "validation", "rate")}
+
+
+def _lines(history: History, names: Sequence[str], axis: str, scale: float = 1.0) -> tuple[Series, ...]:
+    found = []
+    for name in names:
+        steps, y = history.series(name)
+        x = of_steps(history, np.asarray(steps, dtype=np.float64), axis)
+        label = name.split("/", 1)[1].removeprefix("loss_")
+        found.append(Series(label, x, np.asarray(y, dtype=np.float64) * scale))
+    return tuple(found)
+
+
+def _epoch_lines(history: History, axis: str) -> tuple[Series, ...]:
+    """Return our evaluator's metrics, and the framework's own under its name: those come every epoch."""
+    known = history.epoch_names()
+    ours = [name for name in _OURS if name in known]
+    theirs = [n for n in known if "/" in n and n.split("/")[0] not in _LISTED]
+    found = []
+    for name in (*ours, *[n for n in theirs if "mAP50" in n][: 1 if ours else 2]):
+        epochs, y = history.epoch_series(name)
+        x = of_epochs(history, np.asarray(epochs, dtype=np.float64), axis)
+        found.append(Series(name.removeprefix("val/"), x, np.asarray(y, dtype=np.float64)))
+    return tuple(found)
+
+
+def _statistics(history: History, axis: str) -> tuple[Series, ...]:
+    points: dict[str, list[tuple[float, float]]] = {}
+    for line in history.statistics:
+        for name, raw in line.get("values", {}).items():
+            if (value := number(raw)) is not None and isinstance(line.get("step"), int):
+                points.setdefault(name, []).append((line["step"], value))
+    found = []
+    for name, values in points.items():
+        steps, y = np.array(values, dtype=np.float64).T
+        found.append(Series(name, of_steps(history, steps, axis), y))
+    return tuple(found)
+
+
+def _memory(history: History, names: Sequence[str], axis: str, label: str, end: float | None) -> ChartData:
+    """Return the device's memory as the allocator saw it; without one, as the driver or the host did."""
+    if lines := _lines(history, names, axis, 1 / _MIB):
+        return ChartData(lines, label, end)
+    gpus = _gpus(history, "memory_used", 1 / _MIB)
+    return gpus if gpus.series else _samples(history, {"processes": lambda line: _scaled(line.get("rss"), 1 / _MIB)})
+
+
+def _gpus(history: History, field: str, scale: float = 1.0) -> ChartData:
+    last = history.telemetry[-1] if history.telemetry else {}
+
+    def reading(place: int) -> Callable[[Line], float | None]:
+        def read(line: Line) -> float | None:
+            gpus = line.get("gpus") or ()
+            return _scaled(gpus[place].get(field), scale) if place < len(gpus) else None
+
+        return read
+
+    return _samples(history, {f"gpu {gpu.get('index')}": reading(i) for i, gpu in enumerate(last.get("gpus") or ())})
+
+
+def _scaled(value: Any, scale: float) -> float | None:
+    found = number(value)
+    return None if found is None else found * scale
+
+
+def _samples(history: History, readings: dict[str, Callable[[Line], float | None]]) -> ChartData:
+    """Return what the supervisor sampled during the latest attempt, over its minutes."""
+    latest = history.telemetry[-1]["attempt"] if history.telemetry else 0
+    lines = [line for line in history.telemetry if line["attempt"] == latest]
+    found = []
+    for label, read in readings.items():
+        points = [(number(line.get("t")), read(line)) for line in lines]
+        good = [(t / 60, value) for t, value in points if t is not None and value is not None]
+        if good:
+            x, y = np.array(good, dtype=np.float64).T
+            found.append(Series(label, x, y))
+    return ChartData(tuple(found), "minutes")
