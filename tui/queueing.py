@@ -1,4 +1,4 @@
-"""Asking things of the queue: hold, release, front. For the commands and for the application."""
+"""Asking things of the queue: hold, release, front, earlier, later. For the commands and for the application."""
 
 from __future__ import annotations
 
@@ -31,6 +31,27 @@ def front(runs: Iterable[RunDir]) -> list[Answer]:
     return _each([*runs][::-1], places.front, moved, "stands before the others already")[::-1]
 
 
+def earlier(runs: Iterable[RunDir]) -> list[Answer]:
+    """Move runs one place forward among the waiting runs of their user; several keep their order."""
+    from detui.engine.process import places
+
+    return _each(_in_order(runs), places.earlier, "stands one place earlier", "stands before the others already")
+
+
+def later(runs: Iterable[RunDir]) -> list[Answer]:
+    """Move runs one place back among the waiting runs of their user; several keep their order."""
+    from detui.engine.process import places
+
+    known = "stands behind the others already"
+    return _each(_in_order(runs)[::-1], places.later, "stands one place later", known)[::-1]
+
+
+def _in_order(runs: Iterable[RunDir]) -> list[RunDir]:
+    from detui.engine.process import places
+
+    return sorted(runs, key=lambda run: places.position(run) or 0)
+
+
 def _each(runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, known: str) -> list[Answer]:
     found = []
     for run in runs:
@@ -43,5 +64,5 @@ def _each(runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, k
     return found
 
 
-ACTIONS = {"hold": hold, "release": release, "front": front}
+ACTIONS = {"hold": hold, "release": release, "front": front, "earlier": earlier, "later": later}
 """What may be asked of the queue, by the word for it."""

@@ -45,6 +45,41 @@ def list_gpus() -> list[Gpu]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class SilentGpu:
+    """A GPU that the driver counts and that does not answer, such as one that fell off its bus."""
+
+    index: int
+    reason: str
+    """NVML's words."""
+
+
+def silent_gpus() -> list[SilentGpu]:
+    """Return the GPUs that `list_gpus` leaves out, because they cannot be asked for anything."""
+    nvml = _library()
+    if nvml is None:
+        return []
+    found = []
+    for index in range(_ask(nvml, nvml.nvmlDeviceGetCount) or 0):
+        try:
+            nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(index))
+        except nvml.NVMLError as error:
+            found.append(SilentGpu(index, str(error)))
+    return found
+
+
+def memory_problem(uuid: str) -> str | None:
+    """Return why a GPU does not tell its memory, in NVML's words; None where it does."""
+    nvml = _library()
+    if nvml is None:
+        return gpu_problem()
+    try:
+        nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(uuid))
+    except nvml.NVMLError as error:
+        return str(error)
+    return None
+
+
 def gpu_problem() -> str | None:
     """Return why there are no GPUs, in NVML's words; None where NVML works."""
     if not _present():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
-from detui.engine.errors import RunError
-from detui.engine.process.queue import Queue, before, move, run_mark, ticket_name
+from detui.engine.errors import DetuiError, RunError
+from detui.engine.process.queue import Queue, Waiter, before, move, run_mark, ticket_name
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import read_json_if_there, write_json
 
@@ -17,6 +20,46 @@ REASON = "waiting.json"
 """File of a waiting run that says what strangers do to its wait; absent where nothing is to be said."""
 
 _reading = Queue()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A waiting run, as the queue is shown to people."""
+
+    waiter: Waiter
+    ahead: int
+    """How many stand before it that are not held and want a device that it wants."""
+    held: bool
+    """Whether it lets others pass, or was asked to a moment ago."""
+    seconds: float
+    """How long it waits, wherever it was moved since."""
+    reason: str
+    """What strangers do to its wait; "" where nothing is to be said."""
+
+
+def standings(queue: Queue) -> list[Standing]:
+    """Return who waits on this machine, of all users, in order. `queue`: the reader's own, one for each thread."""
+    waiters = queue.recent()
+    return [_standing(one, waiters) for one in waiters]
+
+
+def _standing(one: Waiter, waiters: list[Waiter]) -> Standing:
+    run = RunDir(Path(one.want.run))
+    try:
+        held = one.held or (run.control_dir / HOLD).exists()
+        reason = str((read_json_if_there(run.path / REASON) or {}).get("reason") or "")
+    except (OSError, DetuiError):  # another user's, where only the ticket is to be read
+        held, reason = one.held, ""
+    seconds = max(0.0, (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _entered(one)) / 1e9)
+    return Standing(one, len(before(one.key, waiters)), held, seconds, reason)
+
+
+def _entered(one: Waiter) -> int:
+    """Return the moment at which a ticket was made: its key keeps it, while its place changes when it is moved."""
+    try:
+        return int(one.key.rpartition("-")[2], 16)
+    except ValueError:  # another program's, or another version's
+        return one.place
 
 
 def position(run: RunDir) -> int | None:
@@ -79,14 +122,53 @@ def front(run: RunDir) -> bool:
     The places stay the user's: each of the runs in between takes the next one's, so nobody else is overtaken.
     Raises RunError where the run does not wait, or is another user's.
     """
+    mine, at = _mine(run)
+    moved = mine[: at + 1]
+    # Backwards first: at no moment does one of them stand before a stranger without right.
+    for one, to in [*pairwise(moved)][::-1]:
+        _put(one, to.place)
+    _put(moved[-1], moved[0].place)
+    return len(moved) > 1
+
+
+def earlier(run: RunDir) -> bool:
+    """Move a waiting run one place forward among the waiting runs of its user; return whether one stood before it.
+
+    The two exchange places, so nobody else is overtaken. Raises RunError where the run does not wait, or is another
+    user's.
+    """
+    return _exchange(run, -1)
+
+
+def later(run: RunDir) -> bool:
+    """Move a waiting run one place back among the waiting runs of its user; return whether one stood behind it.
+
+    Raises RunError as `earlier` does.
+    """
+    return _exchange(run, 1)
+
+
+def _exchange(run: RunDir, by: int) -> bool:
+    mine, at = _mine(run)
+    if not 0 <= at + by < len(mine):
+        return False
+    first, second = mine[min(at, at + by)], mine[max(at, at + by)]
+    _put(first, second.place)
+    _put(second, first.place)
+    return True
+
+
+def _mine(run: RunDir) -> tuple[list[Waiter], int]:
+    """Return the waiting runs of a run's user in order, and the index of this one. Raises RunError."""
     waiters, mark = Queue().waiters(), run_mark(run)
     own = next((one for one in waiters if one.key.startswith(mark)), None)
     if own is None:
         raise _waits_not(run)
     mine = [one for one in waiters if one.want.user == own.want.user]
-    moved = mine[: mine.index(own) + 1]
-    # Backwards first: at no moment does one of them stand before a stranger without right.
-    for one, to in [*pairwise(moved)][::-1]:
-        move(one.name, ticket_name(to.place, one.key, one.held))
-    move(own.name, ticket_name(moved[0].place, own.key, own.held))
-    return len(moved) > 1
+    return mine, mine.index(own)
+
+
+def _put(waiter: Waiter, place: int) -> None:
+    """Give a ticket another place, whatever its file is called: one that is frozen counts as held and is not."""
+    for held in (waiter.held, not waiter.held):
+        move(ticket_name(waiter.place, waiter.key, held), ticket_name(place, waiter.key, held))
