@@ -162,7 +162,16 @@ LAUNCH = (
     Key("launch.previous", "shift+tab", "previous_field", "Previous", "The line of the form before."),
 )
 COMPARE = ()
-DEVICES = ()
+DEVICES = (
+    Key("devices.open", "enter", "open", "Open", "Open the run under the cursor.", True),
+    Key("devices.earlier", "less_than_sign", "earlier", "Earlier", "Move what waits one place forward.", True, True),
+    Key("devices.later", "greater_than_sign", "later", "Later", "Move what waits one place back.", True, True),
+    Key("devices.hold", "h", "hold", "Hold", "Let others pass what waits; again: let it take part.", True, True),
+    Key("devices.front", "F", "front", "Front", "Move what waits before your other runs in the queue.", writes=True),
+    Key("devices.stop", "x", "stop", "Stop", "Stop the run under the cursor with a checkpoint.", True, True),
+    Key("devices.kill", "X", "kill", "Kill", "Kill the run under the cursor without a checkpoint.", writes=True),
+    Key("devices.copy", "y", "copy", "Copy", "Copy the name of the run to the clipboard."),
+)
 RECORD = (
     Key("record.next", "n", "next_place_holder", "Next gap", "To the next placeholder.", True),
     Key("record.previous", "N", "previous_place_holder", "Gap before", "To the placeholder before."),

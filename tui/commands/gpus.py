@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import click
 
 from detui.tui.context import Session, pass_session
+from detui.tui.devices import Device, look
 from detui.tui.output import DASH, cut, print_json, print_json_line, say, size, table
 
 _HEAD = ("GPU", "NAME", "MEMORY", "USE", "TEMP", "POWER", "WHO")
 _NAME_COLUMNS = 20
 _WHO_COLUMNS = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One GPU, or one slot for runs on the processors."""
-
-    name: str
-    resource: str
-    """What leases and CUDA_VISIBLE_DEVICES call it."""
-    holder: str | None
-    """The run of detui that has it; "a run" where that cannot be read."""
-    sample: dict[str, Any] = field(default_factory=dict)
-    """Memory, utilization, temperature, power; each None where the driver does not say."""
-    processes: list[dict[str, Any]] | None = None
-    """Who computes there, of whatever program; None where the driver does not say."""
 
 
 @click.command("gpus", short_help="Show this machine's devices and who uses them.")
@@ -67,43 +51,6 @@ def _follow(seconds: float, as_json: bool) -> None:
         time.sleep(seconds)
 
 
-def look() -> list[Device]:
-    """Return what is there now: GPUs first, then the slots for runs on the processors."""
-    from detui.engine.devices.nvml import gpu_processes, list_gpus, sample_gpus
-
-    gpus = list_gpus()
-    samples = sample_gpus(gpu.uuid for gpu in gpus)
-    found = []
-    for gpu, sample in zip(gpus, samples, strict=True):
-        users = _users(gpu_processes(gpu.uuid))
-        found.append(Device(f"{gpu.index}", gpu.uuid, holder(gpu.uuid), {**sample, "name": gpu.name}, users))
-    return [*found, *(Device("CPU", slot, holder(slot)) for slot in _slots())]
-
-
-def _users(processes: Any) -> list[dict[str, Any]] | None:
-    return None if processes is None else [asdict(one) for one in processes]
-
-
-def _slots() -> tuple[str, ...]:
-    from detui.engine.placement import place
-
-    return place("cpu").candidates
-
-
-def holder(resource: str) -> str | None:
-    """Return the run that has the lease of a device as `EXPERIMENT/RUN`, None where nobody has it."""
-    from detui.engine.process.lease import held
-    from detui.engine.process.lease import holder as leaseholder
-
-    if not held(resource):
-        return None
-    run = leaseholder(resource)
-    if run is None:
-        return "a run"
-    path = Path(run)
-    return f"{path.parent.parent.name}/{path.name}" if path.parent.name == "runs" else run
-
-
 def lines(found: list[Device]) -> list[str]:
     """Return the table of the GPUs, and one line for each slot in use."""
     gpus = [device for device in found if device.sample]
@@ -120,7 +67,7 @@ def _row(device: Device) -> tuple[str, ...]:
     use, power, warm = sample["utilization"], sample["power"], sample["temperature"]
     return (
         device.name,
-        cut(str(sample["name"]), _NAME_COLUMNS),
+        DASH if sample["name"] is None else cut(str(sample["name"]), _NAME_COLUMNS),
         memory if sample["memory_total"] is not None else DASH,
         DASH if use is None else f"{use} %",
         DASH if warm is None else f"{warm} °C",
@@ -130,9 +77,11 @@ def _row(device: Device) -> tuple[str, ...]:
 
 
 def _who(device: Device) -> str:
-    """The run that has the device; without one, the processes on it by their owners."""
+    """The run that has the device; without one, the processes on it by their owners; of a silent one, why."""
     if device.holder:
         return device.holder
+    if not device.resource:
+        return device.problem or DASH
     if device.processes is None:
         return DASH
     by_user: dict[str, int | None] = {}
@@ -146,7 +95,11 @@ def _who(device: Device) -> str:
 def _json(found: list[Device]) -> dict[str, Any]:
     from detui.engine.devices.nvml import driver_versions
 
-    gpus = [{"index": int(d.name), "holder": d.holder, **d.sample, "processes": d.processes} for d in found if d.sample]
+    gpus = [
+        {"index": int(d.name), "holder": d.holder, **d.sample, "processes": d.processes, "problem": d.problem}
+        for d in found
+        if d.sample
+    ]
     slots = [{"slot": d.resource, "holder": d.holder} for d in found if not d.sample]
     return {"driver": driver_versions(), "gpus": gpus, "cpu_slots": slots}
 

@@ -4,24 +4,170 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
+from detui.engine.process.places import HOLD
+from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
+from detui.tui.device_page import page
+from detui.tui.devices import name_of
+from detui.tui.glance import read_status
 from detui.tui.keys import DEVICES, MOVE, bindings
-from detui.tui.screens.base import DetuiScreen
+from detui.tui.language import tr
+from detui.tui.machine import Machine, machine_of
+from detui.tui.messages import Latest
+from detui.tui.screens.base import ReadingScreen, question
+from detui.tui.widgets.line_list import LineList
 from detui.tui.widgets.title_bar import TitleBar
 
 
-class DevicesScreen(DetuiScreen):
+class DevicesRead(Latest):
+    """The machine was looked at."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self.machine = machine
+
+
+class DevicesScreen(ReadingScreen):
     """GPUs, host, queue."""
 
     PLACE = "Devices"
     KEYS = (DEVICES, MOVE)
     BINDINGS = bindings(*KEYS)
+    CSS_PATH = "devices.tcss"
+    EVERY = 2.0
+    """The driver is asked under its lock; and numbers that jump every second are not read."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
-        self._workspace = workspace
+        self._machine = machine_of(workspace.path)
+        self._seen: Machine | None = None
 
     def compose(self) -> ComposeResult:
-        """Lay out title and keys."""
+        """Lay out title, list and keys."""
         yield TitleBar("Devices")
+        yield LineList()
         yield self.key_bar()
+
+    def read(self) -> DevicesRead:
+        """Look at the machine."""
+        return DevicesRead(self._machine.read())
+
+    def on_devices_read(self, message: DevicesRead) -> None:
+        """Show it."""
+        self._seen = message.machine
+        self._show()
+        self.taken()
+
+    def on_line_list_resized(self) -> None:
+        """Lay the lines out anew."""
+        self._show()
+
+    def _show(self) -> None:
+        if self._seen is None:
+            return
+        self._list.set_lines(page(self._seen, self._list.columns, ascii_only=self.detui.ascii_only))
+        self.query_one(TitleBar).set_note(_note(self._seen))
+
+    @property
+    def _list(self) -> LineList:
+        return self.query_one(LineList)
+
+    @property
+    def selected(self) -> RunDir | None:
+        """The run under the cursor."""
+        line = self._list.selected
+        return None if line is None or line.run is None else RunDir(line.run)
+
+    def on_line_list_chosen(self) -> None:
+        """Open what was clicked."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Open the run under the cursor."""
+        if (run := self.selected) is not None:
+            self.detui.open_run(run)
+
+    def action_copy(self) -> None:
+        """Copy the name of the run."""
+        if (run := self.selected) is not None:
+            self.detui.copy(name_of(run.path))
+
+    def action_stop(self) -> None:
+        """Stop the run under the cursor, after a question."""
+        self._ask("stop")
+
+    def action_kill(self) -> None:
+        """Kill the run under the cursor, after a question."""
+        self._ask("kill")
+
+    def _ask(self, what: str) -> None:
+        run = self.selected
+        if run is None:
+            return
+        if read_status(run)[0].terminal:
+            self.detui.tell(tr("{run} has ended.", run=name_of(run.path)))
+        else:
+            self.ask_runs([run], what, question([run], what))
+
+    def action_hold(self) -> None:
+        """Hold the waiting run under the cursor; release it where it is held."""
+        if (run := self._waiting()) is not None:
+            self.put([run], "release" if (run.control_dir / HOLD).exists() else "hold")
+
+    def action_front(self) -> None:
+        """Move the waiting run under the cursor before the others of its user."""
+        self._move("front")
+
+    def action_earlier(self) -> None:
+        """Move the waiting run under the cursor one place forward."""
+        self._move("earlier")
+
+    def action_later(self) -> None:
+        """Move the waiting run under the cursor one place back."""
+        self._move("later")
+
+    def _move(self, what: str) -> None:
+        if (run := self._waiting()) is not None:
+            self.put([run], what)
+
+    def _waiting(self) -> RunDir | None:
+        """Return the run under the cursor where it waits in the queue; say so where it does not."""
+        run = self.selected
+        if run is None or self._seen is None:
+            return None
+        if str(run.path) not in (one.waiter.want.run for one in self._seen.queue):
+            self.detui.tell(tr("{run} does not wait in the queue.", run=name_of(run.path)))
+            return None
+        return run
+
+    def action_down(self) -> None:
+        """To the next run."""
+        self._list.move(1)
+
+    def action_up(self) -> None:
+        """To the run before."""
+        self._list.move(-1)
+
+    def action_top(self) -> None:
+        """To the top."""
+        self._list.to_end(last=False)
+
+    def action_bottom(self) -> None:
+        """To the bottom."""
+        self._list.to_end(last=True)
+
+    def action_page_down(self) -> None:
+        """A page down."""
+        self._list.page(1)
+
+    def action_page_up(self) -> None:
+        """A page up."""
+        self._list.page(-1)
+
+
+def _note(machine: Machine) -> str:
+    used = sum(bool(gpu.holder or gpu.processes) for gpu in machine.gpus)
+    waiting = tr("{count} waiting", count=len(machine.queue))
+    if not machine.gpus:
+        return f"{tr('no GPU')}, {waiting}"
+    return f"{tr('{used}/{all} GPUs in use', used=used, all=len(machine.gpus))}, {waiting}"
