@@ -11,6 +11,7 @@ from textual.message import Message
 if TYPE_CHECKING:
     from detui.engine.planning import Plan
     from detui.engine.workspace import RecipeSummary
+    from detui.tui.markdown import Piece
     from detui.tui.rows import Row
     from detui.tui.snapshot import Snapshot
 
@@ -91,11 +92,11 @@ class Started(Message):
 class RecordRead(Latest):
     """A record was read."""
 
-    def __init__(self, path: Path, text: str | None) -> None:
+    def __init__(self, path: Path, lines: Sequence[Sequence[Piece]] | None) -> None:
         super().__init__()
         self.path = path
-        self.text = text
-        """None where there is no such file yet."""
+        self.lines = lines
+        """As they stand on the screen; None where there is no such file yet."""
 
 
 class Told(Message):

@@ -8,6 +8,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from detui.tui.keys import CONFIRM, bindings
+from detui.tui.language import tr
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -24,7 +25,7 @@ class ConfirmScreen(ModalScreen[bool]):
         """Show the question and the two keys."""
         with Vertical():
             yield Static(self._question, markup=False, id="question")
-            yield Static("y yes   n no", markup=False, id="answers")
+            yield Static(f"y {tr('yes')}   n {tr('no')}", markup=False, id="answers")
 
     def action_yes(self) -> None:
         """Do it."""

@@ -73,10 +73,7 @@ class PaletteScreen(ModalScreen[None]):
 
     def _show(self, text: str) -> None:
         found = [(text.lower() not in one.name.lower(), i) for i, one in enumerate(self._entries) if fits(one, text)]
-        lines = [
-            Line((Segment(pad(self._entries[i].name, 36), _NAME), Segment(f" {self._entries[i].note}", DIM)), key=str(i))
-            for _, i in sorted(found)  # what has it in its name comes first
-        ]
+        lines = [_line(self._entries[i], i) for _, i in sorted(found)]  # what has it in its name comes first
         nothing = Line((Segment(tr("Nothing has that name."), DIM),))
         self.query_one(LineList).set_lines(lines[:_MOST] or [nothing])
 
@@ -107,6 +104,10 @@ class PaletteScreen(ModalScreen[None]):
         if line is not None:
             # After this screen has gone: what is done may open another, or ask something of the one below.
             self.app.call_later(self._entries[int(line.key)].do)
+
+
+def _line(entry: Entry, index: int) -> Line:
+    return Line((Segment(pad(entry.name, 36), _NAME), Segment(f" {entry.note}", DIM)), key=str(index))
 
 
 def fits(entry: Entry, text: str) -> bool:

@@ -44,3 +44,8 @@ def hole(text: str) -> Hole | None:
 def mentions(text: str) -> bool:
     """Tell whether a bracketed placeholder stands somewhere in a longer text, or is all of it."""
     return bool(_WITHIN.search(text)) or hole(text) is not None
+
+
+def bracketed(text: str) -> list[tuple[int, int]]:
+    """Return where the bracketed placeholders of a text begin and end: "(to be filled in)", "(待填写)"."""
+    return [match.span() for match in _WITHIN.finditer(text)]
