@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rich.segment import Segment
 from rich.style import Style
@@ -34,8 +34,7 @@ class KeyBar(Widget):
     def render_line(self, y: int) -> Strip:
         """Return the line."""
         last = [self._text(key) for key in _LAST]
-        room = self.size.width - sum(_columns(one) for one in last)
-        fitting = _fitting([self._text(key) for key in self._keys], room)
+        fitting = self.fitting(self.size.width)
         segments = [Segment(" ")]
         self._places = []
         for key, (pressed, word) in zip([*self._keys[: len(fitting)], *_LAST], [*fitting, *last], strict=True):
@@ -43,6 +42,17 @@ class KeyBar(Widget):
             segments += [Segment(pressed, _KEY), Segment(f" {word}  ", DIM)]
             self._places.append((at, at + _columns((pressed, word)) - 2, key))
         return Strip(segments).adjust_cell_length(self.size.width).apply_style(self.rich_style)
+
+    def fitting(self, columns: int) -> list[tuple[str, str]]:
+        """Return the keys and words of the screen, in order, that fit into so many columns beside the last ones."""
+        room = columns - 1 - sum(_columns(self._text(key)) for key in _LAST)
+        found: list[tuple[str, str]] = []
+        for text in map(self._text, self._keys):
+            room -= _columns(text)
+            if room < 0:
+                break
+            found.append(text)
+        return found
 
     def _text(self, key: Key) -> tuple[str, str]:
         keys = self._remapped.get(key.id, key.keys)
@@ -57,13 +67,3 @@ class KeyBar(Widget):
 
 def _columns(text: tuple[str, str]) -> int:
     return width(text[0]) + 1 + width(text[1]) + 2
-
-
-def _fitting(texts: Sequence[tuple[str, str]], room: int) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for text in texts:
-        room -= _columns(text)
-        if room < 1:
-            break
-        found.append(text)
-    return found
