@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from detui.engine.errors import DetuiError
 from detui.engine.run.directory import RunDir
@@ -35,7 +35,8 @@ def earlier(runs: Iterable[RunDir]) -> list[Answer]:
     """Move runs one place forward among the waiting runs of their user; several keep their order."""
     from detui.engine.process import places
 
-    return _each(_in_order(runs), places.earlier, "stands one place earlier", "stands before the others already")
+    known = "stands before the others already"
+    return _each(places.in_order(runs), _passing(places.earlier), "stands one place earlier", known)
 
 
 def later(runs: Iterable[RunDir]) -> list[Answer]:
@@ -43,13 +44,20 @@ def later(runs: Iterable[RunDir]) -> list[Answer]:
     from detui.engine.process import places
 
     known = "stands behind the others already"
-    return _each(_in_order(runs)[::-1], places.later, "stands one place later", known)[::-1]
+    return _each(places.in_order(runs)[::-1], _passing(places.later), "stands one place later", known)[::-1]
 
 
-def _in_order(runs: Iterable[RunDir]) -> list[RunDir]:
-    from detui.engine.process import places
+def _passing(step: Callable[[RunDir, Collection[RunDir]], bool]) -> Callable[[RunDir], bool]:
+    """Return a step for several runs in turn: none passes one of them that could not go on."""
+    stuck: list[RunDir] = []
 
-    return sorted(runs, key=lambda run: places.position(run) or 0)
+    def move(run: RunDir) -> bool:
+        moved = step(run, stuck)
+        if not moved:
+            stuck.append(run)
+        return moved
+
+    return move
 
 
 def _each(runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, known: str) -> list[Answer]:

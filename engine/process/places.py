@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -131,26 +132,33 @@ def front(run: RunDir) -> bool:
     return len(moved) > 1
 
 
-def earlier(run: RunDir) -> bool:
+def earlier(run: RunDir, fixed: Collection[RunDir] = ()) -> bool:
     """Move a waiting run one place forward among the waiting runs of its user; return whether one stood before it.
 
-    The two exchange places, so nobody else is overtaken. Raises RunError where the run does not wait, or is another
-    user's.
+    The two exchange places, so nobody else is overtaken. `fixed`: runs that it does not pass. Raises RunError where
+    the run does not wait, or is another user's.
     """
-    return _exchange(run, -1)
+    return _exchange(run, -1, fixed)
 
 
-def later(run: RunDir) -> bool:
+def later(run: RunDir, fixed: Collection[RunDir] = ()) -> bool:
     """Move a waiting run one place back among the waiting runs of its user; return whether one stood behind it.
 
-    Raises RunError as `earlier` does.
+    `fixed`: runs that it does not pass. Raises RunError as `earlier` does.
     """
-    return _exchange(run, 1)
+    return _exchange(run, 1, fixed)
 
 
-def _exchange(run: RunDir, by: int) -> bool:
+def in_order(runs: Iterable[RunDir]) -> list[RunDir]:
+    """Return runs in the order in which they wait; those that do not wait come last."""
+    marks = [one.key.rpartition("-")[0] for one in Queue().waiters()]
+    places = {mark: index for index, mark in enumerate(marks)}
+    return sorted(runs, key=lambda run: places.get(run_mark(run), len(places)))
+
+
+def _exchange(run: RunDir, by: int, fixed: Collection[RunDir]) -> bool:
     mine, at = _mine(run)
-    if not 0 <= at + by < len(mine):
+    if not 0 <= at + by < len(mine) or mine[at + by].key.startswith(tuple(map(run_mark, fixed))):
         return False
     first, second = mine[min(at, at + by)], mine[max(at, at + by)]
     _put(first, second.place)

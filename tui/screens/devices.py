@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from textual.app import ComposeResult
 
 from detui.engine.process.places import HOLD
@@ -78,13 +80,21 @@ class DevicesScreen(ReadingScreen):
         line = self._list.selected
         return None if line is None or line.run is None else RunDir(line.run)
 
+    def _readable(self) -> RunDir | None:
+        """Return the run under the cursor; say so where it is another user's who lets nobody look."""
+        run = self.selected
+        if run is not None and not os.access(run.path, os.R_OK | os.X_OK):
+            self.detui.tell(tr("{run} cannot be read from here.", run=name_of(run.path)), failed=True)
+            return None
+        return run
+
     def on_line_list_chosen(self) -> None:
         """Open what was clicked."""
         self.action_open()
 
     def action_open(self) -> None:
         """Open the run under the cursor."""
-        if (run := self.selected) is not None:
+        if (run := self._readable()) is not None:
             self.detui.open_run(run)
 
     def action_copy(self) -> None:
@@ -101,7 +111,7 @@ class DevicesScreen(ReadingScreen):
         self._ask("kill")
 
     def _ask(self, what: str) -> None:
-        run = self.selected
+        run = self._readable()
         if run is None:
             return
         if read_status(run)[0].terminal:
@@ -132,7 +142,7 @@ class DevicesScreen(ReadingScreen):
 
     def _waiting(self) -> RunDir | None:
         """Return the run under the cursor where it waits in the queue; say so where it does not."""
-        run = self.selected
+        run = self._readable()
         if run is None or self._seen is None:
             return None
         if str(run.path) not in (one.waiter.want.run for one in self._seen.queue):

@@ -75,6 +75,15 @@ def test_what_is_there_and_who_is_on_it(gpus: Command, tmp_path: Path) -> None:
     assert json.loads(gpus("--json").stdout)["gpus"][0]["holder"] is None
 
 
+def test_a_lost_gpu_is_listed_with_the_reason(gpus: Command, tmp_path: Path) -> None:
+    (tmp_path / "answers").write_text(ANSWERS + "gpu0.fail=15\n")
+    _, first, second, _ = gpus().stdout.splitlines()
+    assert first.split() == ["0", "–", "–", "–", "–", "–", "GPU", "is", "lost"] and second.startswith("1 ")
+    lost, other = json.loads(gpus("--json").stdout)["gpus"]
+    assert (lost["index"], lost["uuid"], lost["memory_used"], lost["problem"]) == (0, None, None, "GPU is lost")
+    assert other["problem"] == "Insufficient Permissions"
+
+
 @pytest.mark.parametrize(("code", "words"), [(18, "version mismatch"), (9, "Driver Not Loaded"), (999, "Unknown")])
 def test_a_driver_that_fails_is_named(gpus: Command, tmp_path: Path, code: int, words: str) -> None:
     (tmp_path / "answers").write_text(ANSWERS + f"fail.nvmlInit={code}\n")
