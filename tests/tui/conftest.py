@@ -182,6 +182,12 @@ def write_recipe(folder: Path, *, epochs: int = 3, pause: float = 0.1) -> Path:
 
 
 @pytest.fixture
+def writer() -> Callable[..., Path]:
+    """Write experiments of a test's own: `writer(workspace, ident, {"arm-s0": "finished"}, epochs_done=12)`."""
+    return write_experiment
+
+
+@pytest.fixture
 def written(workspace: Path) -> Path:
     """An experiment with one finished and one stopped run."""
     return write_experiment(workspace)

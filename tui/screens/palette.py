@@ -66,6 +66,7 @@ class PaletteScreen(ModalScreen[None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show what fits."""
         self._show(event.value)
+        self.query_one(LineList).to_end(last=False)  # what fits best, and not where the cursor happened to be
 
     def on_line_list_resized(self) -> None:
         """Show what fits in the new width."""
