@@ -28,10 +28,11 @@ def queue_lines(machine: Machine, columns: int) -> Iterator[Line]:
     text = ", ".join(filter(None, (count, tr("{count} held", count=held) if held else "")))
     yield Line((Segment(tr("Queue"), _BOLD), Segment(f"  {text or tr('nobody waits')}", DIM)))
     for one in machine.queue:
-        yield _line(one, machine, columns)
+        yield from _lines(one, machine, columns)
 
 
-def _line(one: Standing, machine: Machine, columns: int) -> Line:
+def _lines(one: Standing, machine: Machine, columns: int) -> Iterator[Line]:
+    """Yield the line of a waiting run, and why it waits below it where there is no room beside it."""
     run = Path(one.waiter.want.run)
     place = "–" if one.held else str(one.ahead + 1)
     wide = 28 if columns >= 100 else 20 if columns >= _WIDE else 12
@@ -41,18 +42,21 @@ def _line(one: Standing, machine: Machine, columns: int) -> Line:
     note = tr("held") if one.held else one.reason
     noted = max(8, columns - 4 - 50 - width(who) - width(asked) - width(since)) if columns >= _WIDE else 6
     room = columns - 4 - width(who) - width(asked) - width(since) - noted
-    return Line(
+    below = width(note) > noted
+    yield Line(
         (
             Segment(f"{place:>3} "),
             Segment(pad(cut_left(name_of(run), room), room)),
             Segment(who, DIM),
             Segment(asked),
             Segment(since, DIM),
-            Segment(pad(cut(note, noted), noted), state_style("stopping")),
+            Segment(pad("" if below else note, noted), state_style("stopping")),
         ),
         f"queue {run}",
         run,
     )
+    if below:
+        yield Line((Segment(f"      {cut(note, columns - 6)}", state_style("stopping")),))
 
 
 def _asked(one: Standing, machine: Machine) -> str:

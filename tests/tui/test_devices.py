@@ -17,9 +17,10 @@ from toy_runs import MakeRun, leases, make_run  # noqa: F401
 from detui.engine.process.control import status
 from detui.engine.process.launch import launch
 from detui.engine.process.lease import Lease, take
-from detui.engine.process.places import HOLD
+from detui.engine.process.places import HOLD, REASON
 from detui.engine.process.queue import Queue
 from detui.engine.run.directory import RunDir
+from detui.engine.run.files import write_json
 from detui.engine.run.spec import DeviceRequest
 from detui.tui import queueing
 from detui.tui.app import DetuiApp
@@ -241,6 +242,21 @@ def test_several_move_together_and_keep_their_order(waiting: list[RunDir]) -> No
     found = queueing.later([waiting[2], waiting[0]])
     assert order() == [d, b, a, c]
     assert [one.text for one in found] == ["stands behind the others already"] * 2
+
+
+@pytest.mark.parametrize("size", [(60, 16), SMALL, LARGE, WIDE])
+def test_why_a_run_waits_is_whole(workspace: Path, waiting: list[RunDir], size: tuple[int, int]) -> None:
+    reason = "GPU 3 has 4.0 of 80.0 GiB in use by alice"
+    write_json(waiting[1].path / REASON, {"reason": reason})
+
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        await pilot.press("4")
+        await shows(app, pilot, reason, waiting[3].name, "4 waiting")
+        await pilot.press("j", "j")
+        assert isinstance(app.screen, DevicesScreen) and app.screen.selected is not None
+        assert app.screen.selected.name == waiting[2].name, "the cursor passes over the reason"
+
+    play(workspace, script, size)
 
 
 def test_looking_changes_nothing(workspace: Path, waiting: list[RunDir]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rich.segment import Segment
 from textual.app import ComposeResult
 
 from detui.engine.process.places import HOLD
@@ -17,7 +18,8 @@ from detui.tui.language import tr
 from detui.tui.machine import Machine, machine_of
 from detui.tui.messages import Latest
 from detui.tui.screens.base import ReadingScreen, question
-from detui.tui.widgets.line_list import LineList
+from detui.tui.widgets.line_list import Line, LineList
+from detui.tui.widgets.palette import DIM
 from detui.tui.widgets.title_bar import TitleBar
 
 
@@ -66,6 +68,7 @@ class DevicesScreen(ReadingScreen):
 
     def _show(self) -> None:
         if self._seen is None:
+            self._list.set_lines([Line((Segment(tr("reading…"), DIM),))])
             return
         self._list.set_lines(page(self._seen, self._list.columns, ascii_only=self.detui.ascii_only))
         self.query_one(TitleBar).set_note(_note(self._seen))
