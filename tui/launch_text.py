@@ -39,12 +39,15 @@ def _seconds(plan: Plan) -> float | None:
     return max(*each, sum(each) * len(plan.seeds) / at_once, 0.0)
 
 
-def state(plan: Plan | None, error: DetuiError | None) -> tuple[str, str]:
-    """Return the worst that is to be said, and its style."""
+def state(plan: Plan | None, error: DetuiError | None, environment: str | None) -> tuple[str, str]:
+    """Return the worst that is to be said, and its style. `environment`: the one that is needed and absent."""
     if error is not None:
         return _with_hint(str(error.message), error.hint), "bright_red"
     if plan is None:
         return tr("Planning…"), "dim"
+    if environment is not None:
+        hint = f"environments: {{{environment}: /path/to/bin/python}}"
+        return _with_hint(tr("There is no environment {name}.", name=environment), hint), "bright_red"
     for found, style in ((plan.errors, "bright_red"), (warnings(plan), "yellow")):
         if found:
             more = len(found) - 1

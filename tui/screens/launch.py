@@ -21,6 +21,7 @@ from detui.tui.language import tr
 from detui.tui.launch import Choices
 from detui.tui.launch_text import question, report, start_note, state
 from detui.tui.messages import Preparing, Started
+from detui.tui.missing import absent_environment
 from detui.tui.reader import in_thread
 from detui.tui.recipe_page import counted
 from detui.tui.screens.base import DetuiScreen
@@ -53,6 +54,10 @@ class DevicesFound(Message):
     def __init__(self, devices: Devices) -> None:
         super().__init__()
         self.devices = devices
+
+
+class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The lines; it scrolls after the cursor, and leaves the arrows to it."""
 
 
 class LaunchScreen(DetuiScreen):
@@ -92,7 +97,7 @@ class LaunchScreen(DetuiScreen):
     def compose(self) -> ComposeResult:
         """Lay out title, fields, command, start and keys."""
         yield TitleBar("Recipes", self._choices.ref)
-        with VerticalScroll(id="form", can_focus=False):
+        with Form(id="form"):
             yield LaunchFields(self._choices, self._known)
             yield Static("", id="report", markup=False)
         with Vertical(id="panel"):
@@ -112,6 +117,11 @@ class LaunchScreen(DetuiScreen):
         else:
             self._show()
         in_thread(lambda: DevicesFound(Devices.here()), self)
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan of what stands in the form; None while it is being made, or where it cannot be."""
+        return self._plan if self._shown == self._wanted else None
 
     @property
     def _fields(self) -> LaunchFields:
@@ -203,11 +213,16 @@ class LaunchScreen(DetuiScreen):
         self._fields.hint(self._error)
         command = f"$ {self._choices.command(plan)}" if plan is not None else "$ …"
         self._put("command", command, "bold")
-        text, style = state(plan, self._error)
-        self._put("state", text, style)
+        self._put("state", *self._state())
         self.query_one("#report", Static).update(report(plan) if plan is not None else "")
         start = tr("Start {runs}", runs=counted(len(plan.runs), "run")) if plan is not None else tr("Start")
         self.query_one(Press).put(start, start_note(plan) if plan is not None else "")
+
+    def _state(self) -> tuple[str, str]:
+        return state(self._plan, self._error, self._absent())
+
+    def _absent(self) -> str | None:
+        return absent_environment(self._plan, self._workspace.configuration) if self._plan is not None else None
 
     def _put(self, id: str, text: str, style: str) -> None:
         self.query_one(f"#{id}", Static).update(Hanging(Text(text, style), 0, 2) if text else "")
@@ -246,8 +261,8 @@ class LaunchScreen(DetuiScreen):
         self._form.scroll_page_up(animate=False)
 
     @property
-    def _form(self) -> VerticalScroll:
-        return self.query_one("#form", VerticalScroll)
+    def _form(self) -> Form:
+        return self.query_one(Form)
 
     async def action_enter(self) -> None:
         """Go to the next line; on the last, start."""
@@ -270,8 +285,8 @@ class LaunchScreen(DetuiScreen):
 
     def action_copy(self) -> None:
         """Copy the command."""
-        if self._plan is not None and self._shown == self._wanted:
-            self.detui.copy(self._choices.command(self._plan))
+        if self.plan is not None:
+            self.detui.copy(self._choices.command(self.plan))
 
     def action_start(self) -> None:
         """Start what is chosen, after a question; what was typed a moment ago is planned first."""
@@ -281,8 +296,8 @@ class LaunchScreen(DetuiScreen):
             self._start_when_planned = True
             return
         plan, choices = self._plan, self._choices
-        if plan is None or plan.errors:
-            self.detui.tell(state(plan, self._error)[0], failed=True)
+        if plan is None or plan.errors or self._absent() is not None:
+            self.detui.tell(self._state()[0], failed=True)
             return
 
         def answered(yes: bool | None) -> None:

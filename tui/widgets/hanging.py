@@ -26,7 +26,8 @@ class Hanging:
         indent = first
         for line in self._text.wrap(console, options.max_width - rest, overflow="fold") or [Text()]:
             yield Segment(" " * indent)
-            yield from line.render(console)
+            # A text without spans renders without its own style.
+            yield from Segment.apply_style(line.render(console), console.get_style(self._text.style))
             yield Segment.line()
             indent = rest
 

@@ -159,7 +159,7 @@ class LaunchFields(Vertical):
     def _another_override(self) -> None:
         """Keep one empty line for a further value."""
         lines = list(self.query(".override").results(Line))
-        if lines and all(line.value for line in lines):
+        if all(line.value for line in lines):
             self.query_one("#overrides").mount(self._override("", False))
 
     def complete_with(self, base: Plan) -> None:

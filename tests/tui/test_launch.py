@@ -1,0 +1,364 @@
+"""The launch form: every key, the command it stands for, completion and errors as one types, and a real start."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from pilots import LARGE, SMALL, play, shows, text, until
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from detui.engine.errors import UsageError
+from detui.engine.planning import Plan
+from detui.engine.process.control import request
+from detui.engine.process.control import status as status_of
+from detui.engine.process.control import wait as wait_for
+from detui.engine.workspace import Workspace
+from detui.tui import overrides
+from detui.tui.app import DetuiApp
+from detui.tui.commands.run import LAUNCH
+from detui.tui.context import Session
+from detui.tui.launch import Choices
+from detui.tui.main import application
+from detui.tui.options import make_plan
+from detui.tui.screens.confirm import ConfirmScreen
+from detui.tui.screens.launch import LaunchScreen
+from detui.tui.screens.recipe import RecipeScreen
+from detui.tui.screens.run import RunScreen
+
+ABOUT = {"name": None, "tags": (), "note": None, "no_evaluate": False}
+
+
+def parsed(command: str, workspace: Path) -> tuple[Plan, dict[str, object]]:
+    """What the real command line makes of a command: its plan, and what it says about the experiment."""
+    words = shlex.split(command)
+    assert words[:2] == ["detui", "run"]
+    run = application.get_command(click.Context(application), "run")
+    assert run is not None
+    options = run.make_context("run", words[2:]).params
+    about = {name: options.pop(name) for name in LAUNCH}
+    del options["preflight"]
+    plan = make_plan(Session(str(workspace)), options.pop("recipe"), **options)
+    return plan, {name: about[name] for name in ABOUT}
+
+
+@pytest.mark.parametrize(
+    ("choices", "about"),
+    [
+        ({}, {}),
+        ({"profile": "full"}, {}),
+        ({"arms": ("no-mosaic",), "seeds": "3, 4"}, {}),
+        ({"devices": "cpu", "cpu_slots": "1", "on_busy": "fail"}, {}),
+        ({"overrides": ("train.lr0=0.01", "no-mosaic.augment.mixup=0.5", "milestones=[4, 24]")}, {}),
+        (
+            {"name": "mine", "tags": "a, b c", "note": "it's a $trial; -x", "evaluate": False},
+            {"name": "mine", "tags": ("a", "b c"), "note": "it's a $trial; -x", "no_evaluate": True},
+        ),
+    ],
+)
+def test_the_command_makes_the_same_plan(workspace: Path, choices: dict[str, object], about: dict[str, object]) -> None:
+    chosen = Choices("starter/mosaic", **{"profile": "quick", **choices})  # type: ignore[arg-type]
+    plan = chosen.plan(Workspace.open(str(workspace)))
+    assert parsed(chosen.command(plan), workspace) == (plan, {**ABOUT, **about})
+
+
+@pytest.mark.parametrize(
+    ("choices", "where"),
+    [
+        ({"arms": ()}, "--arm"),
+        ({"seeds": "0,x"}, "--seeds"),
+        ({"seeds": "1,1"}, "--seeds"),
+        ({"cpu_slots": "many"}, "--cpu-slots"),
+        ({"devices": "gpu"}, "--devices"),
+        ({"devices": "cpu", "min_free_memory": "20G"}, "--min-free-memory"),
+        ({"overrides": ("train.lr=1",)}, "--set train.lr=1"),
+    ],
+)
+def test_what_is_wrong_names_its_option(workspace: Path, choices: dict[str, object], where: str) -> None:
+    with pytest.raises(UsageError) as found:
+        Choices("starter/mosaic", "quick", **choices).plan(Workspace.open(str(workspace)))  # type: ignore[arg-type]
+    assert found.value.where == where
+
+
+@pytest.fixture
+def plan(workspace: Path) -> Plan:
+    return Workspace.open(str(workspace)).plan("starter/mosaic", profile="quick")
+
+
+@pytest.mark.parametrize(
+    ("typed", "becomes"),
+    [
+        ("tr", "train."),
+        ("train.l", "train.lr0="),
+        ("no-m", "no-mosaic."),
+        ("no-mosaic.augment.mo", "no-mosaic.augment.mosaic="),
+        ("data.train.i", "data.train.images="),
+        ("mile", "milestones="),
+        ("train.lr0=", "train.lr0=0.002"),
+        ("no-mosaic.augment.mosaic=", "no-mosaic.augment.mosaic=0.0"),
+        ("train.accept=", "train.accept=[workers]"),
+        ("train.lr0=0.1", None),
+        ("nothing", None),
+        ("nothing=", None),
+    ],
+)
+def test_keys_and_values_are_completed(plan: Plan, typed: str, becomes: str | None) -> None:
+    assert overrides.completed(plan, typed) == becomes
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("lr", "train.lr0=  train.lrf="),
+        ("train.lr0=", "now 0.002 · number · profile quick, mosaic.yaml:"),
+        ("augment.mosaic=1", "now baseline 1.0, no-mosaic 0.0 · number"),
+        ("arm.no-mosaic.augment.mosaic=1", "now 0.0 · number · arm no-mosaic"),
+        ("train.deterministic=", "now true · true or false"),
+        ("train.amp=", "now false · "),
+        ("model.weights=", "now null · text / null"),
+        ("train.accept=", "now [workers] · list"),
+        ("nothing=1", ""),
+    ],
+)
+def test_a_field_is_described_while_it_is_typed(plan: Plan, typed: str, said: str) -> None:
+    assert overrides.about(plan, typed).startswith(said)
+
+
+def test_every_completed_key_can_be_set(plan: Plan, workspace: Path) -> None:
+    opened = Workspace.open(str(workspace))
+    for key in overrides.keys(plan):
+        value = overrides.completed(plan, f"{key}=")
+        if value is not None:
+            opened.plan("starter/mosaic", profile="quick", overrides=[value])
+
+
+async def opened(app: DetuiApp, pilot: Pilot[int], key: str = "enter") -> LaunchScreen:
+    app.open_recipe("starter/mosaic")
+    await shows(app, pilot, "$ detui run starter/mosaic")
+    await pilot.press(key)
+    await shows(app, pilot, "Profile", "[ Start 4 runs ]")
+    assert isinstance(app.screen, LaunchScreen)
+    return app.screen
+
+
+async def typed(pilot: Pilot[int], id: str, value: str) -> None:
+    """Go to a line by the keyboard alone, and type."""
+    screen = pilot.app.screen
+    for _ in range(30):
+        focused = screen.focused
+        if focused is not None and (focused.id == id or focused.has_class(id)) and not getattr(focused, "value", ""):
+            break
+        await pilot.press("down")
+    await pilot.press(*value)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE, (60, 16)])
+def test_the_form_says_what_it_stands_for(workspace: Path, size: tuple[int, int]) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        form = await opened(app, pilot)
+        await typed(pilot, "seeds", "7")
+        await typed(pilot, "override", "train.lr0=0.01")
+        await typed(pilot, "override", "train.lrf=0.1")
+        await typed(pilot, "name", "q1 2?")  # letters that are keys elsewhere
+        await typed(pilot, "tags", "x,y")
+        await typed(pilot, "note", "j k")
+        await until(pilot, lambda: form.plan is not None)
+        await pilot.press("ctrl+y")
+        command = app.clipboard
+        assert command == (
+            "detui run starter/mosaic --profile quick --seeds 7 --set train.lr0=0.01 --set train.lrf=0.1"
+            " --name 'q1 2?' --tag x --tag y --note 'j k'"
+        )
+        assert parsed(command, workspace)[0] == form.plan
+        await shows(app, pilot, "[ Start 2 runs ]", "$ detui run starter/mosaic")
+
+    play(workspace, script, size)
+
+
+def test_every_key_of_the_form(workspace: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        form = await opened(app, pilot)
+
+        def at(id: str) -> None:
+            assert form.focused is not None
+            assert form.focused.id == id
+
+        at("profile")
+        await pilot.press("space")
+        await shows(app, pilot, "[smoke]", "--profile smoke")
+        await pilot.press("left")
+        await shows(app, pilot, "[quick]", "--profile quick")
+        await pilot.press("right", "left", "enter")
+        at("arm-0")
+        await pilot.press("space", "j", "k")
+        await shows(app, pilot, "[ ] baseline", "--arm no-mosaic", "[ Start 2 runs ]")
+        await pilot.press("down", "space")
+        await shows(app, pilot, "Choose at least one arm.", "$ …")
+        await pilot.press("up", "space", "down", "space", "tab")
+        at("seeds")
+        await pilot.press("shift+tab")
+        at("arm-1")
+        await pilot.press("G")
+        at("start")
+        await pilot.press("g")
+        at("profile")
+        await pilot.press("home", "pagedown", "pageup", "end")
+        at("start")
+        await shows(app, pilot, "[ Start 4 runs ]")
+        await pilot.press("enter")
+        await shows(app, pilot, "Start 4 runs on CPU", "baseline-s0", "no-mosaic-s1", "--profile quick")
+        await pilot.press("n", "up", "space")
+        await shows(app, pilot, "--no-evaluate")
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("n")
+        await typed(pilot, "name", "1q")
+        assert app.screen is form
+        await pilot.press("escape")
+        at("start")
+        await pilot.press("escape")
+        assert isinstance(app.screen, RecipeScreen)
+        await pilot.press("s")  # what was chosen is still there
+        await shows(app, pilot, "--no-evaluate", "1q")
+        assert isinstance(app.screen, LaunchScreen)
+        assert app.screen.focused is not None
+        assert app.screen.focused.id == "start"
+
+    play(workspace, script, LARGE)
+
+
+def test_errors_stand_at_their_line_while_it_is_typed(workspace: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        form = await opened(app, pilot)
+        await typed(pilot, "override", "train.lr")
+        await shows(app, pilot, "train.lr0=  train.lrf=")
+        await pilot.press("right")
+        assert isinstance(form.focused, Input)
+        assert form.focused.value == "train.lr0="
+        await shows(app, pilot, "now 0.002 · number")
+        await until(pilot, lambda: form.focused._suggestion == "train.lr0=0.002")
+        await pilot.press(*"high")
+        await shows(app, pilot, "found 'high', expected a valid number", "[ Start ]")
+        await pilot.press("ctrl+r")
+        assert app.screen is form
+        await pilot.press("ctrl+u", *"train.epoch=1")
+        await shows(app, pilot, "no such field", "try: train.epochs")
+        await pilot.press("ctrl+u")
+        await typed(pilot, "seeds", "0,a")
+        await shows(app, pilot, "'0,a' is not a list of seeds.")
+        await pilot.press("ctrl+u")
+        await typed(pilot, "devices", "gp")
+        await shows(app, pilot, "'gp' names no device", "--devices auto, cpu")
+        await pilot.press("ctrl+u", "c")
+        await until(pilot, lambda: getattr(form.focused, "_suggestion", "") == "cpu")
+        await pilot.press("right")
+        await shows(app, pilot, "--devices cpu")
+
+    play(workspace, script, LARGE)
+
+
+def test_what_is_typed_and_started_at_once_is_planned_first(workspace: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        await typed(pilot, "seeds", "1,2,3")
+        await pilot.press("ctrl+r")
+        await shows(app, pilot, "Start 6 runs on CPU", "--seeds 1,2,3")
+
+    play(workspace, script, LARGE)
+
+
+def test_errors_of_the_plan_stop_the_start(workspace: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        form = await opened(app, pilot)
+        await pilot.press("left")
+        await shows(app, pilot, "--", "bf16 mixed precision needs a GPU", "try: --set train.amp=false")
+        await pilot.press("ctrl+r", "end", "enter")
+        assert app.screen is form
+
+    play(workspace, script)
+
+
+def test_a_form_that_only_looks_starts_nothing(workspace: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        form = await opened(app, pilot, "s")
+        await pilot.press("enter", "ctrl+r")
+        await until(pilot, lambda: any("--read-only" in one.message for one in app._notifications))
+        assert app.screen is form
+
+    play(workspace, script, read_only=True)
+
+
+@pytest.fixture
+def own_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path) -> Iterator[None]:
+    monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "leases"))
+    yield
+    for experiment in Workspace.open(str(workspace)).experiments():
+        for run in experiment.runs():
+            if not status_of(run).state.terminal:
+                request(run, "kill")
+        wait_for(experiment.runs(), 30, evaluated=True)
+
+
+@pytest.mark.usefixtures("own_leases")
+def test_a_real_recipe_is_started_from_the_form(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
+    recipe = toy_recipe()
+
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe(str(recipe))
+        await shows(app, pilot, "$ detui run")
+        await pilot.press("enter")
+        await shows(app, pilot, "[ Start 2 runs ]")
+        await pilot.press("down", "down", "space")
+        await typed(pilot, "override", "train.lr=0.5")
+        await typed(pilot, "name", "first")
+        await typed(pilot, "tags", "toy")
+        await typed(pilot, "note", "by hand")
+        await pilot.press("ctrl+r")
+        await shows(app, pilot, "Start 1 run on CPU", "baseline-s0")
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen), 40)
+        await shows(app, pilot, "baseline-s0")
+
+    play(workspace, script, LARGE)
+    facts = Workspace.open(str(workspace)).experiment("first").facts()
+    assert (facts["tags"], facts["note"], facts["runs"]) == (["toy"], "by hand", ["baseline-s0"])
+    assert facts["arms"][0]["config"]["train"]["lr"] == 0.5
+    assert facts["command"].endswith("--arm baseline --set train.lr=0.5 --name first --tag toy --note 'by hand'")
+
+
+@pytest.mark.usefixtures("own_leases")
+def test_a_start_that_fails_is_told_and_can_be_mended(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
+    recipe = toy_recipe()
+
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe(str(recipe))
+        await shows(app, pilot, "$ detui run")
+        await pilot.press("s", "enter")
+        await shows(app, pilot, "Start 2 runs on CPU")
+        workspace.rmdir()
+        workspace.write_text("in the way")
+        await pilot.press("y")
+        await shows(app, pilot, str(workspace)[:20], "[ Start 2 runs ]", "Ready.")
+        assert isinstance(app.screen, LaunchScreen)
+        assert not app.screen.query_one("#form").disabled
+        workspace.unlink()
+        workspace.mkdir()
+
+    play(workspace, script, LARGE)
+
+
+def test_the_screen_is_narrow_and_nothing_is_lost(workspace: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        form = await opened(app, pilot)
+        await typed(pilot, "override", "train.lr0=0.01")
+        await typed(pilot, "note", "a long note that takes more than one line of the command " * 2)
+        await until(pilot, lambda: form.plan is not None)
+        lines = text(app).splitlines()
+        assert any("[ Start 4 runs ]" in line for line in lines)
+        assert any("$ detui run" in line for line in lines)
+
+    play(workspace, script, (60, 16))
