@@ -6,11 +6,12 @@ import pyte
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 
 from detui.tui.terminal.changes import Shadow
 from detui.tui.terminal.picture import Picture, cells
+from detui.tui.terminal.plain_text import ascii_only
 from detui.tui.terminal.styles import PLAIN, Styles, UnknownSequence
 
 COLUMNS, ROWS = 24, 6
@@ -180,3 +181,13 @@ def test_a_frame_that_draws_every_cell_is_known_as_one() -> None:
     picture = Picture(Styles(), 4, 2)
     assert not picture.draw("\x1b[1;1Habcd")
     assert picture.draw("\x1b[1;1Habcd\n\x1b[2;1H中文\x1b[1;1H")
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=30))
+def test_text_in_ascii_is_as_wide_as_it_was(text: str) -> None:
+    assert ascii_only(text).isascii()
+    assert len(ascii_only("".join(cells(text)))) == sum(cell_len(character) for character in "".join(cells(text)))
+
+
+def test_ascii_keeps_what_can_be_read() -> None:
+    assert ascii_only("AP 12 – 45 %  █▌··  é │ ⣿ 数据 µs") == "AP 12 - 45 %  ##..  e | * ???? us"

@@ -20,6 +20,7 @@ from textual.messages import InBandWindowResize
 
 from detui.tui.terminal.changes import Shadow
 from detui.tui.terminal.picture import Picture
+from detui.tui.terminal.plain_text import ascii_only
 from detui.tui.terminal.styles import Styles, UnknownSequence
 
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
@@ -109,6 +110,8 @@ class ChangesDriver(LinuxDriver):
             return data
         if not self._shown or _HARMLESS.fullmatch(data):
             return data
+        if getattr(self._app, "ascii_only", False):
+            data = ascii_only(data)
         size = super()._get_terminal_size()
         if self._picture is None or (self._picture.columns, self._picture.rows) != size:
             self._picture = Picture(self._styles, *size)
