@@ -55,7 +55,7 @@ class RowReader:
             try:
                 facts = self._facts_of(experiment)
             except DetuiError as error:
-                rows.append(Heading(experiment.id, experiment.path, "", (), problem=str(error).splitlines()[0]))
+                rows.append(Heading(experiment.id, experiment.path, "", (), problem=error.message.splitlines()[0]))
                 continue
             names = tuple(map(str, facts.get("runs") or ()))
             rows.append(Heading(experiment.id, experiment.path, _text(facts), names, facts))

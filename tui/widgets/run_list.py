@@ -61,7 +61,7 @@ class RunList(ScrollView, can_focus=True):
         self._lines = [self._shown(row) for row in rows]
         self._follow(selected)
         if len(before) != len(self._lines):
-            self.virtual_size = Size(self.size.width, len(rows))
+            self.virtual_size = Size(0, len(rows))
             self.refresh()
             return
         for index, (old, new) in enumerate(zip(before, self._lines, strict=True)):
@@ -128,7 +128,7 @@ class RunList(ScrollView, can_focus=True):
 
     def _run(self, run: Glance, columns: int) -> list[Segment]:
         state = Segment(f"{run.letter} {pad(cut(tr(run.word), 9), 9)}", state_style(run.word))
-        name = run.ref if self._whole else run.name
+        name = f"{run.name}  {run.experiment}" if self._whole else run.name
         if run.problem is not None:
             return [state, Segment(f" {name}  {run.problem}")]
         wide = bar_width(columns)
