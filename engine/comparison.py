@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from detui.engine.analysis import Comparison, Finding, SeedSummary, compare, summarise
 from detui.engine.errors import UsageError
@@ -81,11 +82,26 @@ def sides(chosen: Sequence[tuple[Experiment, RunDir | None]]) -> list[Side]:
     return list(unique.values())
 
 
+def joined(found: Sequence[Side]) -> list[Side]:
+    """Sides of single runs as sides of arms, with these runs as seeds. Raises UsageError below two."""
+    arms: dict[tuple[Path, str], list[Side]] = {}
+    for side in found:
+        arms.setdefault((side.facts.path, side.arm), []).append(side)
+    if len(arms) < 2:
+        hint = "Without --by-arm each run is a side of its own."
+        raise UsageError("All these runs are of one arm, and there is nothing to compare it with.", hint=hint)
+    several = len({path for path, _ in arms}) > 1
+    return [
+        Side(f"{path.name}/{arm}" if several else arm, of[0].facts, arm, tuple(run for side in of for run in side.runs))
+        for (path, arm), of in arms.items()
+    ]
+
+
 def compare_sides(chosen: Sequence[Side], *, replicates: int = REPLICATES) -> Report:
     """Compare every side with the first. `replicates`: of the bootstrap over images; 0 leaves it out."""
     reference = chosen[0]
     rows = [row for other in chosen[1:] for row in _rows(reference, other)]
-    images = [_images(reference, other, replicates) for other in chosen[1:]] if replicates else []
+    images = [over_images(reference, other, replicates) for other in chosen[1:]] if replicates else []
     varies = sorted({str(name) for side in chosen for name in side.facts.info.get("varies") or ()})
     facts = {side.name: facts_of(side.facts, side.arm, side.runs) for side in chosen}
     findings = compare_facts(facts, varies, _seconds(chosen))
@@ -103,7 +119,8 @@ def _rows(reference: Side, other: Side) -> list[Row]:
     return rows
 
 
-def _images(reference: Side, other: Side, replicates: int) -> Images:
+def over_images(reference: Side, other: Side, replicates: int = REPLICATES) -> Images:
+    """What the validation images say of one pair of runs of two sides. Takes seconds."""
     chosen = pair(reference.runs, other.runs)
     if chosen is None:
         return Images(first=reference.name, second=other.name, problem="one side has no evaluated run")

@@ -240,7 +240,7 @@ def test_the_cursor_reads_values_and_goes_from_point_to_point() -> None:
         for _ in range(100):
             chart.move_cursor(-1)
         assert chart.cursor == 1
-        assert chart.readings() == [99.0, 99.0]
+        assert chart.readings() == {"a": 99.0, "b": 99.0}
         chart.clear_cursor()
         assert "step" not in lines(chart)[0]
         assert not any("│" in line[10:] for line in lines(chart))
@@ -332,9 +332,9 @@ def test_smoothing_stands_in_the_title() -> None:
         chart.set_series([Series("box", [1, 2, 3, 4], y)])
         chart.set_smoothing(0.9)
         assert lines(chart)[0].startswith("Loss smooth 0.9  ━box")
-        assert chart.readings() == [pytest.approx(averaged(y, 0.9)[-1])]
+        assert chart.readings() == {"a": pytest.approx(averaged(y, 0.9)[-1])}
         chart.set_smoothing(0)
-        assert chart.readings() == [5]
+        assert chart.readings() == {"a": 5}
 
     chart_test(check)
 
@@ -414,7 +414,7 @@ def test_lines_may_come_and_go() -> None:
         chart.zoom(1)
         chart.move_cursor(1)
         assert "nothing yet" in lines(chart)[1]
-        assert chart.readings() == []
+        assert chart.readings() == {}
         chart.describe("Other", lambda value: f"{value:.0f}!")
         chart.set_series([Series("one", STEPS, FALLING)])
         assert lines(chart)[0].startswith("Other")

@@ -71,10 +71,7 @@ def drawn(strokes: Sequence[Stroke], columns: int, rows: int, box: Box, *, ascii
     for stroke in reversed(strokes):
         bits = rasterise(stroke.line.x, stroke.line.y, columns, rows, box)
         _put(canvas, bits > 0, glyphs(bits, ascii_only=ascii_only), 1 + 2 * stroke.colour)
-    taken: set[tuple[int, int]] = set()
-    for stroke in strokes:
-        if stroke.letter:
-            _letter(canvas, stroke, box, taken)
+    _letters(canvas, strokes, box)
     return canvas
 
 
@@ -83,21 +80,34 @@ def _put(canvas: Canvas, where: NDArray[np.bool_], glyph: NDArray[np.uint32], pa
     canvas.paint[where] = paint
 
 
-def _letter(canvas: Canvas, stroke: Stroke, box: Box, taken: set[tuple[int, int]]) -> None:
-    """Write a line's letter behind its last point; where another one's stands, above or below it."""
-    known = np.flatnonzero(np.isfinite(stroke.line.y))
-    if not len(known):
-        return
+def _letters(canvas: Canvas, strokes: Sequence[Stroke], box: Box) -> None:
+    """Write each line's letter behind its last point; letters that would lie on each other keep the lines' order."""
     rows, columns = canvas.glyph.shape
-    x, y = stroke.line.x[known[-1]], stroke.line.y[known[-1]]
     x0, x1, y0, y1 = box
-    column = min(columns - 1, cell_of(x, x0, x1, columns) + 1)
-    row = rows - 1 - cell_of(y, y0, y1, rows)
-    near = sorted(range(rows), key=lambda other: (abs(other - row), other))
-    free = next((other for other in near if (other, column) not in taken), row)
-    taken.add((free, column))
-    canvas.glyph[free, column] = ord(stroke.letter)
-    canvas.paint[free, column] = 1 + 2 * stroke.colour
+    ends: dict[int, list[tuple[float, Stroke]]] = {}
+    for stroke in strokes:
+        known = np.flatnonzero(np.isfinite(stroke.line.y))
+        if stroke.letter and len(known):
+            column = min(columns - 1, cell_of(stroke.line.x[known[-1]], x0, x1, columns) + 1)
+            ends.setdefault(column, []).append((stroke.line.y[known[-1]], stroke))
+    for column, found in ends.items():
+        found.sort(key=lambda end: -end[0])
+        at = _apart([rows - 1 - cell_of(y, y0, y1, rows) for y, _ in found], rows)
+        for row, (_, stroke) in zip(at, found, strict=True):
+            canvas.glyph[row, column] = ord(stroke.letter)
+            canvas.paint[row, column] = 1 + 2 * stroke.colour
+
+
+def _apart(wanted: Sequence[int], rows: int) -> list[int]:
+    """Return ascending rows moved apart until no two are the same, as far as there are enough of them."""
+    at = list(wanted)
+    for place in range(1, len(at)):
+        at[place] = max(at[place], at[place - 1] + 1)
+    most = rows - 1
+    for place in reversed(range(len(at))):
+        at[place] = max(0, min(at[place], most))
+        most = at[place] - 1
+    return at
 
 
 def cell_of(value: float, low: float, high: float, cells: int) -> int:

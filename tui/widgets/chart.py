@@ -298,18 +298,20 @@ class Chart(Widget):
         title += f" {tr('smooth {weight}', weight=f'{self._weight:g}')}" if self._weight else ""
         if self._cursor is not None:
             title += f"  {self._x_label} {self._x_form(self._cursor)}"
-        values = [self._form(value) for value in self.readings()]
+        found = self.readings()
+        values = [self._form(found[one.letter or ""]) for one in self._series]
         return legend(
             title, self._series, values, self.size.width, cursor=self._cursor is not None, ascii_only=self._ascii
         )
 
-    def readings(self) -> list[float | None]:
-        """Return each line's value at the cursor; without one, its last."""
+    def readings(self) -> dict[str, float | None]:
+        """Return each line's value at the cursor, by its letter; without a cursor, its last value."""
+        lines = {one.letter or "": line for one, line in zip(self._series, self._prepare(), strict=True)}
         if self._cursor is None:
-            return [last_value(line) for line in self._prepare()]
+            return {letter: last_value(line) for letter, line in lines.items()}
         now = self._visible() if self._x is not None else Limits(0.0, 0.0)
         reach = (now.high - now.low) / max(1, self._columns)
-        return [value_near(line, self._cursor, reach) for line in self._prepare()]
+        return {letter: value_near(line, self._cursor, reach) for letter, line in lines.items()}
 
 
 def _named(series: Series, place: int) -> Series:
