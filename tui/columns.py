@@ -74,6 +74,7 @@ COLUMNS = (
 SORTS = ("started", "state", "run", *(column.title for column in COLUMNS if column.title != "stage"))
 """By what the list can be sorted; "started" is the order of the experiments, the newest first."""
 _LEAST_NAME = 18
+_LEAST_WHOLE = 40
 _BAR_FROM = 72
 _STAGE_FROM = 140
 
@@ -87,9 +88,13 @@ def _negative_text(at: str) -> str:
     return "".join(chr(0x10FFF - ord(character)) for character in at)
 
 
-def fitting(columns: int) -> Sequence[Column]:
-    """Return the columns that a list so many cells wide has room for beside state, name and bar."""
-    room = columns - 14 - _LEAST_NAME - (bar_width(columns) + 1)
+def fitting(columns: int, *, flat: bool = False) -> Sequence[Column]:
+    """Return the columns that a list so many cells wide has room for beside state, name and bar.
+
+    `flat`: where no headings name the experiments, so that each run does.
+    """
+    least = _LEAST_WHOLE if flat and columns >= _BAR_FROM else _LEAST_NAME
+    room = columns - 14 - least - (bar_width(columns) + 1)
     chosen: list[Column] = []
     for column in sorted(COLUMNS, key=lambda one: one.rank):
         if column.width + 1 <= room and (column.title != "stage" or columns >= _STAGE_FROM):

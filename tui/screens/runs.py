@@ -104,7 +104,9 @@ class RunsScreen(RunRequests):
         self.call_after_refresh(self._show_titles)
 
     def _show_titles(self) -> None:
-        self.query_one("#columns", Static).update(header(self._list.size.width, self._arrangement.sort), layout=False)
+        order = self._arrangement
+        titles = header(self._list.size.width, order.sort, flat=not order.grouped)
+        self.query_one("#columns", Static).update(titles, layout=False)
 
     # The preview
 
@@ -229,6 +231,7 @@ class RunsScreen(RunRequests):
     def action_group(self) -> None:
         """Group by experiment, or not."""
         self._arrangement = replace(self._arrangement, grouped=not self._arrangement.grouped)
+        self._show_titles()
         self._show()
 
     # Marks

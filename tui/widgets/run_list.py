@@ -133,7 +133,7 @@ class RunList(ScrollView, can_focus=True):
             return [state, Segment(f" {name}  {run.problem}")]
         wide = bar_width(columns)
         filled = Segment(f" {self._bar(run, wide)}" if wide else "", state_style(run.word))
-        cells = [pad(cut(one.text(run), one.width), one.width, right=True) for one in fitting(columns)]
+        cells = [pad(cut(one.text(run), one.width), one.width, right=True) for one in fitting(columns, flat=self._whole)]
         rest = "".join(f" {cell}" for cell in cells)
         notes = f"  {'; '.join(run.notes)}" if run.notes else ""
         room = columns - state.cell_length - filled.cell_length - width(rest) - 2
@@ -152,11 +152,11 @@ class RunList(ScrollView, can_focus=True):
         if isinstance(row, Heading):
             return (row.id, row.text, row.problem)
         columns = self.size.width - 2
-        measured = (self._bar(row, bar_width(columns)), *(one.text(row) for one in fitting(columns)))
+        measured = (self._bar(row, bar_width(columns)), *(one.text(row) for one in fitting(columns, flat=self._whole)))
         return (row.ref, row.word, row.notes, row.problem, *measured)
 
 
-def header(columns: int, sort: str = "started") -> str:
+def header(columns: int, sort: str = "started", *, flat: bool = False) -> str:
     """Return the titles of the columns, aligned with the runs of a list of that width; the sorted one is marked."""
 
     def title(name: str, room: int) -> str:
@@ -164,7 +164,7 @@ def header(columns: int, sort: str = "started") -> str:
 
     inside = columns - 2
     wide = bar_width(inside)
-    right = " " * (wide + 1 if wide else 0) + "".join(f" {title(one.title, one.width)}" for one in fitting(inside))
+    right = " " * (wide + 1 if wide else 0) + "".join(f" {title(one.title, one.width)}" for one in fitting(inside, flat=flat))
     left = f"  {pad(tr('state'), 12)}{tr('run')}"
     if sort != "started":
         left += "  " + tr("sorted by {column}", column=tr(sort))
