@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
+from rich.style import Style
 from rich.text import Text
 
 from detui.engine.errors import DetuiError
@@ -13,6 +14,8 @@ from detui.tui.language import tr
 from detui.tui.output import duration
 from detui.tui.recipe_page import counted, problems, warnings
 from detui.tui.widgets.hanging import Hanging
+from detui.tui.widgets.palette import DIM
+from detui.tui.widgets.tones import tone
 
 _NAMED = 12
 """Runs that the question names; of more, how many there are."""
@@ -39,21 +42,21 @@ def _seconds(plan: Plan) -> float | None:
     return max(*each, sum(each) * len(plan.seeds) / at_once, 0.0)
 
 
-def state(plan: Plan | None, error: DetuiError | None, environment: str | None) -> tuple[str, str]:
+def state(plan: Plan | None, error: DetuiError | None, environment: str | None) -> tuple[str, Style]:
     """Return the worst that is to be said, and its style. `environment`: the one that is needed and absent."""
     if error is not None:
-        return _with_hint(str(error.message), error.hint), "bright_red"
+        return _with_hint(str(error.message), error.hint), tone("wrong")
     if plan is None:
-        return tr("Planning…"), "dim"
+        return tr("Planning…"), DIM
     if environment is not None:
         hint = f"environments: {{{environment}: /path/to/bin/python}}"
-        return _with_hint(tr("There is no environment {name}.", name=environment), hint), "bright_red"
-    for found, style in ((plan.errors, "bright_red"), (warnings(plan), "yellow")):
+        return _with_hint(tr("There is no environment {name}.", name=environment), hint), tone("wrong")
+    for found, style in ((plan.errors, tone("wrong")), (warnings(plan), tone("warning"))):
         if found:
             more = len(found) - 1
             first = _with_hint(found[0].text, found[0].hint)
             return f"{first}  (+{more})" if more else first, style
-    return tr("Ready."), "green"
+    return tr("Ready."), tone("fine")
 
 
 def _with_hint(text: str, hint: str | None) -> str:
@@ -68,9 +71,9 @@ def report(plan: Plan) -> RenderableType:
 
 def _report(plan: Plan) -> Iterator[RenderableType]:
     sections = (
-        (tr("To be mended before it can start"), problems(plan.errors), "bold bright_red"),
-        (tr("Warnings"), problems(warnings(plan)), "bold yellow"),
-        (tr("Memory and time"), plan.needs(), "bold cyan"),
+        (tr("To be mended before it can start"), problems(plan.errors), tone("wrong", bold=True)),
+        (tr("Warnings"), problems(warnings(plan)), tone("warning", bold=True)),
+        (tr("Memory and time"), plan.needs(), tone("heading", bold=True)),
     )
     for title, lines, style in sections:
         found = list(lines)

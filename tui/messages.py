@@ -10,7 +10,6 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from detui.engine.planning import Plan
-    from detui.engine.workspace import RecipeSummary
     from detui.tui.markdown import Piece
     from detui.tui.rows import Row
     from detui.tui.snapshot import Snapshot
@@ -51,14 +50,6 @@ class RunRead(Message):
         super().__init__()
         self.snapshot = snapshot
         self.more = snapshot.more
-
-
-class RecipesRead(Message):
-    """The recipes were read."""
-
-    def __init__(self, recipes: Sequence[RecipeSummary]) -> None:
-        super().__init__()
-        self.recipes = recipes
 
 
 class PlanRead(Message):

@@ -47,7 +47,8 @@ def completed(plan: Plan, text: str) -> str | None:
     key, equals, value = text.partition("=")
     if equals:
         present = _present(plan, key)
-        return None if value or present is None else f"{text}{_written(present)}"
+        secret = redacted({key: present}) != {key: present}  # a token must not appear by being completed
+        return None if value or present is None or secret else f"{text}{_written(present)}"
     return next((one for one in candidates(plan, text) if one.startswith(text) and one != text), None)
 
 

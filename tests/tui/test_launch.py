@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from detui.engine.errors import UsageError
+from detui.engine.measured import Measured
 from detui.engine.planning import Plan
 from detui.engine.process.control import request
 from detui.engine.process.control import status as status_of
@@ -23,12 +25,14 @@ from detui.tui.app import DetuiApp
 from detui.tui.commands.run import LAUNCH
 from detui.tui.context import Session
 from detui.tui.launch import Choices
+from detui.tui.launch_text import start_note
 from detui.tui.main import application
 from detui.tui.options import make_plan
 from detui.tui.screens.confirm import ConfirmScreen
 from detui.tui.screens.launch import LaunchScreen
 from detui.tui.screens.recipe import RecipeScreen
 from detui.tui.screens.run import RunScreen
+from detui.tui.widgets.launch_fields import Devices
 
 ABOUT = {"name": None, "tags": (), "note": None, "no_evaluate": False}
 
@@ -362,3 +366,50 @@ def test_the_screen_is_narrow_and_nothing_is_lost(workspace: Path) -> None:
         assert any("$ detui run" in line for line in lines)
 
     play(workspace, script, (60, 16))
+
+
+def test_the_time_is_that_of_all_runs_on_what_there_is(plan: Plan) -> None:
+    measured = Measured(1 << 30, "host", 1.0, 60.0)
+    known = {name: replace(one, measured=measured) for name, one in plan.estimates.items()}
+    placement = replace(plan.placement, candidates=("cpu:0", "cpu:1"))
+    # 24 epochs of a minute each; four runs, two at a time.
+    assert "about 48m" in start_note(replace(plan, estimates=known, placement=placement))
+    known["baseline"] = replace(known["baseline"], measured=None)
+    assert "time not yet known" in start_note(replace(plan, estimates=known, placement=placement))
+
+
+def test_a_secret_is_not_completed(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
+    recipe = toy_recipe()
+    recipe.write_text(recipe.read_text().replace("train: {lr: 0.01}", "train: {lr: 0.01, api_key: abcdef}"))
+    plan = Workspace.open(str(workspace)).plan(str(recipe))
+    assert overrides.completed(plan, "train.api_key=") is None
+    assert "abcdef" not in overrides.about(plan, "train.api_key=")
+
+
+def test_devices_are_offered() -> None:
+    there = Devices([("auto", ""), ("cpu", ""), ("2", "all GPUs for each run"), ("0,", "NVIDIA A100")])
+    assert [there.completed(text) for text in ("a", "c", "0", "cpu", "", "x")] == [
+        "auto",
+        "cpu",
+        "0,",
+        None,
+        None,
+        None,
+    ]
+    assert there.text == "auto   cpu   2 all GPUs for each run   0, NVIDIA A100"
+    assert {"auto", "cpu"} <= {word for word, _ in Devices.here().words}
+
+
+@pytest.mark.usefixtures("own_leases")
+def test_what_came_of_a_start_is_told_wherever_one_is(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
+    recipe = toy_recipe()
+
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe(str(recipe))
+        await shows(app, pilot, "$ detui run")
+        await pilot.press("s", "enter")
+        await shows(app, pilot, "Start 2 runs on CPU")
+        await pilot.press("y", "escape")
+        await until(pilot, lambda: any(one.message.startswith("Started mine.toy") for one in app._notifications), 40)
+
+    play(workspace, script, LARGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -30,6 +31,7 @@ from detui.tui.widgets.fields import Choice, Chosen, Press, Tick
 from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.launch_fields import Devices, LaunchFields
 from detui.tui.widgets.title_bar import TitleBar
+from detui.tui.widgets.tones import tone
 
 _PAUSE = 0.15
 """Seconds without typing after which it is planned."""
@@ -218,13 +220,13 @@ class LaunchScreen(DetuiScreen):
         start = tr("Start {runs}", runs=counted(len(plan.runs), "run")) if plan is not None else tr("Start")
         self.query_one(Press).put(start, start_note(plan) if plan is not None else "")
 
-    def _state(self) -> tuple[str, str]:
+    def _state(self) -> tuple[str, Style]:
         return state(self._plan, self._error, self._absent())
 
     def _absent(self) -> str | None:
         return absent_environment(self._plan, self._workspace.configuration) if self._plan is not None else None
 
-    def _put(self, id: str, text: str, style: str) -> None:
+    def _put(self, id: str, text: str, style: str | Style) -> None:
         self.query_one(f"#{id}", Static).update(Hanging(Text(text, style), 0, 2) if text else "")
 
     def action_next_field(self) -> None:
@@ -324,12 +326,12 @@ class LaunchScreen(DetuiScreen):
             if not self.post_message(answer):  # the form was left meanwhile
                 app.call_from_thread(app.tell, _outcome(answer), failed=answer.experiment is None)
 
-        self._put("state", tr("Starting…"), "cyan")
+        self._put("state", tr("Starting…"), tone("busy"))
         in_thread(work, self)
 
     def on_preparing(self, message: Preparing) -> None:
         """Say what is being prepared."""
-        self._put("state", message.text, "cyan")
+        self._put("state", message.text, tone("busy"))
 
     def on_started(self, message: Started) -> None:
         """Show the first run live, or what is wrong."""

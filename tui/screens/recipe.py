@@ -27,6 +27,7 @@ from detui.tui.recipe_page import page
 from detui.tui.screens.base import PageScreen
 from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.title_bar import TitleBar
+from detui.tui.widgets.tones import tone
 
 if TYPE_CHECKING:
     from detui.tui.launch import Choices
@@ -73,7 +74,7 @@ class RecipeScreen(PageScreen):
         self._profile, self._plan = message.profile, message.plan
         content, command = self.query_one("#page", Static), self.query_one("#command", Static)
         if message.plan is None:
-            content.update(Text(message.problem or "", "bright_red"))
+            content.update(Text(message.problem or "", tone("wrong")))
             command.update("")
             return
         content.update(Group(*self._lines(message.plan)))
@@ -85,8 +86,8 @@ class RecipeScreen(PageScreen):
         yield Hanging(Text(tr("profile: {name}", name=names), "dim"))
         for section in page(plan, missing(plan, self._workspace.configuration)):
             yield Text("")
-            style = "bold bright_red" if section.urgent else "bold yellow" if section.warns else "bold cyan"
-            yield Hanging(Text(section.title, style))
+            what = "wrong" if section.urgent else "warning" if section.warns else "heading"
+            yield Hanging(Text(section.title, tone(what, bold=True)))
             for line in section.lines:
                 text = line.lstrip(" ")
                 first = 2 + len(line) - len(text)

@@ -24,6 +24,7 @@ from detui.tui.screens.base import DetuiScreen
 from detui.tui.widgets.ask_line import AskLine
 from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.title_bar import TitleBar
+from detui.tui.widgets.tones import tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +223,9 @@ def _options(entries: Iterable[Entry]) -> Iterator[Option]:
 def _prompt(entry: Entry) -> Group:
     lines = [Hanging(Text.assemble((entry.ref, "bold"), f"  {entry.title}"), 2, 4)]
     if entry.problem is not None:
-        lines.append(Hanging(Text(f"! {entry.problem.splitlines()[0]}", "bright_magenta"), 4, 6))
+        lines.append(Hanging(Text(f"! {entry.problem.splitlines()[0]}", tone("wrong")), 4, 6))
     else:
         lines.append(Hanging(Text(entry.question, "dim"), 4, 4))
     if entry.missing:
-        lines.append(Hanging(Text(tr("missing: {things}", things=", ".join(entry.missing)), "yellow"), 4, 6))
+        lines.append(Hanging(Text(tr("missing: {things}", things=", ".join(entry.missing)), tone("warning")), 4, 6))
     return Group(*lines)
