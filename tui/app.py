@@ -21,7 +21,7 @@ from detui.engine.experiment import Experiment
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
 from detui.tui import crash, language, notices, settings
-from detui.tui.keys import EVERYWHERE, all_keys, bindings
+from detui.tui.keys import EVERYWHERE, bindings
 from detui.tui.language import tr
 from detui.tui.screens.runs import RunsScreen
 from detui.tui.settings import Settings
@@ -64,7 +64,6 @@ class DetuiApp(App[int]):
         self.failure: BaseException | None = None
         self.marked: dict[str, RunDir] = {}
         """The runs that are marked, by "EXPERIMENT/RUN", in the order in which they were."""
-        self._writing = {key.action for key in all_keys().values() if key.writes}
         for theme in THEMES:
             self.register_theme(theme)
         self._apply_settings()
@@ -84,6 +83,9 @@ class DetuiApp(App[int]):
         """Use other settings from now on, and keep them. Says so where they cannot be kept."""
         self.settings = changed
         self._apply_settings()
+        for screen in self.screen_stack:
+            for widget in screen.walk_children():  # what they have drawn is in the language, or theme, before
+                widget.refresh()
         if self.settings_file is not None:
             try:
                 settings.save(self.settings_file, changed)
@@ -249,8 +251,9 @@ class DetuiApp(App[int]):
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
         """Do what a key stands for; refuse what asks something of runs where the application only looks."""
-        name = action if isinstance(action, str) else action[1]
-        if self.read_only and name.rpartition(".")[2].partition("(")[0] in self._writing:
+        name = (action if isinstance(action, str) else action[1]).rpartition(".")[2].partition("(")[0]
+        groups = getattr(default_namespace, "KEYS", ())
+        if self.read_only and any(key.writes and key.action == name for group in groups for key in group):
             self.tell(tr("detui was started with --read-only: nothing is changed."))
             return True
         return await super().run_action(action, default_namespace, namespaces)

@@ -72,7 +72,7 @@ class RunScreen(ChartActions, RunRequests):
         yield LineList()
         yield Static("", id="alarms", markup=False)
         yield LogView()
-        yield AskLine(tr("Search"))
+        yield AskLine("Search")
         yield self.key_bar()
 
     def read(self) -> RunRead:

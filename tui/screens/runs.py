@@ -69,7 +69,7 @@ class RunsScreen(RunRequests):
             yield Static("", id="columns", markup=False)
             yield RunList(self.detui.marked, ascii_only=self.detui.ascii_only)
         yield Static(self._empty(), classes="empty", id="nothing", markup=False)
-        yield AskLine(tr("Filter"))
+        yield AskLine("Filter")
         yield self.key_bar()
 
     def _empty(self) -> str:
@@ -175,6 +175,7 @@ class RunsScreen(RunRequests):
 
     def on_screen_resume(self) -> None:
         """Show what changed meanwhile: runs, marks, settings."""
+        self.query_one("#nothing", Static).update(self._empty())
         super().on_screen_resume()
         self._arrange_panes()
         self._list.refresh()

@@ -8,6 +8,8 @@ from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from detui.tui.language import tr
+
 
 class AskLine(Horizontal):
     """A word that says what is asked, the line to type in, and room for a complaint."""
@@ -32,18 +34,19 @@ class AskLine(Horizontal):
         """The person is done typing: enter keeps the text, escape took it away."""
 
     def __init__(self, what: str) -> None:
-        """`what`: one word for what is asked."""
+        """`what`: one word for what is asked, in English, as it goes through `tr`."""
         super().__init__()
         self._what = what
 
     def compose(self) -> ComposeResult:
         """Lay out the parts."""
-        yield Static(f"{self._what}:", markup=False)
+        yield Static("", id="what", markup=False)
         yield Input(compact=True)
         yield Static("", id="complaint", markup=False)
 
     def ask(self) -> None:
         """Show the line, and type into it."""
+        self.query_one("#what", Static).update(f"{tr(self._what)}:")
         self.add_class("-asked")
         self.query_one(Input).focus()
 

@@ -1,0 +1,63 @@
+"""Runs side by side: curves, metrics, differences."""
+
+from __future__ import annotations
+
+_CURVES = {
+    "Curves": "曲线",
+    "Metrics": "指标",
+    "Differences": "差异",
+    "Total loss": "总损失",
+    "Learning rate ({name})": "学习率（{name}）",
+    "Loss ({name})": "损失（{name}）",
+    "{metric}, mean ± sd over seeds": "{metric}，种子间均值 ± 标准差",
+    "at cursor": "光标处",
+    "reference": "参照",
+    "This is the last one. q goes back.": "这是最后一个。按 q 返回。",
+}
+
+_LEAD = {
+    "There is one run only, and nothing to compare it with.": "只有一个运行，没有可比较的对象。",
+    "Mark another run in the list of runs with space, then press c.": "在运行列表中用空格再标记一个运行，然后按 c。",
+    "Arms of {experiment} with the seeds that are listed: {names}.": "{experiment} 的各实验组，含所列种子：{names}。",
+    "Each run is a side of its own: {names}.": "每个运行各为一方：{names}。",
+    "Reference: {name}.": "参照：{name}。",
+    "Not finished, so left out of the numbers: {runs}.": "未完成，因而不计入数值：{runs}。",
+    "To finish one: enter in the list of runs here, then r to resume it.": "要完成它：在此列表中按回车，再按 r 继续。",
+    "comparing…": "正在比较…",
+    "comparing over the validation images…": "正在逐张验证图像比较…",
+}
+
+_TABLES = {
+    "{side} against {reference}": "{side} 相对 {reference}",
+    "metric": "指标",
+    "delta (pp)": "差值 (pp)",
+    "95 % over seeds": "95 % 区间 (种子)",
+    "verdict": "判定",
+    "seen from (pp)": "可检出 (pp)",
+    "no finished run of each has been evaluated": "双方尚无都已完成并评估的运行",
+    "mean ± standard deviation (n) of the chosen checkpoints of finished runs. seen from: so large a difference"
+    " would show in 80 % of repetitions with as many seeds of this spread; a smaller one would mostly not be seen.": (
+        "已完成运行选定检查点的均值 ± 标准差 (n)。可检出：以同样多的种子与同样的离散程度，"
+        "这么大的差异在 80 % 的重复实验中能看出；更小的多半看不出来。"
+    ),
+    "{second} against {first}, over the validation images": "{second} 相对 {first}，验证图像上",
+    "not compared: {problem}": "未比较：{problem}",
+    "{count} images of the validation split, paired bootstrap. It is about these two trained models on images like"
+    " these, and says nothing of what another seed would give.": (
+        "验证集的 {count} 张图像，配对自助法。它只说明这两个训练好的模型在此类图像上的差异，与其他种子无关。"
+    ),
+    "first (%)": "前者 (%)",
+    "second (%)": "后者 (%)",
+    "95 % over images": "95 % 区间 (图像)",
+    "field": "字段",
+    "declared": "已声明",
+    "! not declared": "! 未声明",
+    "note": "备注",
+    "No confounder: nothing differs but what is declared.": "没有混杂因素：除已声明的字段外没有差异。",
+    "1 confounder: the recipe does not declare them in `varies`.": "1 个混杂因素：配方没有在 `varies` 中声明。",
+    "{count} confounders: the recipe does not declare them in `varies`.": (
+        "{count} 个混杂因素：配方没有在 `varies` 中声明。"
+    ),
+}
+
+TEXTS = {**_CURVES, **_LEAD, **_TABLES}
