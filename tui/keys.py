@@ -161,7 +161,14 @@ LAUNCH = (
     Key("launch.next", "tab", "next_field", "Next", "The next line of the form; after the last, the first."),
     Key("launch.previous", "shift+tab", "previous_field", "Previous", "The line of the form before."),
 )
-COMPARE = ()
+COMPARE = (
+    Key("compare.band", "b", "band", "Mean/runs", "A line for each run, or each arm's mean with its spread.", True),
+    Key("compare.reference", "r", "reference", "Reference", "Compare all others with the run under the cursor.", True),
+    Key("compare.drop", "d", "drop", "Take out", "Take the run under the cursor out of the comparison.", True),
+    Key("compare.open", "enter", "open", "Open", "Open the run under the cursor.", True),
+    Key("compare.record", "o", "record", "Record", "Open the record of the run under the cursor."),
+    Key("compare.copy", "y", "copy", "Copy", "Copy the command that prints this comparison."),
+)
 DEVICES = (
     Key("devices.open", "enter", "open", "Open", "Open the run under the cursor.", True),
     Key("devices.earlier", "less_than_sign", "earlier", "Earlier", "Move what waits one place forward.", True, True),
