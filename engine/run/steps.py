@@ -70,6 +70,10 @@ class StepTable:
         steps = self._step
         return [steps[row] for row in where], values.tolist()
 
+    def column(self, name: str) -> tuple[Sequence[int], Sequence[float]]:
+        """Return the rows in which `name` was measured, and its values, without a copy: both grow with the table."""
+        return self._columns.get(name, (array("q"), array("d")))
+
     def clock(self) -> tuple[Sequence[int], Sequence[float]]:
         """Return all steps, and the seconds since their attempt began at which each was done."""
         return self._step, self._t

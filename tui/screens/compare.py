@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
@@ -13,7 +14,6 @@ from textual.widgets import Static
 from detui.engine.run.directory import RunDir
 from detui.tui.axis import AXES
 from detui.tui.compare_list import axis_label, form_of, lines, metric_title, titles
-from detui.tui.compared import Compared, Comparing, Tables, command, page
 from detui.tui.curves import LOSS, CurveReader, Curves, CurvesRead, Member, Wish, arms, members
 from detui.tui.keys import CHART, COMPARE, MOVE, TABS, bindings
 from detui.tui.language import tr
@@ -25,6 +25,9 @@ from detui.tui.widgets.chart import Chart
 from detui.tui.widgets.line_list import LineList
 from detui.tui.widgets.tab_bar import TabBar
 from detui.tui.widgets.title_bar import TitleBar
+
+if TYPE_CHECKING:
+    from detui.tui.compared import Compared, Comparing, Tables
 
 TAB_NAMES = ("Curves", "Metrics", "Differences")
 _CURVES, _METRICS, _DIFFERENCES = range(3)
@@ -240,6 +243,8 @@ class CompareScreen(ChartActions, ReadingScreen):
 
     def action_copy(self) -> None:
         """Copy the command that prints the same."""
+        from detui.tui.compared import command
+
         self.detui.copy(command(self._order))
 
     # Metrics and differences
@@ -251,6 +256,8 @@ class CompareScreen(ChartActions, ReadingScreen):
         ended = frozenset(ref for ref, run in self._curves.glances.items() if not run.live)
         if self._compared == (tuple(self._order), ended):
             return
+        from detui.tui.compared import Comparing  # what computes is loaded when it is first wanted: curves come at once
+
         if self._work is not None:
             self._work.cancel()
         self._compared = (tuple(self._order), ended)
@@ -268,6 +275,8 @@ class CompareScreen(ChartActions, ReadingScreen):
     def _show_page(self) -> None:
         tab = self.query_one(TabBar).open
         if tab != _CURVES:
+            from detui.tui.compared import page
+
             self.query_one("#page", Static).update(page(self._tables, tab == _METRICS, self.app.size.width - 4))
 
     # Moving: the cursor among the runs, or the page
