@@ -2,142 +2,27 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import pytest
+from command_lines import parsed
 from pilots import LARGE, SMALL, play, shows, text, until
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from detui.engine.errors import UsageError
-from detui.engine.measured import Measured
-from detui.engine.planning import Plan
+from detui.engine.placement import Placement
 from detui.engine.process.control import request
 from detui.engine.process.control import status as status_of
 from detui.engine.process.control import wait as wait_for
 from detui.engine.workspace import Workspace
-from detui.tui import overrides
 from detui.tui.app import DetuiApp
-from detui.tui.commands.run import LAUNCH
-from detui.tui.context import Session
-from detui.tui.launch import Choices
-from detui.tui.launch_text import start_note
-from detui.tui.main import application
-from detui.tui.options import make_plan
 from detui.tui.screens.confirm import ConfirmScreen
 from detui.tui.screens.launch import LaunchScreen
 from detui.tui.screens.recipe import RecipeScreen
 from detui.tui.screens.run import RunScreen
-from detui.tui.widgets.launch_fields import Devices
-
-ABOUT = {"name": None, "tags": (), "note": None, "no_evaluate": False}
-
-
-def parsed(command: str, workspace: Path) -> tuple[Plan, dict[str, object]]:
-    """What the real command line makes of a command: its plan, and what it says about the experiment."""
-    words = shlex.split(command)
-    assert words[:2] == ["detui", "run"]
-    run = application.get_command(click.Context(application), "run")
-    assert run is not None
-    options = run.make_context("run", words[2:]).params
-    about = {name: options.pop(name) for name in LAUNCH}
-    del options["preflight"]
-    plan = make_plan(Session(str(workspace)), options.pop("recipe"), **options)
-    return plan, {name: about[name] for name in ABOUT}
-
-
-@pytest.mark.parametrize(
-    ("choices", "about"),
-    [
-        ({}, {}),
-        ({"profile": "full"}, {}),
-        ({"arms": ("no-mosaic",), "seeds": "3, 4"}, {}),
-        ({"devices": "cpu", "cpu_slots": "1", "on_busy": "fail"}, {}),
-        ({"overrides": ("train.lr0=0.01", "no-mosaic.augment.mixup=0.5", "milestones=[4, 24]")}, {}),
-        (
-            {"name": "mine", "tags": "a, b c", "note": "it's a $trial; -x", "evaluate": False},
-            {"name": "mine", "tags": ("a", "b c"), "note": "it's a $trial; -x", "no_evaluate": True},
-        ),
-    ],
-)
-def test_the_command_makes_the_same_plan(workspace: Path, choices: dict[str, object], about: dict[str, object]) -> None:
-    chosen = Choices("starter/mosaic", **{"profile": "quick", **choices})  # type: ignore[arg-type]
-    plan = chosen.plan(Workspace.open(str(workspace)))
-    assert parsed(chosen.command(plan), workspace) == (plan, {**ABOUT, **about})
-
-
-@pytest.mark.parametrize(
-    ("choices", "where"),
-    [
-        ({"arms": ()}, "--arm"),
-        ({"seeds": "0,x"}, "--seeds"),
-        ({"seeds": "1,1"}, "--seeds"),
-        ({"cpu_slots": "many"}, "--cpu-slots"),
-        ({"devices": "gpu"}, "--devices"),
-        ({"devices": "cpu", "min_free_memory": "20G"}, "--min-free-memory"),
-        ({"overrides": ("train.lr=1",)}, "--set train.lr=1"),
-    ],
-)
-def test_what_is_wrong_names_its_option(workspace: Path, choices: dict[str, object], where: str) -> None:
-    with pytest.raises(UsageError) as found:
-        Choices("starter/mosaic", "quick", **choices).plan(Workspace.open(str(workspace)))  # type: ignore[arg-type]
-    assert found.value.where == where
-
-
-@pytest.fixture
-def plan(workspace: Path) -> Plan:
-    return Workspace.open(str(workspace)).plan("starter/mosaic", profile="quick")
-
-
-@pytest.mark.parametrize(
-    ("typed", "becomes"),
-    [
-        ("tr", "train."),
-        ("train.l", "train.lr0="),
-        ("no-m", "no-mosaic."),
-        ("no-mosaic.augment.mo", "no-mosaic.augment.mosaic="),
-        ("data.train.i", "data.train.images="),
-        ("mile", "milestones="),
-        ("train.lr0=", "train.lr0=0.002"),
-        ("no-mosaic.augment.mosaic=", "no-mosaic.augment.mosaic=0.0"),
-        ("train.accept=", "train.accept=[workers]"),
-        ("train.lr0=0.1", None),
-        ("nothing", None),
-        ("nothing=", None),
-    ],
-)
-def test_keys_and_values_are_completed(plan: Plan, typed: str, becomes: str | None) -> None:
-    assert overrides.completed(plan, typed) == becomes
-
-
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [
-        ("lr", "train.lr0=  train.lrf="),
-        ("train.lr0=", "now 0.002 · number · profile quick, mosaic.yaml:"),
-        ("augment.mosaic=1", "now baseline 1.0, no-mosaic 0.0 · number"),
-        ("arm.no-mosaic.augment.mosaic=1", "now 0.0 · number · arm no-mosaic"),
-        ("train.deterministic=", "now true · true or false"),
-        ("train.amp=", "now false · "),
-        ("model.weights=", "now null · text / null"),
-        ("train.accept=", "now [workers] · list"),
-        ("nothing=1", ""),
-    ],
-)
-def test_a_field_is_described_while_it_is_typed(plan: Plan, typed: str, said: str) -> None:
-    assert overrides.about(plan, typed).startswith(said)
-
-
-def test_every_completed_key_can_be_set(plan: Plan, workspace: Path) -> None:
-    opened = Workspace.open(str(workspace))
-    for key in overrides.keys(plan):
-        value = overrides.completed(plan, f"{key}=")
-        if value is not None:
-            opened.plan("starter/mosaic", profile="quick", overrides=[value])
+from detui.tui.widgets.launch_fields import LaunchFields
 
 
 async def opened(app: DetuiApp, pilot: Pilot[int], key: str = "enter") -> LaunchScreen:
@@ -368,38 +253,6 @@ def test_the_screen_is_narrow_and_nothing_is_lost(workspace: Path) -> None:
     play(workspace, script, (60, 16))
 
 
-def test_the_time_is_that_of_all_runs_on_what_there_is(plan: Plan) -> None:
-    measured = Measured(1 << 30, "host", 1.0, 60.0)
-    known = {name: replace(one, measured=measured) for name, one in plan.estimates.items()}
-    placement = replace(plan.placement, candidates=("cpu:0", "cpu:1"))
-    # 24 epochs of a minute each; four runs, two at a time.
-    assert "about 48m" in start_note(replace(plan, estimates=known, placement=placement))
-    known["baseline"] = replace(known["baseline"], measured=None)
-    assert "time not yet known" in start_note(replace(plan, estimates=known, placement=placement))
-
-
-def test_a_secret_is_not_completed(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
-    recipe = toy_recipe()
-    recipe.write_text(recipe.read_text().replace("train: {lr: 0.01}", "train: {lr: 0.01, api_key: abcdef}"))
-    plan = Workspace.open(str(workspace)).plan(str(recipe))
-    assert overrides.completed(plan, "train.api_key=") is None
-    assert "abcdef" not in overrides.about(plan, "train.api_key=")
-
-
-def test_devices_are_offered() -> None:
-    there = Devices([("auto", ""), ("cpu", ""), ("2", "all GPUs for each run"), ("0,", "NVIDIA A100")])
-    assert [there.completed(text) for text in ("a", "c", "0", "cpu", "", "x")] == [
-        "auto",
-        "cpu",
-        "0,",
-        None,
-        None,
-        None,
-    ]
-    assert there.text == "auto   cpu   2 all GPUs for each run   0, NVIDIA A100"
-    assert {"auto", "cpu"} <= {word for word, _ in Devices.here().words}
-
-
 @pytest.mark.usefixtures("own_leases")
 def test_what_came_of_a_start_is_told_wherever_one_is(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
     recipe = toy_recipe()
@@ -411,5 +264,24 @@ def test_what_came_of_a_start_is_told_wherever_one_is(workspace: Path, toy_recip
         await shows(app, pilot, "Start 2 runs on CPU")
         await pilot.press("y", "escape")
         await until(pilot, lambda: any(one.message.startswith("Started mine.toy") for one in app._notifications), 40)
+
+    play(workspace, script, LARGE)
+
+
+def test_lines_that_do_not_apply_to_the_devices_are_not_asked(workspace: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        form = await opened(app, pilot)
+        assert form.plan is not None
+        fields = form.query_one(LaunchFields)
+        assert "Free memory" not in text(app)
+        await typed(pilot, "cpu-slots", "1")
+        await until(pilot, lambda: form.plan is not None and form.plan.placement.cpu_slots == 1)
+        gpu = Placement("cuda", "auto", ("GPU-1",), ("GPU 0, NVIDIA A100 (GPU-1)",), 4)
+        fields.show(replace(form.plan, placement=gpu))
+        await shows(app, pilot, "Free memory", "20G")
+        assert "CPU slots" not in text(app)
+        assert fields.choices().cpu_slots == ""
+        fields.query_one("#min-free-memory", Input).value = "8G"
+        assert fields.choices().min_free_memory == "8G"
 
     play(workspace, script, LARGE)

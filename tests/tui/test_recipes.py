@@ -48,9 +48,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_list_says_what_is_missing(workspace: Path, shelf: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
-        await shows(
-            app, pilot, "missing: weights not-here.pt", "missing: environment far", "armz: there is no"
-        )
+        await shows(app, pilot, "missing: weights not-here.pt", "missing: environment far", "armz: there is no")
         await pilot.press("g", "enter")
         assert isinstance(app.screen, RecipesScreen)  # a broken recipe has no page
         await pilot.press("G", "enter")
@@ -164,6 +162,21 @@ def test_the_recipe_is_edited_and_read_again(
         assert isinstance(app.screen, RecipeScreen)
         await pilot.press("e")
         await shows(app, pilot, "A toy program", "$ detui run")
+
+    play(workspace, script, LARGE)
+
+
+def test_a_profile_that_is_wrong_does_not_hide_the_others(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
+    recipe = toy_recipe()
+    recipe.write_text(recipe.read_text() + "milestones: [3]\nprofiles: {short: {base: {epochs: 2}}}\n")
+
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe(str(recipe))
+        await shows(app, pilot, "A toy program")
+        await pilot.press("p")
+        await shows(app, pilot, "try: --set milestones=[2]")
+        await pilot.press("p")
+        await shows(app, pilot, "A toy program")
 
     play(workspace, script, LARGE)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
@@ -25,9 +25,9 @@ from detui.tui.messages import Preparing, Started
 from detui.tui.missing import absent_environment
 from detui.tui.reader import in_thread
 from detui.tui.recipe_page import counted
-from detui.tui.screens.base import DetuiScreen
 from detui.tui.screens.confirm import ConfirmScreen
-from detui.tui.widgets.fields import Choice, Chosen, Press, Tick
+from detui.tui.screens.form import Form, FormScreen
+from detui.tui.widgets.fields import Choice, Chosen, Press
 from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.launch_fields import Devices, LaunchFields
 from detui.tui.widgets.title_bar import TitleBar
@@ -58,11 +58,7 @@ class DevicesFound(Message):
         self.devices = devices
 
 
-class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """The lines; it scrolls after the cursor, and leaves the arrows to it."""
-
-
-class LaunchScreen(DetuiScreen):
+class LaunchScreen(FormScreen):
     """Profile, arms, seeds, devices, values; planned anew at each change, in a thread."""
 
     CSS_PATH = "launch.tcss"
@@ -228,62 +224,6 @@ class LaunchScreen(DetuiScreen):
 
     def _put(self, id: str, text: str, style: str | Style) -> None:
         self.query_one(f"#{id}", Static).update(Hanging(Text(text, style), 0, 2) if text else "")
-
-    def action_next_field(self) -> None:
-        """Go to the next line."""
-        self.focus_next()
-
-    def action_previous_field(self) -> None:
-        """Go to the line before."""
-        self.focus_previous()
-
-    def action_down(self) -> None:
-        """One line down."""
-        self.focus_next()
-
-    def action_up(self) -> None:
-        """One line up."""
-        self.focus_previous()
-
-    def action_top(self) -> None:
-        """To the first line."""
-        self.query_one("#profile").focus()
-
-    def action_bottom(self) -> None:
-        """To the line that starts, and to all that is to be known before it."""
-        self.query_one(Press).focus()
-        self._form.scroll_end(animate=False)
-
-    def action_page_down(self) -> None:
-        """Scroll the form a page down."""
-        self._form.scroll_page_down(animate=False)
-
-    def action_page_up(self) -> None:
-        """Scroll the form a page up."""
-        self._form.scroll_page_up(animate=False)
-
-    @property
-    def _form(self) -> Form:
-        return self.query_one(Form)
-
-    async def action_enter(self) -> None:
-        """Go to the next line; on the last, start."""
-        if isinstance(self.focused, Press):
-            await self.run_action("start")
-        else:
-            self.focus_next()
-
-    def action_choose(self) -> None:
-        """Choose the next word, or the other one of two."""
-        self._choose(1)
-
-    def action_choose_back(self) -> None:
-        """Choose the word before."""
-        self._choose(-1)
-
-    def _choose(self, by: int) -> None:
-        if isinstance(self.focused, Choice | Tick):
-            self.focused.step(by)
 
     def action_copy(self) -> None:
         """Copy the command."""

@@ -46,6 +46,8 @@ class RecipeScreen(PageScreen):
         self._workspace = workspace
         self._ref = ref
         self._profile: str | None = None
+        self._profiles: list[str] = []
+        """Known once it could be planned; one that cannot be does not end the way to the others."""
         self._plan: Plan | None = None
         self._draft: Choices | None = None
         """What was chosen in the form when it was left."""
@@ -77,6 +79,7 @@ class RecipeScreen(PageScreen):
             content.update(Text(message.problem or "", tone("wrong")))
             command.update("")
             return
+        self._profiles = profiles(message.plan)
         content.update(Group(*self._lines(message.plan)))
         command.update(Text(f"$ {message.plan.command()}", "bold"))
 
@@ -95,9 +98,9 @@ class RecipeScreen(PageScreen):
 
     def action_profile(self) -> None:
         """Plan with the next profile."""
-        if self._plan is not None:
-            names = profiles(self._plan)
-            following = names[(names.index(self._plan.profile) + 1) % len(names)]
+        names = self._profiles
+        if self._profile in names:
+            following = names[(names.index(self._profile) + 1) % len(names)]
             self._draft = None  # the form begins with what the page shows
             in_thread(lambda: self._read(following), self)
 

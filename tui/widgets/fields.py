@@ -12,6 +12,8 @@ from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from detui.tui.output import cut, width
+
 
 class Chosen(Message):
     """A line of the form has another value."""
@@ -39,7 +41,7 @@ class Choice(Widget, can_focus=True):
     def render(self) -> Text:
         """Return the words; brackets and not only a colour tell which is chosen."""
         parts = [(f"[{word}]", "bold") if word == self.value else (f" {word} ", "dim") for word in self._words]
-        return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+        return Text.assemble(*parts, no_wrap=True)
 
     def on_click(self, event: Click) -> None:
         """Choose the next word."""
@@ -68,7 +70,7 @@ class Tick(Widget, can_focus=True):
 
     def render(self) -> Text:
         """Return mark and text."""
-        return Text.assemble(f"[{'x' if self.value else ' '}] ", self._text, no_wrap=True, overflow="ellipsis")
+        return Text(f"[{'x' if self.value else ' '}] {cut(self._text, self.size.width - 4)}", no_wrap=True)
 
     def on_click(self, event: Click) -> None:
         """Take it, or leave it."""
@@ -95,7 +97,9 @@ class Press(Widget, can_focus=True):
 
     def render(self) -> Text:
         """Return the word and what is to be known."""
-        return Text.assemble((f"[ {self._text} ]", "bold"), f"  {self._note}", no_wrap=True, overflow="ellipsis")
+        word = f"[ {self._text} ]"
+        note = cut(self._note, self.size.width - width(word) - 2)
+        return Text.assemble((word, "bold"), f"  {note}", no_wrap=True)
 
     def on_click(self, event: Click) -> None:
         """Do it."""

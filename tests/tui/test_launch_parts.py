@@ -1,0 +1,141 @@
+"""What the launch form is made of: the command it stands for, completion, errors by option, the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_lines import ABOUT, parsed
+
+from detui.engine.errors import UsageError
+from detui.engine.measured import Measured
+from detui.engine.planning import Plan
+from detui.engine.workspace import Workspace
+from detui.tui import overrides
+from detui.tui.launch import Choices
+from detui.tui.launch_text import start_note
+from detui.tui.widgets.launch_fields import Devices
+
+
+@pytest.mark.parametrize(
+    ("choices", "about"),
+    [
+        ({}, {}),
+        ({"profile": "full"}, {}),
+        ({"arms": ("no-mosaic",), "seeds": "3, 4"}, {}),
+        ({"devices": "cpu", "cpu_slots": "1", "on_busy": "fail"}, {}),
+        ({"overrides": ("train.lr0=0.01", "no-mosaic.augment.mixup=0.5", "milestones=[4, 24]")}, {}),
+        (
+            {"name": "mine", "tags": "a, b c", "note": "it's a $trial; -x", "evaluate": False},
+            {"name": "mine", "tags": ("a", "b c"), "note": "it's a $trial; -x", "no_evaluate": True},
+        ),
+    ],
+)
+def test_the_command_makes_the_same_plan(workspace: Path, choices: dict[str, object], about: dict[str, object]) -> None:
+    chosen = Choices("starter/mosaic", **{"profile": "quick", **choices})  # type: ignore[arg-type]
+    plan = chosen.plan(Workspace.open(str(workspace)))
+    assert parsed(chosen.command(plan), workspace) == (plan, {**ABOUT, **about})
+
+
+@pytest.mark.parametrize(
+    ("choices", "where"),
+    [
+        ({"arms": ()}, "--arm"),
+        ({"seeds": "0,x"}, "--seeds"),
+        ({"seeds": "1,1"}, "--seeds"),
+        ({"cpu_slots": "many"}, "--cpu-slots"),
+        ({"devices": "gpu"}, "--devices"),
+        ({"devices": "cpu", "min_free_memory": "20G"}, "--min-free-memory"),
+        ({"overrides": ("train.lr=1",)}, "--set train.lr=1"),
+    ],
+)
+def test_what_is_wrong_names_its_option(workspace: Path, choices: dict[str, object], where: str) -> None:
+    with pytest.raises(UsageError) as found:
+        Choices("starter/mosaic", "quick", **choices).plan(Workspace.open(str(workspace)))  # type: ignore[arg-type]
+    assert found.value.where == where
+
+
+@pytest.fixture
+def plan(workspace: Path) -> Plan:
+    return Workspace.open(str(workspace)).plan("starter/mosaic", profile="quick")
+
+
+@pytest.mark.parametrize(
+    ("typed", "becomes"),
+    [
+        ("tr", "train."),
+        ("train.l", "train.lr0="),
+        ("no-m", "no-mosaic."),
+        ("no-mosaic.augment.mo", "no-mosaic.augment.mosaic="),
+        ("data.train.i", "data.train.images="),
+        ("mile", "milestones="),
+        ("train.lr0=", "train.lr0=0.002"),
+        ("no-mosaic.augment.mosaic=", "no-mosaic.augment.mosaic=0.0"),
+        ("train.accept=", "train.accept=[workers]"),
+        ("train.lr0=0.1", None),
+        ("nothing", None),
+        ("nothing=", None),
+    ],
+)
+def test_keys_and_values_are_completed(plan: Plan, typed: str, becomes: str | None) -> None:
+    assert overrides.completed(plan, typed) == becomes
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("lr", "train.lr0=  train.lrf="),
+        ("train.lr0=", "now 0.002 · number · profile quick, mosaic.yaml:"),
+        ("augment.mosaic=1", "now baseline 1.0, no-mosaic 0.0 · number"),
+        ("arm.no-mosaic.augment.mosaic=1", "now 0.0 · number · arm no-mosaic"),
+        ("train.deterministic=", "now true · true or false"),
+        ("train.amp=", "now false · "),
+        ("model.weights=", "now null · text / null"),
+        ("train.accept=", "now [workers] · list"),
+        ("nothing=1", ""),
+    ],
+)
+def test_a_field_is_described_while_it_is_typed(plan: Plan, typed: str, said: str) -> None:
+    assert overrides.about(plan, typed).startswith(said)
+
+
+def test_every_completed_key_can_be_set(plan: Plan, workspace: Path) -> None:
+    opened = Workspace.open(str(workspace))
+    for key in overrides.keys(plan):
+        value = overrides.completed(plan, f"{key}=")
+        if value is not None:
+            opened.plan("starter/mosaic", profile="quick", overrides=[value])
+
+
+def test_the_time_is_that_of_all_runs_on_what_there_is(plan: Plan) -> None:
+    measured = Measured(1 << 30, "host", 1.0, 60.0)
+    known = {name: replace(one, measured=measured) for name, one in plan.estimates.items()}
+    placement = replace(plan.placement, candidates=("cpu:0", "cpu:1"))
+    # 24 epochs of a minute each; four runs, two at a time.
+    assert "about 48m" in start_note(replace(plan, estimates=known, placement=placement))
+    known["baseline"] = replace(known["baseline"], measured=None)
+    assert "time not yet known" in start_note(replace(plan, estimates=known, placement=placement))
+
+
+def test_a_secret_is_not_completed(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
+    recipe = toy_recipe()
+    recipe.write_text(recipe.read_text().replace("train: {lr: 0.01}", "train: {lr: 0.01, api_key: abcdef}"))
+    plan = Workspace.open(str(workspace)).plan(str(recipe))
+    assert overrides.completed(plan, "train.api_key=") is None
+    assert "abcdef" not in overrides.about(plan, "train.api_key=")
+
+
+def test_devices_are_offered() -> None:
+    there = Devices([("auto", ""), ("cpu", ""), ("2", "all GPUs for each run"), ("0,", "NVIDIA A100")])
+    assert [there.completed(text) for text in ("a", "c", "0", "cpu", "", "x")] == [
+        "auto",
+        "cpu",
+        "0,",
+        None,
+        None,
+        None,
+    ]
+    assert there.text == "auto   cpu   2 all GPUs for each run   0, NVIDIA A100"
+    assert {"auto", "cpu"} <= {word for word, _ in Devices.here().words}
