@@ -43,7 +43,7 @@ def lines(
     for member in members:
         letter, colour = marks.get(member.ref, (member.letter, member.colour))
         run = curves.glances.get(member.ref)
-        word = "" if run is None else f"{run.letter} {run.word}"
+        word = "" if run is None else f"{run.letter} {tr(run.word)}"
         epoch = "" if run is None else f"{run.epoch}/{run.epochs or '?'}"
         values = [form(curves.latest.get(member.ref))]
         values += [] if at is None else [form(at.get(letter))]

@@ -114,7 +114,7 @@ def _lead(members: Sequence[Member], report: Report) -> tuple[str, ...]:
     waiting = [run for side in report.sides for run in side.runs if not run.finished]
     lines = [f"{said} {tr('Reference: {name}.', name=report.sides[0].name)}"]
     if waiting:
-        left = ", ".join(f"{run.name} ({run.state}, {run.epoch}/{run.total_epochs})" for run in waiting)
+        left = ", ".join(f"{run.name} ({tr(run.state)}, {run.epoch}/{run.total_epochs})" for run in waiting)
         lines.append(tr("Not finished, so left out of the numbers: {runs}.", runs=left))
         if any(run.terminal for run in waiting):
             lines.append(tr("To finish one: enter in the list of runs here, then r to resume it."))

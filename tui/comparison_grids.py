@@ -46,10 +46,21 @@ def _seeds_note() -> str:
 def _row(row: Row) -> tuple[str, ...]:
     found = row.seeds
     interval = f"{points(found.interval[0])} … {points(found.interval[1])}" if found.interval else "–"
-    verdict = f"{found.verdict} ({found.reason})"
+    verdict = _judged(found.verdict, found.reason)
     seen = "–" if found.detectable is None else f"{100 * found.detectable:.1f}"
     cells = (_spread(row.against), _spread(row.summary), points(found.delta), interval, verdict, seen)
     return (row.metric.removeprefix("val/").replace("_", " "), *cells)
+
+
+def _judged(verdict: str, reason: str) -> str:
+    verdicts = {"inconclusive": tr("inconclusive"), "higher": tr("higher"), "lower": tr("lower")}
+    reasons = {
+        "too few seeds": tr("too few seeds"),
+        "interval holds zero": tr("interval holds zero"),
+        "interval excludes zero": tr("interval excludes zero"),
+        "runs unfinished": tr("runs unfinished"),
+    }
+    return f"{verdicts.get(verdict, verdict)} ({reasons.get(reason, reason)})"
 
 
 def _spread(summary: SeedSummary) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from detui.engine.errors import DetuiError, RunError
 from detui.engine.run.directory import RunDir
 from detui.tui.glance import read_status
+from detui.tui.language import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def _guarded(action: Callable[..., Answer], run: RunDir, *arguments: str) -> Ans
     try:
         return action(run, *arguments)
     except DetuiError as error:
-        return Answer(run, False, f"was not asked: {error.message}")
+        return Answer(run, False, tr("was not asked: {problem}", problem=error.message))
 
 
 def _ask(run: RunDir, what: str) -> Answer:
@@ -37,12 +38,14 @@ def _ask(run: RunDir, what: str) -> Answer:
 
     state, _ = read_status(run)
     if state.terminal:
-        return Answer(run, False, f"has ended already: {state.word}")
+        return Answer(run, False, tr("has ended already: {state}", state=tr(state.word)))
     lost = _words(run)  # before the request, which may be served at once
     request(run, what)
     if what == "kill":
-        return Answer(run, True, "is being killed")
-    return Answer(run, True, f"will save a checkpoint and end; {lost}" if run.attempts() else f"will not start; {lost}")
+        return Answer(run, True, tr("is being killed"))
+    if run.attempts():
+        return Answer(run, True, tr("will save a checkpoint and end; {lost}", lost=lost))
+    return Answer(run, True, tr("will not start; {lost}", lost=lost))
 
 
 def resume(runs: Iterable[RunDir]) -> list[Answer]:
@@ -69,7 +72,7 @@ def _retry_fresh(run: RunDir) -> Answer:
     if (refusal := not_retried(run)) is not None:
         return Answer(run, False, refusal)
     launch(run, resume=True, fresh=True)
-    return Answer(run, True, "begins again in a new attempt")
+    return Answer(run, True, tr("begins again in a new attempt"))
 
 
 ACCIDENTS = ("failed", "crashed", "oom", "lost")
@@ -80,10 +83,12 @@ def not_retried(run: RunDir) -> str | None:
     """Return why a run is not to be repeated, None where it ended by an accident."""
     state, _ = read_status(run)
     if not state.terminal:
-        return f"has not ended: {state.word}"
+        return tr("has not ended: {state}", state=tr(state.word))
     if state.word == "finished":
-        return "is finished"
-    return None if state.word in ACCIDENTS else f"was ended on request: {state.word}; detui resume continues it"
+        return tr("is finished")
+    if state.word in ACCIDENTS:
+        return None
+    return tr("was ended on request: {state}; detui resume continues it", state=tr(state.word))
 
 
 def _resume(run: RunDir) -> Answer:
@@ -94,20 +99,22 @@ def _resume(run: RunDir) -> Answer:
         return Answer(run, False, refusal)
     warnings = [find_start(run).warning]
     if read_status(run)[0].word == "oom":
-        warnings.append("and may run out of memory again: in an experiment of its own a smaller batch would need less")
+        warnings.append(
+            tr("and may run out of memory again: in an experiment of its own a smaller batch would need less")
+        )
     try:
         launch(run, resume=True)
     except RunError as error:
         return Answer(run, False, error.message)
-    return Answer(run, True, ", ".join(["goes on in a new attempt", *filter(None, warnings)]))
+    return Answer(run, True, ", ".join([tr("goes on in a new attempt"), *filter(None, warnings)]))
 
 
 def not_resumable(run: RunDir) -> str | None:
     """Return why a run cannot be resumed, None where it can."""
     state, _ = read_status(run)
     if not state.terminal:
-        return f"has not ended: {state.word}"
-    return "is finished" if state.word == "finished" else None
+        return tr("has not ended: {state}", state=tr(state.word))
+    return tr("is finished") if state.word == "finished" else None
 
 
 def what_is_lost(run: RunDir) -> str:
@@ -117,12 +124,13 @@ def what_is_lost(run: RunDir) -> str:
 
     ended = read_status(run)[0].terminal
     if find_start(run).resume is not None:
-        return f"{'' if ended else 'on resume '}{backend(run.spec().backend).resume_grain}"
+        repeated = tr(backend(run.spec().backend).resume_grain)
+        return repeated if ended else tr("on resume {repeated}", repeated=repeated)
     if not run.attempts():
-        return "it has not started, and nothing is lost"
+        return tr("it has not started, and nothing is lost")
     if ended:
-        return "it has no checkpoint: a resume begins again"
-    return "it has no checkpoint yet: unless it saves one now, a resume begins again"
+        return tr("it has no checkpoint: a resume begins again")
+    return tr("it has no checkpoint yet: unless it saves one now, a resume begins again")
 
 
 def _words(run: RunDir) -> str:
@@ -139,8 +147,8 @@ def losses(runs: Sequence[RunDir]) -> str:
         names.setdefault(_words(run), []).append(run.name)
     if len(names) == 1:
         return _sentence(next(iter(names)))
-    return "\n".join(f"{', '.join(found)}: {text}." for text, found in names.items())
+    return "\n".join(f"{', '.join(found)}: {tr('{text}.', text=text)}" for text, found in names.items())
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return tr("{text}.", text=f"{text[:1].upper()}{text[1:]}")

@@ -43,7 +43,7 @@ def _host(host: Host, columns: int) -> Line:
     facts = [
         ("CPU", DASH if host.cpu is None else f"{host.cpu:.0f} %", 5),
         (tr("load"), DASH if host.load is None else f"{host.load:.1f}", 5),
-        (tr("memory"), memory, 0),
+        (tr("RAM"), memory, 0),
         (tr("disk free"), DASH if host.disk_free is None else size(host.disk_free), 0),
     ]
     narrow = columns < 72
@@ -59,7 +59,7 @@ def _none(machine: Machine) -> Line:
 
 
 def _gpus(machine: Machine, columns: int, ascii_only: bool) -> Iterator[Line]:
-    titles = f"{pad(tr('memory'), 15, right=True)} {pad(tr('use'), 5, right=True)} "
+    titles = f"{pad(tr('GPU memory'), 15, right=True)} {pad(tr('use'), 5, right=True)} "
     titles += f"{pad(tr('power'), 6, right=True)} {pad(tr('temp'), 6, right=True)} "
     left, wide = _widths(columns)
     yield Line((Segment("GPU", BOLD), Segment(" " * (left + wide + 2)), Segment(titles, DIM)))
@@ -82,7 +82,7 @@ def _widths(columns: int) -> tuple[int, int]:
 def _problem(gpu: Device) -> str:
     """Return why a GPU says nothing, or not how much memory it has while it says the rest."""
     partly = any(gpu.sample[name] is not None for name in MEASURED)
-    return f"{tr('memory')}: {gpu.problem}" if partly else str(gpu.problem)
+    return f"{tr('GPU memory')}: {gpu.problem}" if partly else str(gpu.problem)
 
 
 def _measured(gpu: Device, columns: int, ascii_only: bool) -> Line:
@@ -112,7 +112,7 @@ def _measured(gpu: Device, columns: int, ascii_only: bool) -> Line:
 
 def _history(kept: tuple[Values, ...], columns: int, ascii_only: bool) -> Line:
     """Return what each number was, one beside the other."""
-    names = (tr("memory"), tr("use"), tr("power"), tr("temp"))
+    names = (tr("GPU memory"), tr("use"), tr("power"), tr("temp"))
     cells = max(4, min(LONGEST, (columns - 4 - sum(width(name) + 3 for name in names)) // 4))
     segments = [Segment("    ")]
     for index, (name, values) in enumerate(zip(names, kept, strict=False)):
@@ -180,7 +180,7 @@ def _key(device: Device) -> str:
 
 def _state(run: Glance) -> tuple[Segment, ...]:
     done = f"  {run.epoch}/{run.epochs or '?'}  {tr('loss')} {number(run.loss)} "
-    return (Segment(f"  {run.letter} {run.word}", state_style(run.word)), Segment(pad(done, 20)))
+    return (Segment(f"  {run.letter} {tr(run.word)}", state_style(run.word)), Segment(pad(done, 20)))
 
 
 def _slots(machine: Machine, columns: int) -> Iterator[Line]:

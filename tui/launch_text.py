@@ -12,7 +12,8 @@ from detui.engine.errors import DetuiError
 from detui.engine.planning import Plan
 from detui.tui.language import tr
 from detui.tui.output import duration
-from detui.tui.recipe_page import counted, problems, warnings
+from detui.tui.plan_text import counted, device_text, needs
+from detui.tui.recipe_page import problems, warnings
 from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.palette import DIM
 from detui.tui.widgets.tones import tone
@@ -26,7 +27,7 @@ def start_note(plan: Plan) -> str:
     count = counted(len(plan.arms), "arm") + " × " + counted(len(plan.seeds), "seed")
     seconds = _seconds(plan)
     time = tr("time not yet known") if seconds is None else tr("about {time}", time=duration(seconds))
-    return " · ".join((time, plan.placement.text, count))
+    return " · ".join((time, device_text(plan.placement), count))
 
 
 def _seconds(plan: Plan) -> float | None:
@@ -73,7 +74,7 @@ def _report(plan: Plan) -> Iterator[RenderableType]:
     sections = (
         (tr("To be mended before it can start"), problems(plan.errors), tone("wrong", bold=True)),
         (tr("Warnings"), problems(warnings(plan)), tone("warning", bold=True)),
-        (tr("Memory and time"), plan.needs(), tone("heading", bold=True)),
+        (tr("Memory and time"), needs(plan), tone("heading", bold=True)),
     )
     for title, lines, style in sections:
         found = list(lines)
@@ -85,7 +86,7 @@ def _report(plan: Plan) -> Iterator[RenderableType]:
 def question(plan: Plan, command: str) -> str:
     """Return what is asked before a start: the runs, the devices, the warnings and the command."""
     runs = plan.runs
-    start = tr("Start {runs} on {device}?", runs=counted(len(runs), "run"), device=plan.placement.text)
+    start = tr("Start {runs} on {device}?", runs=counted(len(runs), "run"), device=device_text(plan.placement))
     names = [f"  {name}" for name in runs[:_NAMED]]
     if len(runs) > _NAMED:
         names.append("  " + tr("and {count} more", count=len(runs) - _NAMED))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from detui.tui.language import tr
 from detui.tui.watching import News
 
 _BELL = "\a"
@@ -20,7 +21,7 @@ def sequence(news: Sequence[News], how: str, environ: Mapping[str, str]) -> str:
     if how == "bell":
         return _BELL
     first = news[0]
-    text = f"detui: {first.run} {', '.join(first.alarms) or first.word}"
+    text = f"detui: {first.run} {', '.join(first.alarms) or tr(first.word)}"
     if len(news) > 1:
         text += f" (+{len(news) - 1})"
     osc = f"\x1b]9;{_printable(text)}\x1b\\"

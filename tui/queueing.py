@@ -7,44 +7,45 @@ from collections.abc import Callable, Collection, Iterable
 from detui.engine.errors import DetuiError
 from detui.engine.run.directory import RunDir
 from detui.tui.control import Answer
+from detui.tui.language import tr
 
 
 def hold(runs: Iterable[RunDir]) -> list[Answer]:
     """Let others pass the runs that wait. One that does not wait hinders no other."""
     from detui.engine.process import places
 
-    return _each(runs, places.hold, "is held: it keeps its place, and others pass", "is held already")
+    return _each(runs, places.hold, tr("is held: it keeps its place, and others pass"), tr("is held already"))
 
 
 def release(runs: Iterable[RunDir]) -> list[Answer]:
     """Let held runs take part again."""
     from detui.engine.process import places
 
-    return _each(runs, places.release, "takes part in the queue again", "is not held")
+    return _each(runs, places.release, tr("takes part in the queue again"), tr("is not held"))
 
 
 def front(runs: Iterable[RunDir]) -> list[Answer]:
     """Move runs before all others of their user that wait; several keep the order in which they are given."""
     from detui.engine.process import places
 
-    moved = "stands before the other runs of its user"
-    return _each([*runs][::-1], places.front, moved, "stands before the others already")[::-1]
+    moved = tr("stands before the other runs of its user")
+    return _each([*runs][::-1], places.front, moved, tr("stands before the others already"))[::-1]
 
 
 def earlier(runs: Iterable[RunDir]) -> list[Answer]:
     """Move runs one place forward among the waiting runs of their user; several keep their order."""
     from detui.engine.process import places
 
-    known = "stands before the others already"
-    return _each(places.in_order(runs), _passing(places.earlier), "stands one place earlier", known)
+    known = tr("stands before the others already")
+    return _each(places.in_order(runs), _passing(places.earlier), tr("stands one place earlier"), known)
 
 
 def later(runs: Iterable[RunDir]) -> list[Answer]:
     """Move runs one place back among the waiting runs of their user; several keep their order."""
     from detui.engine.process import places
 
-    known = "stands behind the others already"
-    return _each(places.in_order(runs)[::-1], _passing(places.later), "stands one place later", known)[::-1]
+    known = tr("stands behind the others already")
+    return _each(places.in_order(runs)[::-1], _passing(places.later), tr("stands one place later"), known)[::-1]
 
 
 def _passing(step: Callable[[RunDir, Collection[RunDir]], bool]) -> Callable[[RunDir], bool]:
@@ -66,7 +67,7 @@ def _each(runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, k
         try:
             changed = action(run)
         except DetuiError as error:
-            found.append(Answer(run, False, f"was not asked: {error.message}"))
+            found.append(Answer(run, False, tr("was not asked: {problem}", problem=error.message)))
         else:
             found.append(Answer(run, True, done if changed else known))
     return found

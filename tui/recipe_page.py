@@ -10,6 +10,8 @@ from detui.engine.secrets import redacted
 from detui.tui import language
 from detui.tui.language import tr
 from detui.tui.output import cut, table
+from detui.tui.plan_text import built, device_text, needs
+from detui.tui.plan_text import counted as counted
 
 if TYPE_CHECKING:
     from detui.engine.analysis.fairness import Finding
@@ -49,8 +51,8 @@ def page(plan: Plan, missing: Sequence[str] = ()) -> list[Section]:
         Section(tr("Goals"), tuple(map(goal_text, file.goals))),
         Section(tr("Claimed (stated by documents, not measured here)"), tuple(map(claim_text, file.claims))),
         Section(tr("Is the comparison fair?"), tuple(_fairness(plan)), warns=bool(_confounders(plan))),
-        Section(tr("Memory and time"), tuple(plan.needs())),
-        Section(tr("Built model"), tuple(plan.built())),
+        Section(tr("Memory and time"), tuple(needs(plan))),
+        Section(tr("Built model"), tuple(built(plan))),
         Section(tr("Warnings"), tuple(problems(_other_warnings(plan))), warns=True),
     ]
     return [section for section in found if section.lines]
@@ -129,7 +131,7 @@ def _protocol(plan: Plan) -> Iterator[str]:
         yield tr("checkpoint: the last")
     yield tr("evaluated after epochs {epochs}", epochs=", ".join(map(str, plan.resolved.milestones)))
     yield tr("profile: {name}", name=plan.profile)
-    yield tr("device: {device}", device=plan.placement.text)
+    yield tr("device: {device}", device=device_text(plan.placement))
 
 
 def _data(plan: Plan) -> Iterator[str]:
@@ -221,8 +223,8 @@ def plan_page(plan: Plan) -> list[Section]:
         Section(tr("Runs, in the order in which they get a device"), tuple(plan.runs)),
         Section(tr("Begins at another run's checkpoint"), tuple(_origin(plan))),
         Section(tr("Device"), tuple(_devices(plan))),
-        Section(tr("Needed before, on such a device"), tuple(plan.needs())),
-        Section(tr("Built model"), tuple(plan.built())),
+        Section(tr("Needed before, on such a device"), tuple(needs(plan))),
+        Section(tr("Built model"), tuple(built(plan))),
         Section(tr("Values that all arms share"), tuple(_shared(plan, set(differing)))),
     ]
     for arm in plan.arms:
@@ -235,18 +237,19 @@ def plan_page(plan: Plan) -> list[Section]:
 def _origin(plan: Plan) -> Iterator[str]:
     if (origin := plan.origin) is None:
         return
-    yield f"{origin.experiment}/{origin.run}, after epoch {origin.epoch} (step {origin.step})"
+    run = f"{origin.experiment}/{origin.run}"
+    yield tr("{run}, after epoch {epoch} (step {step})", run=run, epoch=origin.epoch, step=origin.step)
     yield str(origin.checkpoint)
     yield from (f"{field}: {show(old)} → {show(new)}" for field, (old, new) in redacted(dict(origin.changed)).items())
     if not origin.changed:
-        yield "nothing is changed"
+        yield tr("nothing is changed")
 
 
 def _devices(plan: Plan) -> Iterator[str]:
-    yield plan.placement.text
+    yield device_text(plan.placement)
     if plan.placement.kind != "cpu":
         yield from plan.placement.names
-    yield f"threads of each worker: {plan.placement.threads}"
+    yield tr("threads of each worker: {count}", count=plan.placement.threads)
 
 
 def _shared(plan: Plan, differing: set[str]) -> list[str]:
@@ -266,14 +269,3 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def counted(count: int, noun: str) -> str:
-    """Return "1 run", "2 runs"; the nouns are run, arm, seed and epoch."""
-    if noun == "run":
-        return tr("1 run") if count == 1 else tr("{count} runs", count=count)
-    if noun == "arm":
-        return tr("1 arm") if count == 1 else tr("{count} arms", count=count)
-    if noun == "seed":
-        return tr("1 seed") if count == 1 else tr("{count} seeds", count=count)
-    return tr("1 epoch") if count == 1 else tr("{count} epochs", count=count)

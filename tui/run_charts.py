@@ -11,6 +11,7 @@ import numpy as np
 from detui.engine.run.files import number
 from detui.engine.run.history import History, Line
 from detui.tui.axis import end_of, of_epochs, of_steps, usable
+from detui.tui.language import tr
 from detui.tui.output import number as shown
 from detui.tui.output import percent_tick
 from detui.tui.widgets.chart import Series
@@ -122,7 +123,9 @@ def _memory(history: History, names: Sequence[str], axis: str, label: str, end: 
     if lines := _lines(history, names, axis, 1 / _MIB):
         return ChartData(lines, label, end)
     gpus = _gpus(history, "memory_used", 1 / _MIB)
-    return gpus if gpus.series else _samples(history, {"processes": lambda line: _scaled(line.get("rss"), 1 / _MIB)})
+    if gpus.series:
+        return gpus
+    return _samples(history, {tr("processes"): lambda line: _scaled(line.get("rss"), 1 / _MIB)})
 
 
 def _gpus(history: History, field: str, scale: float = 1.0) -> ChartData:

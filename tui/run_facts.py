@@ -42,7 +42,7 @@ def alarm_lines(history: History) -> list[PageLine]:
         name = str(alarm.get("name"))
         head = tr("{name}, attempt {attempt}, after {at}", name=name, attempt=alarm.get("attempt"), at=at)
         lines += [PageLine(f"! {head}", head=True), PageLine(f"  {alarm.get('text')}")]
-        lines += [PageLine(f"  {tr('means: {what}', what=ALARMS[name])}")] if name in ALARMS else []
+        lines += [PageLine(f"  {tr('means: {what}', what=tr(ALARMS[name]))}")] if name in ALARMS else []
     return lines
 
 

@@ -175,11 +175,11 @@ def _usage(telemetry: dict[str, Any]) -> list[tuple[str, str]]:
     if (cpu := number(telemetry.get("cpu_percent"))) is not None:
         rows.append((tr("cpu"), f"{cpu:.0f} %"))
     if (rss := number(telemetry.get("rss"))) is not None:
-        rows.append((tr("memory"), size(rss)))
+        rows.append((tr("RAM"), size(rss)))
     for gpu in telemetry.get("gpus") or ():
         used, total = number(gpu.get("memory_used")), number(gpu.get("memory_total"))
         name = f"gpu {gpu.get('index')}"
-        rows.append((name, f"{size(used)} of {size(total)}"))
+        rows.append((name, tr("{used} of {total}", used=size(used), total=size(total))))
         parts = [(gpu.get("utilization"), "%"), (gpu.get("power"), "W"), (gpu.get("temperature"), "°C")]
         rows.append(("", "  ".join(f"{shown(number(value))} {unit}" for value, unit in parts if value is not None)))
     return rows

@@ -33,6 +33,13 @@ _TABLES = {
     "delta (pp)": "差值 (pp)",
     "95 % over seeds": "95 % 区间 (种子)",
     "verdict": "判定",
+    "inconclusive": "无法判定",
+    "higher": "更高",
+    "lower": "更低",
+    "too few seeds": "种子太少",
+    "interval holds zero": "区间包含 0",
+    "interval excludes zero": "区间不含 0",
+    "runs unfinished": "有运行未完成",
     "seen from (pp)": "可检出 (pp)",
     "no finished run of each has been evaluated": "双方尚无都已完成并评估的运行",
     "mean ± standard deviation (n) of the chosen checkpoints of finished runs. seen from: so large a difference"

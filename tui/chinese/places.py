@@ -5,6 +5,7 @@ from __future__ import annotations
 _DEVICES = {
     "Host": "主机",
     "load": "负载",
+    "GPU memory": "显存",
     "disk free": "磁盘剩余",
     "use": "利用",
     "power": "功耗",
@@ -48,6 +49,8 @@ _RECORD = {
 }
 
 _ANYWHERE = {
+    "{editor}: {problem}. Set $EDITOR.": "{editor}：{problem}。请设置 $EDITOR。",
+    "This terminal cannot be lent to an editor. The file: {path}": "此终端无法让给编辑器。文件：{path}",
     "yes": "是",
     "no": "否",
     "recipe": "配方",

@@ -9,6 +9,8 @@ _COUNTED = {
     "{count} arms": "{count} 个实验组",
     "1 seed": "1 个种子",
     "{count} seeds": "{count} 个种子",
+    "1 thread": "1 个线程",
+    "{count} threads": "{count} 个线程",
     "1 epoch": "1 轮",
     "{count} epochs": "{count} 轮",
     "1 percentage point": "1 个百分点",
@@ -66,7 +68,23 @@ _PAGE = {
     "claimed: {metric} {value}{arm} – {source}{note}": "声称值：{metric} {value}{arm} – {source}{note}",
     "try: {hint}": "试试：{hint}",
     "nothing differs that `varies` does not declare": "除 `varies` 声明的字段外没有差异",
+    "{run}, after epoch {epoch} (step {step})": "{run}，第 {epoch} 轮之后（第 {step} 步）",
+    "nothing is changed": "没有改动",
+    "threads of each worker: {count}": "每个 worker 的线程数：{count}",
     "not yet known: parameters, FLOPs and layers of {arms}": "尚不清楚：{arms} 的参数量、FLOPs 与层数",
+}
+
+_NEEDS = {
+    "CPU, {runs} at a time, {threads} each": "CPU，同时 {runs}，每个 {threads}",
+    "one of: {names}": "以下之一：{names}",
+    "{count} of: {names}": "以下中的 {count} 个：{names}",
+    "{device} has {size} GB free": "{device} 空闲 {size} GB",
+    "no history for this configuration: --preflight measures it": "此配置尚无历史数据：可用 --preflight 测量",
+    "needed {size} GB before": "以往用 {size} GB",
+    "needed {size} GB of host memory before": "以往用主机内存 {size} GB",
+    "by a preflight's few steps": "由 preflight 的少量步数测得",
+    "days": "天",
+    "not yet known; a first run or --preflight tells": "尚不清楚；首次运行或 --preflight 之后可知",
 }
 
 _FORM = {
@@ -107,4 +125,4 @@ _FORM = {
     "Started {experiment}.": "已启动 {experiment}。",
 }
 
-TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_FORM}
+TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_NEEDS, **_FORM}

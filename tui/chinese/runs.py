@@ -27,10 +27,10 @@ _COLUMNS = {
     "loss": "损失",
     "AP %": "AP %",
     "device": "设备",
-    "memory": "内存",
+    "memory": "显存/内存",
     "step": "步",
     "left": "剩余",
-    "age": "时长",
+    "age": "距今",
     "sorted by {column}": "按{column}排序",
 }
 
@@ -39,17 +39,67 @@ _LIST = {
     "choose a recipe and start it": "选择一个配方并启动",
     "all keys": "全部按键",
     "quit": "退出",
-    "nothing running": "没有正在进行的运行",
-    "{count} marked": "已标记的 {count} 个",
+    "nothing running": "无进行中的运行",
+    "{count} marked": "标记的 {count} 个",
     "no such field: {known}": "没有这个字段：{known}",
     "pinned": "已固定",
     "There is no experiment yet. Press 2 for the recipes.": "还没有实验。按 2 查看配方。",
 }
 
 _REQUESTS = {
+    "Stop with a checkpoint? It can be resumed.": "保存检查点后停止？之后可以继续。",
+    "Kill at once? What was done since the last checkpoint is lost.": "立即强制终止？最近检查点之后的进度将丢失。",
+    "Resume from the last checkpoint?": "从最近的检查点继续？",
     "{name} does not wait in the queue.": "{name} 不在队列中等待。",
     "{name} has ended.": "{name} 已结束。",
     "{name} has nothing to resume.": "{name} 没有可继续的运行。",
+    # what a stop or a resume costs
+    "{text}.": "{text}。",
+    "the epoch in progress is repeated": "正在进行的一轮要重做",
+    "what the program did since its last checkpoint is repeated": "程序在最近检查点之后所做的要重做",
+    "on resume {repeated}": "继续时，{repeated}",
+    "it has not started, and nothing is lost": "尚未开始，不会丢失任何东西",
+    "it has no checkpoint: a resume begins again": "没有检查点：继续时从头开始",
+    "it has no checkpoint yet: unless it saves one now, a resume begins again": (
+        "还没有检查点：除非现在保存下一个，否则继续时从头开始"
+    ),
+}
+
+_ANSWERS = {
+    # each follows the name of a run
+    "was not asked: {problem}": "未能请求：{problem}",
+    "has ended already: {state}": "早已结束：{state}",
+    "has not ended: {state}": "尚未结束：{state}",
+    "is finished": "已完成",
+    "is being killed": "正在强制终止",
+    "will save a checkpoint and end; {lost}": "将保存检查点后结束；{lost}",
+    "will not start; {lost}": "不再启动；{lost}",
+    "was ended on request: {state}; detui resume continues it": "是按请求结束的：{state}；可用 detui resume 继续",
+    "goes on in a new attempt": "在新的一次尝试中继续",
+    "begins again in a new attempt": "在新的一次尝试中从头开始",
+    "and may run out of memory again: in an experiment of its own a smaller batch would need less": (
+        "可能再次内存不足：另建一个实验并减小批大小，用量会更少"
+    ),
+    # the queue
+    "is held: it keeps its place, and others pass": "已暂缓：保留位置，让其他运行先行",
+    "is held already": "已经暂缓",
+    "takes part in the queue again": "已恢复排队",
+    "is not held": "没有暂缓",
+    "stands before the other runs of its user": "已排到该用户其他运行之前",
+    "stands before the others already": "已经排在其他运行之前",
+    "stands one place earlier": "已前移一位",
+    "stands behind the others already": "已经排在其他运行之后",
+    "stands one place later": "已后移一位",
+}
+
+_ALARMS = {
+    "a number that the training reports is not finite": "训练报告的某个数值不是有限值",
+    "the total loss is far above its own lowest level, and stays there": "总损失远高于自身的最低水平，且居高不下",
+    "a term of the loss rises over epochs while the other terms fall": "损失的某一项随轮次上升，而其他各项下降",
+    "neither the validation metric nor the loss has improved for many epochs": "验证指标与损失都已多轮没有改善",
+    "a GPU of the run has less than 3 % of its memory free": "运行所用的一个 GPU 空闲显存不足 3 %",
+    "the disk has hardly room for the next checkpoints": "磁盘几乎放不下后续的检查点",
+    "no step has been made for much longer than a step takes": "远超一步用时仍没有新的一步",
 }
 
 _CHARTS = {
@@ -61,6 +111,7 @@ _CHARTS = {
     "GPU power, W": "GPU 功耗，W",
     "CPU of the run, %": "运行的 CPU 占用，%",
     "Statistics": "统计",
+    "processes": "进程",
     "minutes": "分钟",
     "log": "对数",
     "smooth {weight}": "平滑 {weight}",
@@ -77,6 +128,8 @@ _NUMBERS = {
     "measured": "测得",
     "after epoch {epoch}": "第 {epoch} 轮后",
     "cpu": "CPU",
+    "RAM": "内存",
+    "{used} of {total}": "{used} / {total}",
 }
 
 _PAGES = {
@@ -112,4 +165,4 @@ _PAGES = {
     "There is no log yet.": "还没有日志。",
 }
 
-TEXTS = {**_STATES, **_COLUMNS, **_LIST, **_REQUESTS, **_CHARTS, **_NUMBERS, **_PAGES}
+TEXTS = {**_STATES, **_COLUMNS, **_LIST, **_REQUESTS, **_ANSWERS, **_ALARMS, **_CHARTS, **_NUMBERS, **_PAGES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.containers import VerticalScroll
@@ -13,6 +13,7 @@ from detui.engine.errors import DetuiError
 from detui.engine.run.directory import RunDir
 from detui.tui import control, queueing
 from detui.tui.keys import Key
+from detui.tui.language import tr
 from detui.tui.messages import ReadFailed, Told
 from detui.tui.reader import Reader, in_thread
 from detui.tui.screens.confirm import ConfirmScreen
@@ -112,6 +113,11 @@ class ReadingScreen(DetuiScreen):
         if self._reader is not None:
             self._reader.taken()
 
+    def read_on(self) -> None:
+        """Read again at once, instead of at the next turn."""
+        if self._reader is not None:
+            self._reader.now()
+
     def on_read_failed(self, message: ReadFailed) -> None:
         """Say what could not be read."""
         self.taken()
@@ -152,13 +158,13 @@ def question(runs: Sequence[RunDir], what: str) -> str:
     """Return what a person is asked before a request: the runs, their devices, and what is lost."""
     lines = "\n".join(f"  {run.experiment_dir.name}/{run.name}  {_device(run)}" for run in runs)
     lost = "" if what == "kill" else f"\n\n{control.losses(runs)}"
-    return f"{_QUESTIONS[what]}\n\n{lines}{lost}"
+    return f"{_QUESTIONS[what]()}\n\n{lines}{lost}"
 
 
-_QUESTIONS = {
-    "stop": "Stop with a checkpoint? It can be resumed.",
-    "kill": "Kill at once? What was done since the last checkpoint is lost.",
-    "resume": "Resume from the last checkpoint?",
+_QUESTIONS: dict[str, Callable[[], str]] = {
+    "stop": lambda: tr("Stop with a checkpoint? It can be resumed."),
+    "kill": lambda: tr("Kill at once? What was done since the last checkpoint is lost."),
+    "resume": lambda: tr("Resume from the last checkpoint?"),
 }
 
 

@@ -81,5 +81,5 @@ class Preview(Vertical):
             self.mount(self._chart, before=tail)
         if found.charts is not None:
             data = found.charts["loss"]
-            self._chart.set_series(data.series, x_label=data.x_label, x_most=data.x_most)
+            self._chart.set_series(data.series, x_label=tr(data.x_label), x_most=data.x_most)
         tail.add(found.log)

@@ -35,14 +35,14 @@ class RunHead(Widget):
         """Return the line."""
         columns = self.size.width
         if self._run is None:
-            return Strip([Segment(" reading…", DIM)]).adjust_cell_length(columns).apply_style(self.rich_style)
+            return Strip([Segment(f" {tr('reading…')}", DIM)]).adjust_cell_length(columns).apply_style(self.rich_style)
         run = self._run
         epoch = f"{tr('epoch')} {run.epoch}/{run.epochs or '?'}"
         right = f"  {epoch}  {tr('loss')} {number(run.loss)}  AP {_share(run.metric)} "
         state = Segment(f" {run.letter} {tr(run.word)} ", state_style(run.word) + Style(reverse=True))
         told = [getattr(run.state, "reason", None), run.problem, *run.notes]
         notes = "; ".join(str(text) for text in told if text)
-        room = columns - state.cell_length - len(right) - 1
+        room = columns - state.cell_length - width(right) - 1
         note = cut(f"  {notes}".replace("\n", " "), max(0, room - _SHORTEST)) if notes else ""
         filled = Segment(" " + bar(run.epoch, run.epochs, max(0, room - width(note))), state_style(run.word))
         return (

@@ -1,0 +1,80 @@
+"""What a plan needs, in the language in use: devices, memory, time, models. In English, the sentences of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from detui.tui.language import tr
+
+if TYPE_CHECKING:
+    from detui.engine.measured import Estimate
+    from detui.engine.placement import Placement
+    from detui.engine.planning import Plan
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 run", "2 runs"; the nouns are run, arm, seed, thread and epoch."""
+    if noun == "run":
+        return tr("1 run") if count == 1 else tr("{count} runs", count=count)
+    if noun == "arm":
+        return tr("1 arm") if count == 1 else tr("{count} arms", count=count)
+    if noun == "seed":
+        return tr("1 seed") if count == 1 else tr("{count} seeds", count=count)
+    if noun == "thread":
+        return tr("1 thread") if count == 1 else tr("{count} threads", count=count)
+    return tr("1 epoch") if count == 1 else tr("{count} epochs", count=count)
+
+
+def device_text(placement: Placement) -> str:
+    """Return where runs would train, in one line."""
+    if placement.kind == "cpu":
+        runs = counted(len(placement.candidates) // placement.count, "run")
+        return tr("CPU, {runs} at a time, {threads} each", runs=runs, threads=counted(placement.threads, "thread"))
+    names = "; ".join(placement.names)
+    if placement.count == 1:
+        return tr("one of: {names}", names=names)
+    return tr("{count} of: {names}", count=placement.count, names=names)
+
+
+def needs(plan: Plan) -> Iterator[str]:
+    """Yield what each arm needed before and will probably take, and how much memory is free now."""
+    for name, known in plan.estimates.items():
+        yield f"{name}: {_need(known)}"
+    free = [tr("{device} has {size} GB free", device=name, size=f"{left / 1e9:.1f}")
+            for name, left, _ in plan.gpus if left is not None]  # fmt: skip
+    if free:
+        yield ", ".join(free)
+
+
+def _need(known: Estimate) -> str:
+    measured = known.measured
+    if measured is None:
+        return tr("no history for this configuration: --preflight measures it")
+    parts, by = [], tr("by a preflight's few steps")
+    if measured.peak_memory is not None:
+        size = f"{measured.peak_memory / 1e9:.1f}"
+        if measured.memory_kind == "host":
+            parts.append(tr("needed {size} GB of host memory before", size=size))
+        else:
+            parts.append(tr("needed {size} GB before", size=size))
+    if known.seconds is not None:
+        parts.append(f"{counted(known.epochs, 'epoch')} ≈ {_time(known.seconds)}")
+    if measured.source == "preflight":
+        parts[-1:] = [f"{part} ({by})" for part in parts[-1:]]
+    return "; ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((86400, tr("days")), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def built(plan: Plan) -> Iterator[str]:
+    """Yield what is known of each arm's model before it is built: only a run, or a preflight, tells."""
+    for name, known in plan.estimates.items():
+        facts = (known.measured.built if known.measured else None) or {}
+        told = ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in facts.items())
+        yield f"{name}: {told or tr('not yet known; a first run or --preflight tells')}"
