@@ -276,6 +276,18 @@ def test_moving_the_cursor_sends_two_columns() -> None:
     chart_test(check)
 
 
+def test_two_lines_that_grow_in_two_places_leave_alone_what_lies_between() -> None:
+    async def check(chart: Chart, pilot: Pilot[None]) -> None:
+        chart.set_series([Series("a", STEPS[:30], FALLING[:30]), Series("b", STEPS[:90], [50.0] * 90)], x_most=200)
+        regions: list[Region] = []
+        chart.refresh = lambda *found, **more: regions.extend(found) or chart  # type: ignore[method-assign]
+        chart.set_series([Series("a", STEPS[:33], FALLING[:33]), Series("b", STEPS[:93], [50.0] * 93)], x_most=200)
+        assert len([region for region in regions if region.y > 0]) == 2
+        assert sum(region.area for region in regions) < 80 + 2 * 5 * 5
+
+    chart_test(check)
+
+
 def test_zooming_fits_what_is_visible_and_follows_the_end() -> None:
     async def check(chart: Chart, pilot: Pilot[None]) -> None:
         chart.set_series([Series("box", STEPS, FALLING)])

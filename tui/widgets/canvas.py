@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region
 
 from detui.tui.widgets.palette import DIM, PLAIN, series_style
 from detui.tui.widgets.raster import Box, glyphs, rasterise, rasterise_band
 from detui.tui.widgets.series import Line
 
+_APART = 8
+"""Unchanged columns from which on it is cheaper to leave them out of what is drawn again."""
 _CURSOR = -1
 _HATCH = ord("/")
 _BAND_DIM = Style(dim=True)
@@ -39,9 +42,17 @@ class Canvas:
     paint: NDArray[np.int16]
     """(rows, columns): 0 nothing, 1 + 2 · colour a line, 2 + 2 · colour a band, -1 the cursor."""
 
-    def changed(self, other: Canvas) -> NDArray[np.bool_]:
-        """Return which cells another canvas of the same shape has otherwise, (rows, columns)."""
-        return np.asarray((self.glyph != other.glyph) | (self.paint != other.paint))
+    def changes(self, other: Canvas) -> list[Region]:
+        """Return where another canvas of the same shape has other cells: a region for each place where lines grow."""
+        different = (self.glyph != other.glyph) | (self.paint != other.paint)
+        columns = np.flatnonzero(different.any(axis=0))
+        found = []
+        for group in np.split(columns, np.flatnonzero(np.diff(columns) > _APART) + 1):
+            if len(group):
+                left, right = int(group[0]), int(group[-1]) + 1
+                rows = np.flatnonzero(different[:, left:right].any(axis=1))
+                found.append(Region(left, int(rows[0]), right - left, int(rows[-1] - rows[0]) + 1))
+        return found
 
     def row(self, index: int) -> list[Segment]:
         """Return a row as segments of one style each."""

@@ -239,11 +239,9 @@ class Chart(Widget):
         assert before.canvas is not None and after.canvas is not None
         if before.strips[0] != after.strips[0]:
             self.refresh(Region(0, 0, self.size.width, 1))
-        rows, columns = np.nonzero(before.canvas.changed(after.canvas))
-        if len(rows):
-            left, right = int(columns.min()), int(columns.max()) + 1
-            top, bottom = int(rows.min()), int(rows.max()) + 1
-            self.refresh(Region(MARGIN + 1 + left, 1 + top, right - left, bottom - top))
+        changes = before.canvas.changes(after.canvas)
+        if changes:
+            self.refresh(*(region.translate((MARGIN + 1, 1)) for region in changes))
 
     def _draw(self) -> _Picture:
         columns, rows = self._columns, self.size.height - 2

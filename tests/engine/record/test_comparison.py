@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from detui.engine.comparison import compare_sides, sides
+from detui.engine.comparison import compare_sides, joined, sides
 from detui.engine.errors import UsageError
 from detui.engine.experiment import Experiment
 from detui.engine.run.directory import RunDir
@@ -39,6 +39,17 @@ def test_two_runs_of_one_arm(finished) -> None:
     assert [side.name for side in report.sides] == ["baseline-s0", "baseline-s1"]
     assert {one.field for one in report.findings if one.level == "confounder"} == {"protocol.seeds"}
     assert report.images[0].first == "baseline-s0" and report.images[0].second == "baseline-s1"
+
+
+def test_named_runs_as_seeds_of_their_arms(finished) -> None:
+    experiment = Experiment(finished.path)
+    runs = [(experiment, finished.runs[name]) for name in ("no-mosaic-s1", "baseline-s0", "no-mosaic-s0")]
+    found = joined(sides(runs))
+    assert [(side.name, [run.name for run in side.runs]) for side in found] == [
+        ("no-mosaic", ["no-mosaic-s1", "no-mosaic-s0"]), ("baseline", ["baseline-s0"]),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="of one arm"):
+        joined(sides([runs[0], runs[2]]))
 
 
 def test_a_run_that_has_not_finished_enters_no_number(trial) -> None:
