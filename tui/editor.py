@@ -8,7 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from textual.app import SuspendNotSupported
 from textual.screen import Screen
+
+from detui.tui.language import tr
 
 
 def edit(screen: Screen[Any], path: Path) -> None:
@@ -18,4 +21,7 @@ def edit(screen: Screen[Any], path: Path) -> None:
         with screen.app.suspend():
             subprocess.run([*editor, str(path)], check=False)
     except OSError as error:
-        screen.notify(f"{editor[0]}: {error.strerror}. Set $EDITOR.", severity="error", markup=False)
+        text = tr("{editor}: {problem}. Set $EDITOR.", editor=editor[0], problem=error.strerror)
+        screen.notify(text, severity="error", markup=False)
+    except SuspendNotSupported:
+        screen.notify(tr("This terminal cannot be lent to an editor. The file: {path}", path=path), markup=False)

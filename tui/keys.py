@@ -107,7 +107,7 @@ CHART = (
 )
 RUNS = (
     Key("runs.open", "enter", "open", "Open", "Open the selected run, or the record of the selected experiment.", True),
-    Key("runs.new", "n", "go_recipes", "New", "Choose a recipe and start it.", True),
+    Key("runs.new", "n", "new", "New", "Choose a recipe and start it.", True),
     Key("runs.mark", "space", "mark", "Mark", "Mark the run, or all runs of the experiment, and go on.", True),
     Key("runs.unmark", "u", "unmark", "Unmark", "Take all marks away."),
     Key("runs.compare", "c", "compare", "Compare", "Compare what is marked; without marks, the experiment.", True),
@@ -189,9 +189,9 @@ RECORD = (
     Key("record.copy", "y", "copy", "Copy", "Copy the path of the record to the clipboard.", True),
 )
 SETTINGS = (
-    Key("settings.change", "enter,space,right", "change", "Change", "The next value, or a new key.", True, True),
-    Key("settings.back", "left", "change_back", "Before", "The value before.", writes=True),
-    Key("settings.reset", "d", "reset", "Default", "Back to what it was without settings.", True, True),
+    Key("settings.change", "enter,space,right", "change", "Change", "The next value, or a new key.", True),
+    Key("settings.back", "left", "change_back", "Before", "The value before."),
+    Key("settings.reset", "d", "reset", "Default", "Back to what it was without settings.", True),
 )
 CONFIRM = (
     Key("confirm.yes", "y,enter", "yes", "Yes", "Do it.", True),

@@ -21,11 +21,11 @@ class Reader(threading.Thread):
     """
 
     def __init__(self, read: Callable[[], Message | None], screen: MessagePump, every: float) -> None:
-        """`every`: seconds between the end of one reading and the next."""
         super().__init__(name=f"reader of {type(screen).__name__}", daemon=True)
         self._read = read
         self._screen = screen
-        self._every = every
+        self.every = every
+        """Seconds between the end of one reading and the next."""
         self._over = threading.Event()
         self._free = threading.Event()
         self._shown = threading.Event()
@@ -46,7 +46,7 @@ class Reader(threading.Thread):
                 if not self._screen.post_message(message):
                     return
             if not getattr(message, "more", False):
-                self._again.wait(self._every)
+                self._again.wait(self.every)
             self._again.clear()
 
     def _try(self) -> Message | None:

@@ -40,18 +40,30 @@ class Heading:
 Row = Heading | Glance
 
 
+_FIRST = 60
+"""Runs after which the first reading ends: more than a screen shows."""
+
+
 class RowReader:
     """Reads the rows of a workspace; experiments never change, and runs that have ended seldom."""
+
+    more = False
+    """Whether the last reading left older experiments for the next: what is on the screen comes first."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._facts: dict[Path, Mapping[str, Any]] = {}
         self._ended: dict[Path, tuple[tuple[int, ...], Glance]] = {}
+        self._begun = False
 
     def read(self) -> list[Row]:
         """Return headings and runs, newest experiment first."""
         rows: list[Row] = []
+        first, self._begun, self.more = not self._begun, True, False
         for experiment in self._workspace.experiments():
+            if first and len(rows) > _FIRST:
+                self.more = True
+                break
             try:
                 facts = self._facts_of(experiment)
             except DetuiError as error:

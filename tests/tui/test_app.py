@@ -16,8 +16,6 @@ from detui.engine.workspace import Workspace
 from detui.tui.app import DetuiApp
 from detui.tui.screens.confirm import ConfirmScreen
 from detui.tui.screens.help import HelpScreen
-from detui.tui.screens.recipe import RecipeScreen
-from detui.tui.screens.recipes import RecipesScreen
 from detui.tui.screens.record import RecordScreen
 from detui.tui.screens.run import RunScreen
 from detui.tui.screens.runs import RunsScreen

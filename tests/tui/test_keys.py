@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 import pytest
+from key_users import ALL, SCREENS, users
 
-import detui.tui.screens as package
 from detui.tui import keys
-from detui.tui.app import DetuiApp
 from detui.tui.screens.base import DetuiScreen
-from detui.tui.screens.confirm import ConfirmScreen
 from detui.tui.screens.help import help_lines
 from detui.tui.widgets.key_bar import KeyBar
-
-for module in pkgutil.iter_modules(package.__path__):
-    importlib.import_module(f"{package.__name__}.{module.name}")
-
-
-def kinds(of: type) -> list[type]:
-    return [one for kind in of.__subclasses__() for one in (kind, *kinds(kind))]
-
-
-SCREENS: list[type[DetuiScreen]] = [screen for screen in kinds(DetuiScreen) if screen.KEYS]
-ALL = list(keys.all_keys().values())
-
-
-def users(key: keys.Key) -> list[type]:
-    if key in keys.EVERYWHERE:
-        return [DetuiApp]
-    if key in keys.CONFIRM:
-        return [ConfirmScreen]
-    return [screen for screen in SCREENS if any(key in group for group in screen.KEYS)]
 
 
 def test_every_screen_has_keys_and_is_known() -> None:

@@ -69,7 +69,7 @@ def test_a_filter_keeps_what_fits(several: Path, query: str, found: list[str]) -
     assert names(rows) == found
     # No heading without a run that fits.
     assert all(
-        isinstance(after, Glance) for row, after in zip(rows, rows[1:], strict=False) if isinstance(row, Heading)
+        isinstance(after, Glance) for row, after in pairwise(rows) if isinstance(row, Heading)
     )
 
 

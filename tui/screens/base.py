@@ -78,6 +78,8 @@ class ReadingScreen(DetuiScreen):
 
     EVERY = 1.0
     """Seconds between two readings where the settings do not ask for longer."""
+    COVERED: ClassVar[float | None] = None
+    """The same while another screen covers this one; None: it is not read then."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +91,7 @@ class ReadingScreen(DetuiScreen):
 
     def on_mount(self) -> None:
         """Start to read."""
-        self._reader = Reader(self.read, self, max(self.EVERY, self.detui.settings.refresh))
+        self._reader = Reader(self.read, self, self._seconds)
         self._reader.start()
 
     def on_unmount(self) -> None:
@@ -98,25 +100,26 @@ class ReadingScreen(DetuiScreen):
             self._reader.end()
 
     def on_screen_suspend(self) -> None:
-        """Do not read while another screen covers this one."""
+        """Read less while another screen covers this one, or not at all."""
         if self._reader is not None:
-            self._reader.pause(True)
+            self._reader.pause(self.COVERED is None)
+            self._reader.every = self.COVERED or self._reader.every
 
     def on_screen_resume(self) -> None:
         """Read again, at once."""
         if self._reader is not None:
+            self._reader.every = self._seconds
             self._reader.pause(False)
             self._reader.now()
+
+    @property
+    def _seconds(self) -> float:
+        return max(self.EVERY, self.detui.settings.refresh)
 
     def taken(self) -> None:
         """Let the thread read the next."""
         if self._reader is not None:
             self._reader.taken()
-
-    def read_on(self) -> None:
-        """Read again at once, instead of at the next turn."""
-        if self._reader is not None:
-            self._reader.now()
 
     def on_read_failed(self, message: ReadFailed) -> None:
         """Say what could not be read."""

@@ -112,7 +112,6 @@ class RunScreen(ChartActions, RunRequests):
 
     def on_mount(self) -> None:
         """Choose what fits."""
-        super().on_mount()
         self._arrange()
 
     def on_resize(self, event: Resize) -> None:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.css.query import NoMatches
 from textual.events import Resize
+from textual.message import Message
 from textual.widgets import Static
 
 from detui.engine.run.directory import RunDir
@@ -22,7 +22,7 @@ from detui.tui.glance import Glance
 from detui.tui.keys import MOVE, RUNS, bindings
 from detui.tui.language import tr
 from detui.tui.messages import PreviewRead, RunsRead
-from detui.tui.reader import Reader
+from detui.tui.reader import Reader, in_thread
 from detui.tui.rows import Arrangement, Heading, Row, RowReader, runs_of
 from detui.tui.screens.run_requests import RunRequests
 from detui.tui.watching import Watcher
@@ -40,11 +40,23 @@ _BELOW = 30
 """Rows from which it stands below."""
 
 
+class PreviewLoaded(Message):
+    """What the preview needs was imported."""
+
+
+def _load_preview() -> PreviewLoaded:
+    """Import charts and numpy in a thread: the list is there before them."""
+    from detui.tui.widgets import preview  # noqa: F401
+
+    return PreviewLoaded()
+
+
 class RunsScreen(RunRequests):
     """The list of runs, grouped by experiment, newest first, with a preview of the selected one where it fits."""
 
     PLACE = "Runs"
     KEYS = (RUNS, MOVE)
+    COVERED = 5.0  # what ends or raises an alarm is announced wherever one looks
     BINDINGS = bindings(*KEYS)
 
     def __init__(self, workspace: Workspace) -> None:
@@ -59,6 +71,8 @@ class RunsScreen(RunRequests):
         self._pinned: Glance | None = None
         self._previewed: tuple[str, SnapshotReader] | None = None
         self._preview_reader: Reader | None = None
+        self._loading = False
+        """Whether the preview is being loaded."""
         self._again = False
         """Whether the previewed run is to be read from its beginning."""
 
@@ -78,7 +92,18 @@ class RunsScreen(RunRequests):
 
     def read(self) -> RunsRead:
         """Read all runs."""
-        return RunsRead(self._row_reader.read())
+        rows = self._row_reader.read()
+        return RunsRead(rows, more=self._row_reader.more)
+
+    def restyle(self) -> None:
+        """Lay everything out again: language, keys or characters are others now."""
+        self.refresh(recompose=True)
+        self.call_later(self._restyled)
+
+    def _restyled(self) -> None:
+        self._again = True
+        self._arrange_panes()
+        self._show()
 
     def on_runs_read(self, message: RunsRead) -> None:
         """Show them, and tell of those that ended or raised an alarm since the last time."""
@@ -116,24 +141,28 @@ class RunsScreen(RunRequests):
         wanted = (beside or rows >= _BELOW) if self._wanted is None else self._wanted
         self.set_class(beside, "-beside")
         self.set_class(wanted, "-preview")
-        if wanted and self._all and self._preview is None:
-            from detui.tui.widgets.preview import Preview
-
-            self.query_one("#panes").mount(Preview(ascii_only=self.detui.ascii_only))
-            self._preview_reader = Reader(self._read_preview, self, max(1.0, self.detui.settings.refresh))
-            self._preview_reader.start()
+        if wanted and self._all and self._preview is None and not self._loading:
+            self._loading = True
+            in_thread(_load_preview, self)
         if self._preview_reader is not None:
             self._preview_reader.pause(not wanted)
         self.call_after_refresh(self._show_titles)
 
-    @property
-    def _preview(self) -> Preview | None:
+    async def on_preview_loaded(self) -> None:
+        """Show the preview."""
         from detui.tui.widgets.preview import Preview
 
-        try:
-            return self.query_one(Preview)
-        except NoMatches:
-            return None
+        await self.query_one("#panes").mount(Preview(ascii_only=self.detui.ascii_only))
+        self._loading = False
+        if self._preview_reader is None:
+            self._preview_reader = Reader(self._read_preview, self, max(1.0, self.detui.settings.refresh))
+            self._preview_reader.start()
+        self._arrange_panes()
+
+    @property
+    def _preview(self) -> Preview | None:
+        found = self.query("Preview")  # by its name, because it may not be loaded
+        return cast("Preview", found.first()) if found else None
 
     def _read_preview(self) -> PreviewRead | None:
         """Read the selected run, or the pinned one; called in a thread."""
@@ -163,8 +192,7 @@ class RunsScreen(RunRequests):
             self._preview_reader.now()
 
     def on_unmount(self) -> None:
-        """Let the threads end."""
-        super().on_unmount()
+        """Let the preview's thread end."""
         if self._preview_reader is not None:
             self._preview_reader.end()
 
@@ -176,7 +204,6 @@ class RunsScreen(RunRequests):
     def on_screen_resume(self) -> None:
         """Show what changed meanwhile: runs, marks, settings."""
         self.query_one("#nothing", Static).update(self._empty())
-        super().on_screen_resume()
         self._arrange_panes()
         self._list.refresh()
         self._show()

@@ -38,7 +38,8 @@ class RunList(ScrollView, can_focus=True):
         self._marked = marked
         self._whole = False
         self._rows: list[Row] = []
-        self._lines: list[tuple[object, ...]] = []
+        self._drawn: dict[int, tuple[object, ...]] = {}
+        """What each line of the screen shows."""
         self._cursor = 0
         self._ascii = ascii_only
 
@@ -54,19 +55,20 @@ class RunList(ScrollView, can_focus=True):
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show these rows; the cursor stays on its run, and only lines that changed are drawn."""
-        before, selected = self._lines, self.selected
+        before, selected = len(self._rows), self.selected
         self._rows = list(rows)
         # Without headings the name of a run says its experiment.
         self._whole = not any(isinstance(row, Heading) for row in rows)
-        self._lines = [self._shown(row) for row in rows]
         self._follow(selected)
-        if len(before) != len(self._lines):
+        if before != len(rows):
             self.virtual_size = Size(0, len(rows))
             self.refresh()
             return
-        for index, (old, new) in enumerate(zip(before, self._lines, strict=True)):
-            if old != new:
-                self._refresh_row(index)
+        # Only the lines in sight: with a thousand runs the others would cost as much as all the rest.
+        top = self.scroll_offset.y
+        for y, row in enumerate(self._rows[top : top + self.size.height]):
+            if self._drawn.get(y) != self._shown(row):
+                self._refresh_row(top + y)
 
     def _follow(self, selected: Row | None) -> None:
         if selected is None:
@@ -116,6 +118,7 @@ class RunList(ScrollView, can_focus=True):
         if index >= len(self._rows):
             return Strip.blank(columns, self.rich_style)
         row = self._rows[index]
+        self._drawn[y] = self._shown(row)
         here = index == self._cursor
         segments = self._heading(row) if isinstance(row, Heading) else self._run(row, columns - 2)
         mark = Segment("*", _MARK) if self._is_marked(row) else Segment(" ")
@@ -133,7 +136,8 @@ class RunList(ScrollView, can_focus=True):
             return [state, Segment(f" {name}  {run.problem}")]
         wide = bar_width(columns)
         filled = Segment(f" {self._bar(run, wide)}" if wide else "", state_style(run.word))
-        cells = [pad(cut(one.text(run), one.width), one.width, right=True) for one in fitting(columns, flat=self._whole)]
+        chosen = fitting(columns, flat=self._whole)
+        cells = [pad(cut(one.text(run), one.width), one.width, right=True) for one in chosen]
         rest = "".join(f" {cell}" for cell in cells)
         notes = f"  {'; '.join(run.notes)}" if run.notes else ""
         room = columns - state.cell_length - filled.cell_length - width(rest) - 2
@@ -164,7 +168,8 @@ def header(columns: int, sort: str = "started", *, flat: bool = False) -> str:
 
     inside = columns - 2
     wide = bar_width(inside)
-    right = " " * (wide + 1 if wide else 0) + "".join(f" {title(one.title, one.width)}" for one in fitting(inside, flat=flat))
+    titles = [f" {title(one.title, one.width)}" for one in fitting(inside, flat=flat)]
+    right = " " * (wide + 1 if wide else 0) + "".join(titles)
     left = f"  {pad(tr('state'), 12)}{tr('run')}"
     if sort != "started":
         left += "  " + tr("sorted by {column}", column=tr(sort))
