@@ -26,10 +26,12 @@ class Latest(Message):
 class RunsRead(Latest):
     """The runs of the workspace were read."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], *, more: bool = False) -> None:
+        """`more`: whether the oldest experiments are still to be read."""
         super().__init__()
         self.rows = rows
         """Headings and runs, newest experiment first."""
+        self.more = more
 
 
 class PreviewRead(Message):
