@@ -56,6 +56,7 @@ class RunsScreen(RunRequests):
 
     PLACE = "Runs"
     KEYS = (RUNS, MOVE)
+    COVERED = 5.0  # what ends or raises an alarm is announced wherever one looks
     BINDINGS = bindings(*KEYS)
 
     def __init__(self, workspace: Workspace) -> None:
@@ -93,6 +94,16 @@ class RunsScreen(RunRequests):
         """Read all runs."""
         rows = self._row_reader.read()
         return RunsRead(rows, more=self._row_reader.more)
+
+    def restyle(self) -> None:
+        """Lay everything out again: language, keys or characters are others now."""
+        self.call_later(self._restyle)
+
+    async def _restyle(self) -> None:
+        await self.recompose()
+        self._again = True
+        self._arrange_panes()
+        self._show()
 
     def on_runs_read(self, message: RunsRead) -> None:
         """Show them, and tell of those that ended or raised an alarm since the last time."""
@@ -181,8 +192,7 @@ class RunsScreen(RunRequests):
             self._preview_reader.now()
 
     def on_unmount(self) -> None:
-        """Let the threads end."""
-        super().on_unmount()
+        """Let the preview's thread end."""
         if self._preview_reader is not None:
             self._preview_reader.end()
 
@@ -194,7 +204,6 @@ class RunsScreen(RunRequests):
     def on_screen_resume(self) -> None:
         """Show what changed meanwhile: runs, marks, settings."""
         self.query_one("#nothing", Static).update(self._empty())
-        super().on_screen_resume()
         self._arrange_panes()
         self._list.refresh()
         self._show()
