@@ -112,7 +112,7 @@ def _lead(members: Sequence[Member], report: Report) -> tuple[str, ...]:
     else:
         said = tr("Each run is a side of its own: {names}.", names=names)
     waiting = [run for side in report.sides for run in side.runs if not run.finished]
-    lines = [f"{said} {tr('Reference: {name}.', name=report.sides[0].name)}"]
+    lines = [tr("{said} Reference: {name}.", said=said, name=report.sides[0].name)]
     if waiting:
         left = ", ".join(f"{run.name} ({tr(run.state)}, {run.epoch}/{run.total_epochs})" for run in waiting)
         lines.append(tr("Not finished, so left out of the numbers: {runs}.", runs=left))

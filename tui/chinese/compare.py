@@ -20,7 +20,7 @@ _LEAD = {
     "Mark another run in the list of runs with space, then press c.": "在运行列表中用空格再标记一个运行，然后按 c。",
     "Arms of {experiment} with the seeds that are listed: {names}.": "{experiment} 的各实验组，含所列种子：{names}。",
     "Each run is a side of its own: {names}.": "每个运行各为一方：{names}。",
-    "Reference: {name}.": "参照：{name}。",
+    "{said} Reference: {name}.": "{said}参照：{name}。",
     "Not finished, so left out of the numbers: {runs}.": "未完成，因而不计入数值：{runs}。",
     "To finish one: enter in the list of runs here, then r to resume it.": "要完成它：在此列表中按回车，再按 r 继续。",
     "comparing…": "正在比较…",
@@ -41,7 +41,7 @@ _TABLES = {
     "interval excludes zero": "区间不含 0",
     "runs unfinished": "有运行未完成",
     "seen from (pp)": "可检出 (pp)",
-    "no finished run of each has been evaluated": "双方尚无都已完成并评估的运行",
+    "no finished run of each has been evaluated": "至少一方还没有已完成且已评估的运行",
     "mean ± standard deviation (n) of the chosen checkpoints of finished runs. seen from: so large a difference"
     " would show in 80 % of repetitions with as many seeds of this spread; a smaller one would mostly not be seen.": (
         "已完成运行选定检查点的均值 ± 标准差 (n)。可检出：以同样多的种子与同样的离散程度，"

@@ -52,6 +52,7 @@ _ANYWHERE = {
     "{editor}: {problem}. Set $EDITOR.": "{editor}：{problem}。请设置 $EDITOR。",
     "This terminal cannot be lent to an editor. The file: {path}": "此终端无法让给编辑器。文件：{path}",
     "yes": "是",
+    "none of them": "都不选",
     "no": "否",
     "recipe": "配方",
     "record": "记录",

@@ -9,8 +9,8 @@ _COUNTED = {
     "{count} arms": "{count} 个实验组",
     "1 seed": "1 个种子",
     "{count} seeds": "{count} 个种子",
-    "1 thread": "1 个线程",
-    "{count} threads": "{count} 个线程",
+    "1 thread": "1 线程",
+    "{count} threads": "{count} 线程",
     "1 epoch": "1 轮",
     "{count} epochs": "{count} 轮",
     "1 percentage point": "1 个百分点",
@@ -75,7 +75,7 @@ _PAGE = {
 }
 
 _NEEDS = {
-    "CPU, {runs} at a time, {threads} each": "CPU，同时 {runs}，每个 {threads}",
+    "CPU, {runs} at a time, {threads} each": "CPU，同时 {runs}，各 {threads}",
     "one of: {names}": "以下之一：{names}",
     "{count} of: {names}": "以下中的 {count} 个：{names}",
     "{device} has {size} GB free": "{device} 空闲 {size} GB",

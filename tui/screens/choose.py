@@ -28,7 +28,7 @@ class ChooseScreen(ModalScreen["str | None"]):
         with Vertical():
             yield Static(self._question, markup=False, id="question")
             lines = [f"{number}  {choice}" for number, choice in enumerate(self._choices, 1)]
-            yield Static("\n".join([*lines, f"esc  {tr('nothing')}"]), markup=False, id="answers")
+            yield Static("\n".join([*lines, f"esc  {tr('none of them')}"]), markup=False, id="answers")
 
     def on_key(self, event: Key) -> None:
         """Take the choice with that number or letter."""
