@@ -12,15 +12,15 @@ from detui.tui.output import cut, number, pad, percent_tick, width
 from detui.tui.widgets.line_list import Line
 from detui.tui.widgets.palette import DIM, PLAIN, series_style, state_style
 
-_STATE, _EPOCH, _VALUE, _NAME = 10, 8, 9, 12
-_ROLE = 10
+_STATE, _VALUE, _LEAST_NAME = 10, 9, 12
 
 
-def titles(members: Sequence[Member], columns: int, at: str | None) -> str:
+def titles(curves: Curves, members: Sequence[Member], columns: int, at: str | None) -> str:
     """Return the line above the runs. `at`: how the column of values at the cursor is called, None without one."""
     values = [pad(cut(name, _VALUE), _VALUE, right=True) for name in (tr("latest"), at) if name is not None]
-    name = pad(tr("run"), _name_width(members, columns, len(values)))
-    return "  ".join(["    " + name, pad(tr("state"), _STATE), pad(tr("epoch"), _EPOCH, right=True), *values])
+    name, epoch = _widths(curves, members, columns, len(values))
+    texts = [pad(tr("run"), name), pad(tr("state"), _STATE), pad(tr("epoch"), epoch, right=True), *values]
+    return "    " + "  ".join(texts)
 
 
 def lines(
@@ -40,17 +40,16 @@ def lines(
     """
     marks = {ref: (arm.letter, arm.colour) for arm in arms or () for ref in arm.refs}
     found = []
+    room, epochs = _widths(curves, members, columns, 1 if at is None else 2)
     for member in members:
         letter, colour = marks.get(member.ref, (member.letter, member.colour))
         run = curves.glances.get(member.ref)
         word = "" if run is None else f"{run.letter} {tr(run.word)}"
-        epoch = "" if run is None else f"{run.epoch}/{run.epochs or '?'}"
         values = [form(curves.latest.get(member.ref))]
         values += [] if at is None else [form(at.get(letter))]
         role = tr("reference") if member == members[0] else ""
-        texts = [pad(cut(word, _STATE), _STATE), pad(epoch, _EPOCH, right=True)]
+        texts = [pad(cut(word, _STATE), _STATE), pad(_epoch(curves, member), epochs, right=True)]
         texts += [pad(value, _VALUE, right=True) for value in values]
-        room = _name_width(members, columns, len(values))
         name = pad(cut(member.name, room), room)
         style = state_style("" if run is None else run.word)
         segments = [
@@ -66,11 +65,17 @@ def lines(
     return found
 
 
-def _name_width(members: Sequence[Member], columns: int, values: int) -> int:
-    """Return the width of the names: as the longest one asks, but no more than the other columns leave."""
-    longest = max((width(member.name) for member in members), default=0)
-    left = columns - 4 - _STATE - _EPOCH - values * (_VALUE + 2) - 4 - _ROLE - 2
-    return max(_NAME, min(longest, left))
+def _epoch(curves: Curves, member: Member) -> str:
+    run = curves.glances.get(member.ref)
+    return "" if run is None else f"{run.epoch}/{run.epochs or '?'}"
+
+
+def _widths(curves: Curves, members: Sequence[Member], columns: int, values: int) -> tuple[int, int]:
+    """Return the widths of names and epochs: what they ask for, the names no more than the other columns leave."""
+    epoch = max(width(text) for text in (tr("epoch"), *(_epoch(curves, member) for member in members)))
+    others = 3 + 2 + _STATE + 2 + epoch + values * (2 + _VALUE) + 2 + width(tr("reference"))
+    longest = max(width(member.name) for member in members)
+    return max(_LEAST_NAME, min(longest, columns - others)), epoch
 
 
 def metric_title(metric: str) -> str:

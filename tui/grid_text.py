@@ -9,7 +9,7 @@ from rich.style import Style
 from rich.text import Text
 
 from detui.engine.evaluate.tables import Grid
-from detui.tui.output import pad, width
+from detui.tui.output import DASH, pad, width
 from detui.tui.widgets.palette import DIM
 
 _TITLE = Style(bold=True)
@@ -43,8 +43,8 @@ def _lines(grid: Grid, columns: int) -> Iterator[tuple[str, Style | None]]:
         yield _row(row[:kept], wide), style
         if kept < len(row):
             named = zip(grid.head[kept:], row[kept:], strict=True)
-            rest = ", ".join(f"{name} {cell}".strip() for name, cell in named if cell)
-            yield from ((f"    {line}", style or DIM) for line in wrapped(rest, columns - 4))
+            rest = ", ".join(f"{name} {cell}".strip() for name, cell in named if cell.strip(DASH))
+            yield from ((f"    {line}", style or DIM) for line in wrapped(rest, columns - 4) if line)
     if grid.note:
         yield from ((line, DIM) for line in wrapped(grid.note, columns))
 

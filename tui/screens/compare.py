@@ -118,7 +118,7 @@ class CompareScreen(ChartActions, ReadingScreen):
         drawn = arms(self._order) if found.wish.by_arm else None
         at = None if chart.cursor is None or found.wish.by_arm else chart.readings()
         here = None if at is None else tr("at cursor")
-        self.query_one("#titles", Static).update(titles(self._order, runs.columns, here))
+        self.query_one("#titles", Static).update(titles(found, self._order, runs.columns, here))
         form = form_of(found.wish.metric)
         runs.set_lines(lines(found, self._order, drawn, form, at, runs.columns, ascii_only=self.detui.ascii_only))
 
