@@ -83,9 +83,9 @@ class DetuiApp(App[int]):
         """Use other settings from now on, and keep them. Says so where they cannot be kept."""
         self.settings = changed
         self._apply_settings()
-        for screen in self.screen_stack:
-            for widget in screen.walk_children():  # what they have drawn is in the language, or theme, before
-                widget.refresh()
+        self.home.restyle()
+        for widget in self.screen.walk_children():  # what they have drawn is in the language, or theme, before
+            widget.refresh()
         if self.settings_file is not None:
             try:
                 settings.save(self.settings_file, changed)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
+from textual.compose import compose
 from textual.containers import Container
 from textual.events import Resize
 from textual.message import Message
@@ -100,7 +101,9 @@ class RunsScreen(RunRequests):
         self.call_later(self._restyle)
 
     async def _restyle(self) -> None:
-        await self.recompose()
+        async with self.batch():  # `recompose` does nothing for a screen: it does not count as attached
+            await self.query_children("*").exclude(".-textual-system").remove()
+            await self.mount_all(list(compose(self)))
         self._again = True
         self._arrange_panes()
         self._show()
