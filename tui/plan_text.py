@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from detui.engine.secrets import redacted
 from detui.tui.language import tr
 
 if TYPE_CHECKING:
+    from detui.engine.analysis.fairness import Finding
     from detui.engine.measured import Estimate
     from detui.engine.placement import Placement
     from detui.engine.planning import Plan
@@ -78,3 +81,29 @@ def built(plan: Plan) -> Iterator[str]:
         facts = (known.measured.built if known.measured else None) or {}
         told = ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in facts.items())
         yield f"{name}: {told or tr('not yet known; a first run or --preflight tells')}"
+
+
+def finding_text(finding: Finding) -> str:
+    """Return what the audit of fairness says of one field, without a secret that differs between arms."""
+    field = finding.field
+    if redacted({field: finding.text})[field] != finding.text:
+        return str(redacted({field: finding.text})[field])
+    values = ", ".join(f"{arm}: {_written(value)}" for arm, value in finding.values.items())
+    if finding.level == "varies":
+        return tr("{field} differs, as declared ({values}).", field=field, values=values)
+    if finding.level == "note":
+        return tr("{field} is declared in `varies` but does not differ.", field=field)
+    return tr(
+        "{field} differs between the arms ({values}) and the recipe does not declare it in `varies`.",
+        field=field,
+        values=values,
+    )
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def confounder_hint(finding: Finding) -> str:
+    """Return what to do about a field that differs and is not declared."""
+    return tr("give all arms the same {field}, or add it to `varies`", field=finding.field)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.secrets import redacted
 from detui.tui import language
 from detui.tui.language import tr
 from detui.tui.output import cut, table
-from detui.tui.plan_text import built, device_text, needs
+from detui.tui.plan_text import built, confounder_hint, device_text, finding_text, needs
 from detui.tui.plan_text import counted as counted
 
 if TYPE_CHECKING:
@@ -60,7 +60,13 @@ def page(plan: Plan, missing: Sequence[str] = ()) -> list[Section]:
 
 def warnings(plan: Plan) -> list[Problem]:
     """Return what is to be known before a start, but does not stop it."""
-    return [problem for problem in plan.problems if problem.level == "warning"]
+    said = {finding.text: finding for finding in _confounders(plan)}
+    found = [problem for problem in plan.problems if problem.level == "warning"]
+    return [_worded(problem, said[problem.text]) if problem.text in said else problem for problem in found]
+
+
+def _worded(problem: Problem, finding: Finding) -> Problem:
+    return replace(problem, text=finding_text(finding), hint=confounder_hint(finding))
 
 
 def _confounders(plan: Plan) -> list[Finding]:
@@ -69,7 +75,7 @@ def _confounders(plan: Plan) -> list[Finding]:
 
 def _other_warnings(plan: Plan) -> list[Problem]:
     """Return the warnings that the audit of fairness has not said."""
-    said = {finding.text for finding in _confounders(plan)}
+    said = {finding_text(finding) for finding in _confounders(plan)}
     return [problem for problem in warnings(plan) if problem.text not in said]
 
 
@@ -193,13 +199,11 @@ def _fairness(plan: Plan) -> Iterator[str]:
     """Return the audit in words: what is declared, what is not, and what nobody knows before the models are built."""
     if len(plan.arms) < 2:
         return
-    hints = {problem.text: problem.hint for problem in warnings(plan)}
     for finding in plan.fairness:
-        # A secret that differs between arms must not stand in the sentence about it.
-        text = redacted({finding.field: finding.text})[finding.field]
+        text = finding_text(finding)
         yield f"! {text}" if finding.level == "confounder" else text
-        if hint := hints.get(finding.text):
-            yield "  " + tr("try: {hint}", hint=hint)
+        if finding.level == "confounder":
+            yield "  " + tr("try: {hint}", hint=confounder_hint(finding))
     if not _confounders(plan):
         yield tr("nothing differs that `varies` does not declare")
     unknown = [name for name, known in plan.estimates.items() if not (known.measured and known.measured.built)]

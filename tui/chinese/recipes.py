@@ -5,8 +5,8 @@ from __future__ import annotations
 _COUNTED = {
     "1 run": "1 个运行",
     "{count} runs": "{count} 个运行",
-    "1 arm": "1 个实验组",
-    "{count} arms": "{count} 个实验组",
+    "1 arm": "1 组",
+    "{count} arms": "{count} 组",
     "1 seed": "1 个种子",
     "{count} seeds": "{count} 个种子",
     "1 thread": "1 线程",
@@ -67,6 +67,12 @@ _PAGE = {
     "{arm} at most {value}": "{arm} 至多 {value}",
     "claimed: {metric} {value}{arm} – {source}{note}": "声称值：{metric} {value}{arm} – {source}{note}",
     "try: {hint}": "试试：{hint}",
+    "{field} differs, as declared ({values}).": "{field} 按声明有差异（{values}）。",
+    "{field} is declared in `varies` but does not differ.": "{field} 已在 `varies` 中声明，但没有差异。",
+    "{field} differs between the arms ({values}) and the recipe does not declare it in `varies`.": (
+        "{field} 在各实验组间不同（{values}），而配方没有在 `varies` 中声明。"
+    ),
+    "give all arms the same {field}, or add it to `varies`": "让各实验组的 {field} 相同，或把它加入 `varies`",
     "nothing differs that `varies` does not declare": "除 `varies` 声明的字段外没有差异",
     "{run}, after epoch {epoch} (step {step})": "{run}，第 {epoch} 轮之后（第 {step} 步）",
     "nothing is changed": "没有改动",
@@ -119,7 +125,7 @@ _FORM = {
     "about {time}": "约 {time}",
     "time not yet known": "用时未知",
     "Start {runs}": "启动 {runs}",
-    "Start {runs} on {device}?": "在 {device} 上启动 {runs}？",
+    "Start {runs} on {device}?": "启动 {runs}？设备：{device}",
     "and {count} more": "另有 {count} 个",
     "Starting…": "正在启动…",
     "Started {experiment}.": "已启动 {experiment}。",
