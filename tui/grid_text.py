@@ -16,6 +16,8 @@ _TITLE = Style(bold=True)
 _HEAD = Style(underline=True, dim=True)
 _WARNS = Style(bold=True)
 _GAP = "  "
+_NEVER_FIRST = "，。、；：？！）》”"
+"""What begins no line in Chinese."""
 
 
 def grids_text(grids: Sequence[Grid], columns: int) -> Text:
@@ -78,7 +80,8 @@ def wrapped(text: str, columns: int) -> list[str]:
     lines, line = [], ""
     for character in text:
         if width(line + character) > columns:
-            lines.append(line)
-            line = ""
-        line += character
+            kept = line[-1:] if character in _NEVER_FIRST else ""
+            lines.append(line.removesuffix(kept).rstrip())
+            line = kept
+        line += character if line or character != " " else ""
     return [*lines, line]
