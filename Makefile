@@ -14,7 +14,7 @@ PINS := pyproject.toml setup.py constraints.txt
 RUN_ENV := $(VENV)/.installed
 DEV_ENV := $(VENV)/.installed-dev
 
-.PHONY: help demo test test-all faults soak lint bench tui env dev clean
+.PHONY: help demo test test-all faults soak lint bench screenshots tui env dev clean
 
 help:  ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ lint: $(DEV_ENV)  ## ruff, types, import rules
 
 bench: $(DEV_ENV)  ## the budgets, measured
 	@$(BIN)/python tests/bench/bench.py
+
+screenshots: $(DEV_ENV)  ## the pictures of the README, from real runs (minutes; a Chromium on the path makes PNG)
+	@$(BIN)/python docs/screenshots.py $(WORKSPACE)
 
 tui: $(RUN_ENV)  ## the terminal application
 	@$(BIN)/detui

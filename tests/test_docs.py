@@ -28,6 +28,7 @@ DOCUMENTS = [
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",
+    "docs/terminal.md",
     "docs/ultralytics.md",
 ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from key_users import users
-from pilots import LARGE, play, shows, text, until
+from pilots import LARGE, play, shows, until
 from textual.pilot import Pilot
 
 from detui.tui import keys
@@ -24,7 +24,7 @@ OPENING: dict[str, tuple[tuple[str, ...], str]] = {
     "RunScreen": (("enter",), "a━box"),
     "RecipesScreen": (("2",), "Does mosaic"),
     "RecipeScreen": (("2", "j", "enter"), "$ detui run"),
-    "LaunchScreen": (("2", "j", "enter", "s"), "detui run"),
+    "LaunchScreen": (("2", "j", "enter", "enter"), "[ Start"),
     "CompareScreen": (("c",), "no-mosaic-s0"),
     "DevicesScreen": (("4",), "CPU"),
     "RecordScreen": (("5",), "Mosaic for a nano detector"),
@@ -37,7 +37,10 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "move.up": ("j", "j"),
     "move.top": ("j", "j"),
     "move.page_up": ("pagedown", "pagedown"),
+    "move.bottom": ("g",),
     "app.back": ("comma",),
+    "app.runs": ("2",),
+    "compare.reference": ("j",),
     "chart.left": ("right",),
     "chart.zoom_out": ("z",),
     "runs.unmark": ("space",),
@@ -62,13 +65,17 @@ NOT_HERE = {
 }  # fmt: skip
 """Keys that need a run which really waits: tests/tui/test_devices.py presses each of them."""
 CASES = [
-    pytest.param(screen.__name__, key, name, id=f"{screen.__name__}-{key.id}-{name}")
+    pytest.param(
+        screen.__name__, key, name, id=f"{screen.__name__}-{key.id}-{name}",
+        # Each key once in `make test`; under its other names, and on its other screens, among the slow tests.
+        marks=[] if name == key.keys.split(",")[0] and screen is users(key)[0] else pytest.mark.slow,
+    )
     for key in keys.all_keys().values()
     if key.id not in ELSEWHERE
     for screen in users(key)
     if (screen.__name__, key.id) not in NOT_HERE
     for name in key.keys.split(",")
-]
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -82,11 +89,13 @@ def furnished(workspace: Path, repository: Path, writer: Callable[..., Path]) ->
 
 def observed(app: DetuiApp) -> tuple[object, ...]:
     """Everything that a key may change."""
+    strips = app.screen._compositor.render_strips()
+    looks = [[(segment.text, str(segment.style)) for segment in strip] for strip in strips]
     logs = [(log.following, log.scroll_offset) for log in app.screen.query(LogView)]
     told = [note.message for note in app._notifications]
     return (
         type(app.screen),
-        text(app),
+        looks,
         app.clipboard,
         told,
         app.settings,

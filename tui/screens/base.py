@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class DetuiScreen(Screen[None]):
     """Any screen of the application."""
 
+    AUTO_FOCUS = ""  # a hidden line to type in would take the first keys
     PLACE: ClassVar[str] = "Runs"
     """Which of the five places it belongs to."""
     KEYS: ClassVar[tuple[tuple[Key, ...], ...]] = ()

@@ -34,7 +34,7 @@ class Line:
     """Directory of the run that it shows."""
 
 
-class LineList(ScrollView, can_focus=True):
+class LineList(ScrollView, can_focus=False):
     """Lines, of which those with a key can be chosen."""
 
     class Chosen(Message):

@@ -17,7 +17,7 @@ _KEPT = 20_000
 """Lines that are kept; the older go."""
 
 
-class LogView(ScrollView, can_focus=True):
+class LogView(ScrollView, can_focus=False):
     """Lines of plain text. What is sought stands reversed, and the line that was jumped to is marked."""
 
     def __init__(self, *, id: str | None = None) -> None:

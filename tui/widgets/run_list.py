@@ -23,8 +23,11 @@ _BOLD = Style(bold=True)
 _MARK = Style(bold=True, reverse=True)
 
 
-class RunList(ScrollView, can_focus=True):
-    """Experiments and their runs, one line each, with a cursor."""
+class RunList(ScrollView, can_focus=False):
+    """Experiments and their runs, one line each, with a cursor.
+
+    Never focused: a focused scrolling widget takes the arrow keys for itself as soon as there is something to scroll.
+    """
 
     class Chosen(Message):
         """A row was clicked a second time."""
