@@ -42,8 +42,8 @@ class Snapshot:
 
 PAGES = ("Statistics", "Alarms", "Configuration", "Files")
 """The pages of text that a reader makes on demand."""
-_PATIENCE = 0.2
-"""Seconds of reading after which what there is is shown."""
+_PATIENCE = 0.05
+"""Seconds of reading after which what there is is shown; each time twice as long, because drawing more takes longer."""
 
 
 class SnapshotReader:
@@ -58,6 +58,7 @@ class SnapshotReader:
         self._follower = RunFollower(run)
         self._console = ConsoleReader(run)
         self._drawn: str | None = None
+        self._patience = _PATIENCE
 
     def read(self) -> Snapshot:
         """Read what is new and return the present picture."""
@@ -78,10 +79,11 @@ class SnapshotReader:
 
     def _poll(self) -> tuple[bool, bool]:
         """Read for a moment. Returns whether there was anything, and whether there is more."""
-        anything, until = False, time.monotonic() + _PATIENCE
+        anything, until = False, time.monotonic() + self._patience
         while self._follower.poll():
             anything = True
             if time.monotonic() > until:
+                self._patience *= 2
                 return True, True
         return anything, False
 

@@ -22,6 +22,7 @@ from typing import Any
 from clock import PLACE
 from control import run_control
 from evaluation import evaluation
+from terminal import terminal
 
 from detui.engine.process.control import status
 from detui.engine.run.directory import AttemptDir, RunDir
@@ -41,6 +42,7 @@ def main() -> None:
         reporter(root / "reporter")
         commands(root / "many")
         run_control(root / "control", say)
+        terminal(root / "terminal", say)
         evaluation(say)
         steps(root / "steps")
 

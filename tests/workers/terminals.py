@@ -42,8 +42,8 @@ class Terminal:
         self.screen.resize(rows, columns)
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def read(self, seconds: float) -> bytes:
-        """What the program writes within so many seconds."""
+    def read(self, seconds: float, *, watch: bool = True) -> bytes:
+        """What the program writes within so many seconds; shown on the screen, unless nobody watches."""
         found, end = b"", time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and select.select([self.ours], [], [], left)[0]:
             try:
@@ -54,14 +54,19 @@ class Terminal:
                 break
             found += block
         self.seen += found
-        self._stream.feed(_understood(found))
+        if watch:
+            self._stream.feed(_understood(found))
         return found
+
+    def text(self, around: str = "") -> str:
+        """The lines on the screen that hold this, all of them where nothing is asked for."""
+        return "\n".join(line for line in self.screen.display if around in line)
 
     def shows(self, part: str, seconds: float = 30) -> None:
         """Wait until this stands on the screen."""
         end = time.monotonic() + seconds
-        while part not in (text := "\n".join(self.screen.display)):
-            assert time.monotonic() < end, text
+        while part not in self.text():
+            assert time.monotonic() < end, self.text()
             self.read(0.1)
 
     def quiet(self, seconds: float = 0.5, most: float = 20) -> None:
