@@ -122,7 +122,8 @@ def _lead(members: Sequence[Member], report: Report) -> tuple[str, ...]:
 
 
 def _said(error: DetuiError) -> str:
-    return "\n".join(part for part in (error.message, error.hint) if part)
+    said = f"{error.where}: {error.message}" if error.where else error.message
+    return "\n".join(part for part in (said, error.hint) if part)
 
 
 def page(tables: Tables | None, metrics: bool, columns: int) -> Text:
@@ -130,7 +131,7 @@ def page(tables: Tables | None, metrics: bool, columns: int) -> Text:
     if tables is None:
         return Text(tr("comparing…"))
     if tables.problem is not None:
-        return Text(tables.problem)
+        return Text("\n".join(line for said in tables.problem.splitlines() for line in wrapped(said, columns)))
     text = Text("\n".join(line for said in tables.lead for line in wrapped(said, columns)) + "\n\n", no_wrap=True)
     text.append_text(grids_text(tables.metrics if metrics else tables.differences, columns))
     if metrics and not tables.done:

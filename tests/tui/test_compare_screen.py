@@ -46,7 +46,7 @@ def comparing(workspace: Path, script: Callable, size: tuple[int, int] = LARGE, 
     """Open the comparison of the first experiment and do what a script says."""
 
     async def opened(app: DetuiApp, pilot: Pilot[int]) -> None:
-        await shows(app, pilot, "baseline-s0")
+        await until(pilot, lambda: app.home.selected_experiment() is not None)
         await pilot.press("3")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen) and "latest" in text(app))
         await until(pilot, lambda: app.screen._curves is not None)
@@ -355,7 +355,7 @@ def test_an_experiment_that_cannot_be_read_is_said(workspace: Path) -> None:
 
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("tab")
-        await shows(app, pilot, "`arms` is missing")
+        await shows(app, pilot, "experiment.json:", "`arms` is missing")
 
     comparing(workspace, script)
 
