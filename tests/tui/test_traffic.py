@@ -20,7 +20,6 @@ def test_live_runs(workspace: Path, runs: int, keys: str, budget: float) -> None
             screen.press(keys)
             screen.read(8)
             assert 0 < rate(screen, 15) < 2 * budget * KIB
-            screen.agrees()
         finally:
             screen.close()
 
