@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from terminals import Terminal
 from toy_runs import MakeRun, steps_made, until
 
 from detui.engine.process.control import supervised, wait
 from detui.engine.process.identity import Identity
+from detui.engine.process.launch import launch
 from detui.engine.run.directory import RunDir
+from detui.engine.run.files import write_json
 from detui.engine.run.history import load_history
 
 LAUNCH = (
@@ -149,6 +152,31 @@ def test_the_connection_breaks(make_run: MakeRun, ssh: list[str], end: str) -> N
     assert supervised(run)
     assert wait([run], 60)[0].state.word == "finished"
     assert load_history(run).series("train/loss_toy")[0] == list(range(1, 41))
+
+
+@pytest.mark.parametrize("compression", ["yes", "no"])
+def test_the_application_over_ssh(make_run: MakeRun, ssh: list[str], compression: str) -> None:
+    """It opens, answers keys, follows a resize, and gives the terminal back; the run does not notice."""
+    run = make_run({"seconds": 0.1, "steps": 100})
+    about = {"title": {"en": "toy"}, "question": {"en": "?"}, "profile": "quick", "arms": [], "seeds": [0]}
+    write_json(run.experiment_dir / "experiment.json", {"id": "toy", "recipe": "toy", "runs": [run.name], **about})
+    launch(run)
+    detui = [str(Path(sys.executable).with_name("detui")), "--workspace", str(run.experiment_dir.parent)]
+    words = ["env", f"DETUI_LEASES={os.environ['DETUI_LEASES']}", "TERM=xterm-256color", *detui]
+    command = [*ssh[:-1], "-o", f"Compression={compression}", ssh[-1], shlex.join(words)]
+    screen = Terminal(command, {**os.environ, "TERM": "xterm-256color"}, (120, 40))
+    try:
+        screen.shows("running")
+        screen.resize(100, 30)
+        screen.press("\r")
+        screen.shows("step time")
+        screen.press("q")
+        screen.shows(run.name)
+        screen.press("q")
+        assert screen.end() == 0
+    finally:
+        screen.close()
+    assert wait([run], 60)[0].state.word == "finished"
 
 
 def _terminal_of(run: Path) -> int:
