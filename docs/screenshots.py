@@ -25,7 +25,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "runs": ("j",),
     "run": ("j", "enter"),
     "recipe": ("2", "j", "enter"),
-    "compare": ("j", "space", "j", "space", "c", "m", "m", "b"),
+    "compare": ("c", "b", "w"),
     "record": ("5",),
 }
 """Picture → the keys that lead there."""

@@ -55,8 +55,7 @@ class DetuiApp(App[int]):
         """`chosen`: the settings, `file`: where they are kept; without it changes last as long as the application."""
         self.settings = chosen or Settings()
         language.use(self.settings.spoken)
-        palette.use(self.settings.theme)
-        super().__init__(ansi_color=self.settings.theme == "terminal")
+        super().__init__()
         self.workspace = workspace
         self.read_only = read_only
         self.settings_file = file
@@ -75,8 +74,12 @@ class DetuiApp(App[int]):
 
     def _apply_settings(self) -> None:
         language.use(self.settings.spoken)
-        palette.use(self.settings.theme)
-        self.theme = f"detui-{self.settings.theme}"
+        # A terminal of sixteen colours shows its own; what a theme mixes would be rounded to whichever is near.
+        few = self.console.color_system == "standard"
+        theme = "terminal" if few else self.settings.theme
+        palette.use(theme)
+        self.ansi_color = theme == "terminal"
+        self.theme = f"detui-{theme}"
         self.set_keymap(dict(self.settings.keys))
 
     def change_settings(self, changed: Settings) -> None:

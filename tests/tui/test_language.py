@@ -94,7 +94,9 @@ def test_the_locale_chooses(environ: dict[str, str], spoken: str) -> None:
 def test_the_language_changes_at_once_and_nothing_is_too_wide(workspace: Path, written: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await shows(app, pilot, "baseline-s0", "finished")
-        await pilot.press("comma", "enter", "enter")
+        await pilot.press("comma")
+        await shows(app, pilot, "Settings", "app.runs")
+        await pilot.press("enter", "enter")
         assert app.settings.language == "zh"
         await shows(app, pilot, TEXTS["Settings"])
         await pilot.press("escape")

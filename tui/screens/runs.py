@@ -245,7 +245,7 @@ class RunsScreen(RunRequests):
 
     def on_ask_line_done(self) -> None:
         """Go back to the list; the filter stays."""
-        self._list.focus()
+        self.set_focus(None)
 
     def action_sort(self) -> None:
         """Sort by the next column."""

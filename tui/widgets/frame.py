@@ -33,8 +33,9 @@ def legend(
     names = [f" {letter}━{one.label}" for letter, one in zip(letters, series, strict=True)]
     full = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
     short = [f" {letter}━{value}" for letter, value in zip(letters, values, strict=True)]
-    ways = (full, short) if cursor else (full, names, [f" {letter}━" for letter in letters])
     room = columns - width(title) - 1
+    cut_names = [cut(name, max(room // max(len(names), 1), 3)) for name in names]
+    ways = (full, short) if cursor else (full, names, cut_names)
     texts = next((way for way in ways if sum(map(width, way)) <= room), ways[-1])
     entries = [(text, series_style(one.colour or 0)) for text, one in zip(texts, series, strict=True)]
     parts = [(f"{title} ", PLAIN), *entries]

@@ -37,7 +37,9 @@ LIGHT = {
     "broken": "dark_magenta",
 }
 """The same on a light one."""
-_SERIES_DARK = ("bright_cyan", "bright_yellow", "bright_magenta", "bright_green", "bright_blue", "bright_red")
+_SERIES_DARK = ("#56b4e9", "#f0e442", "#cc79a7", "#2bd1a0", "#e69f00", "#e8663d")
+"""After Okabe and Ito (2008), a little lighter: told apart by colour-blind eyes."""
+_SERIES_TERMINAL = ("bright_cyan", "bright_yellow", "bright_magenta", "bright_green", "bright_blue", "bright_red")
 _SERIES_LIGHT = ("blue", "dark_orange3", "dark_magenta", "dark_green", "dark_cyan", "red3")
 
 DIM = Style(dim=True)
@@ -54,7 +56,7 @@ def use(theme: str) -> None:
     global _states, _series, _cursor
     light = theme == "light"
     _states = LIGHT if light else DARK
-    _series = _SERIES_LIGHT if light else _SERIES_DARK
+    _series = {"light": _SERIES_LIGHT, "terminal": _SERIES_TERMINAL}.get(theme, _SERIES_DARK)
     ground = {"light": "grey82", "terminal": "bright_black"}.get(theme, "grey30")
     _cursor = Style(bgcolor=ground)
 
