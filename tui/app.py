@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 from textual.app import App
 from textual.binding import Binding
@@ -25,13 +22,13 @@ from detui.tui.keys import EVERYWHERE, bindings
 from detui.tui.language import tr
 from detui.tui.screens.runs import RunsScreen
 from detui.tui.settings import Settings
+from detui.tui.signals import listen
 from detui.tui.themes import THEMES
 from detui.tui.watching import News
 from detui.tui.widgets import palette
 
 PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
 """The five places, in the order of their keys 1 to 5."""
-_TERMINATED = 128 + signal.SIGTERM
 
 
 class DetuiApp(App[int]):
@@ -100,40 +97,14 @@ class DetuiApp(App[int]):
         self.notify(text, severity="error" if failed else "information", timeout=seconds, markup=False)
 
     def on_mount(self) -> None:
-        """Restore the terminal when asked to end: SIGTERM would leave it in the alternate screen.
-
-        SIGHUP is left alone: there is no terminal any more, and a handler that exits would hang.
-        """
+        """Listen to the signals that concern the terminal."""
         if threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, _TERMINATED)
-            self._guard_continuing()
+            listen(self.exit, self._continued)
 
-    def _guard_continuing(self) -> None:
-        """Let Textual take the terminal again only where it has given it away.
-
-        Its handler for SIGCONT starts a second input thread also after a SIGSTOP, which it never saw, and then cannot
-        end. Either way the screen is drawn again: the terminal may show something else by now.
-        """
-        suspend, resume = signal.getsignal(signal.SIGTSTP), signal.getsignal(signal.SIGCONT)
-        if not callable(suspend) or not callable(resume):
-            return  # without a terminal the driver listens to neither
-        away = False
-
-        def suspended(number: int, frame: FrameType | None) -> None:
-            nonlocal away
-            away = True
-            suspend(number, frame)
-
-        def continued(number: int, frame: FrameType | None) -> None:
-            nonlocal away
-            if away:
-                away = False
-                resume(number, frame)
-            self._forget_terminal()
-            self.call_later(self.refresh, layout=True)
-
-        signal.signal(signal.SIGTSTP, suspended)
-        signal.signal(signal.SIGCONT, continued)
+    def _continued(self) -> None:
+        """The terminal may show something else by now."""
+        self._forget_terminal()
+        self.call_later(self.refresh, layout=True)
 
     def get_driver_class(self) -> type[Driver]:
         """Return the driver that sends only the cells that changed."""

@@ -60,9 +60,7 @@ CASES = [
 
 
 @pytest.fixture
-def furnished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path, writer: Callable[..., Path]
-) -> Path:
+def furnished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path, writer: Callable[..., Path]) -> Path:
     """A workspace in a home directory of its own, with a record, so that no path of this machine is in a picture."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DETUI_CPU_SLOTS", "2")

@@ -68,9 +68,7 @@ def test_a_filter_keeps_what_fits(several: Path, query: str, found: list[str]) -
     rows = Arrangement(fits=filters.parse(query)).arrange(read(several))
     assert names(rows) == found
     # No heading without a run that fits.
-    assert all(
-        isinstance(after, Glance) for row, after in pairwise(rows) if isinstance(row, Heading)
-    )
+    assert all(isinstance(after, Glance) for row, after in pairwise(rows) if isinstance(row, Heading))
 
 
 @pytest.mark.parametrize("query", ["colour:red", "epoch:many", "ap:>x"])

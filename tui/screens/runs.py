@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.compose import compose
 from textual.containers import Container
 from textual.events import Resize
-from textual.message import Message
 from textual.widgets import Static
 
 from detui.engine.run.directory import RunDir
@@ -22,37 +20,16 @@ from detui.tui.columns import SORTS
 from detui.tui.glance import Glance
 from detui.tui.keys import MOVE, RUNS, bindings
 from detui.tui.language import tr
-from detui.tui.messages import PreviewRead, RunsRead
-from detui.tui.reader import Reader, in_thread
+from detui.tui.messages import RunsRead
 from detui.tui.rows import Arrangement, Heading, Row, RowReader, runs_of
-from detui.tui.screens.run_requests import RunRequests
+from detui.tui.screens.previewing import Previewing
 from detui.tui.watching import Watcher
 from detui.tui.widgets.ask_line import AskLine
 from detui.tui.widgets.run_list import RunList, header
 from detui.tui.widgets.title_bar import TitleBar
 
-if TYPE_CHECKING:
-    from detui.tui.snapshot import SnapshotReader
-    from detui.tui.widgets.preview import Preview
 
-_BESIDE = 160
-"""Columns from which the preview stands beside the list."""
-_BELOW = 30
-"""Rows from which it stands below."""
-
-
-class PreviewLoaded(Message):
-    """What the preview needs was imported."""
-
-
-def _load_preview() -> PreviewLoaded:
-    """Import charts and numpy in a thread: the list is there before them."""
-    from detui.tui.widgets import preview  # noqa: F401
-
-    return PreviewLoaded()
-
-
-class RunsScreen(RunRequests):
+class RunsScreen(Previewing):
     """The list of runs, grouped by experiment, newest first, with a preview of the selected one where it fits."""
 
     PLACE = "Runs"
@@ -67,15 +44,6 @@ class RunsScreen(RunRequests):
         self._watcher = Watcher()
         self._all: Sequence[Row] = ()
         self._arrangement = Arrangement()
-        self._wanted: bool | None = None
-        """Whether the preview is shown; None: as the terminal's size asks."""
-        self._pinned: Glance | None = None
-        self._previewed: tuple[str, SnapshotReader] | None = None
-        self._preview_reader: Reader | None = None
-        self._loading = False
-        """Whether the preview is being loaded."""
-        self._again = False
-        """Whether the previewed run is to be read from its beginning."""
 
     def compose(self) -> ComposeResult:
         """Lay out title, column titles, list, filter and keys; the preview comes later."""
@@ -104,8 +72,8 @@ class RunsScreen(RunRequests):
         async with self.batch():  # `recompose` does nothing for a screen: it does not count as attached
             await self.query_children("*").exclude(".-textual-system").remove()
             await self.mount_all(list(compose(self)))
-        self._again = True
-        self._arrange_panes()
+        self.preview_again()
+        self._arrange()
         self._show()
 
     def on_runs_read(self, message: RunsRead) -> None:
@@ -114,12 +82,13 @@ class RunsScreen(RunRequests):
         self.set_class(not self._all, "-empty")
         self._show()
         self.detui.announce(self._watcher.look([row for row in self._all if isinstance(row, Glance)]))
-        self._arrange_panes()
+        self._arrange()
         self.taken()
 
     def _show(self) -> None:
         rows = self._arrangement.arrange(self._all)
         self._list.set_rows(rows)
+        self.look_at(self._list.selected)
         shown, there = (sum(isinstance(row, Glance) for row in some) for some in (rows, self._all))
         parts = [_counts(self._all), f"{shown}/{there}" if shown != there else "", _home(self._workspace.path)]
         if self.detui.marked:
@@ -128,7 +97,10 @@ class RunsScreen(RunRequests):
 
     def on_resize(self, event: Resize) -> None:
         """Align the titles of the columns, and show the preview where it fits."""
-        self._arrange_panes()
+        self._arrange()
+
+    def _arrange(self) -> None:
+        self.arrange_panes(bool(self._all))
         self.call_after_refresh(self._show_titles)
 
     def _show_titles(self) -> None:
@@ -136,95 +108,24 @@ class RunsScreen(RunRequests):
         titles = header(self._list.size.width, order.sort, flat=not order.grouped)
         self.query_one("#columns", Static).update(titles, layout=False)
 
-    # The preview
-
-    def _arrange_panes(self) -> None:
-        columns, rows = self.app.size
-        beside = columns >= _BESIDE
-        wanted = (beside or rows >= _BELOW) if self._wanted is None else self._wanted
-        self.set_class(beside, "-beside")
-        self.set_class(wanted, "-preview")
-        if wanted and self._all and self._preview is None and not self._loading:
-            self._loading = True
-            in_thread(_load_preview, self)
-        if self._preview_reader is not None:
-            self._preview_reader.pause(not wanted)
-        self.call_after_refresh(self._show_titles)
-
-    async def on_preview_loaded(self) -> None:
-        """Show the preview."""
-        from detui.tui.widgets.preview import Preview
-
-        await self.query_one("#panes").mount(Preview(ascii_only=self.detui.ascii_only))
-        self._loading = False
-        if self._preview_reader is None:
-            self._preview_reader = Reader(self._read_preview, self, max(1.0, self.detui.settings.refresh))
-            self._preview_reader.start()
-        self._arrange_panes()
-
-    @property
-    def _preview(self) -> Preview | None:
-        found = self.query("Preview")  # by its name, because it may not be loaded
-        return cast("Preview", found.first()) if found else None
-
-    def _read_preview(self) -> PreviewRead | None:
-        """Read the selected run, or the pinned one; called in a thread."""
-        run = self._pinned or self._list.selected
-        if not isinstance(run, Glance) or run.problem is not None:
-            return None
-        from detui.tui.snapshot import SnapshotReader
-
-        if self._previewed is None or self._previewed[0] != run.ref or self._again:
-            self._again = False
-            self._previewed = (run.ref, SnapshotReader(RunDir(run.path)))
-        return PreviewRead(run.ref, self._previewed[1].read())
-
-    def on_preview_read(self, message: PreviewRead) -> None:
-        """Show the reading, unless the cursor has moved on."""
-        run = self._pinned or self._list.selected
-        if (preview := self._preview) is None or run is None or run.ref != message.ref:
-            self._again = True  # what was read of it is lost
-        else:
-            preview.show(message.ref, message.snapshot, pinned=self._pinned is not None)
-        if self._preview_reader is not None:
-            self._preview_reader.taken()
-
-    def on_run_list_moved(self) -> None:
-        """Preview another run at once."""
-        if self._preview_reader is not None:
-            self._preview_reader.now()
-
     def on_unmount(self) -> None:
         """Let the preview's thread end."""
-        if self._preview_reader is not None:
-            self._preview_reader.end()
+        self.end_preview()
 
     def on_screen_suspend(self) -> None:
         """Do not read the preview while another screen covers this one; the list goes on, for what is announced."""
-        if self._preview_reader is not None:
-            self._preview_reader.pause(True)
+        self.pause_preview()
 
     def on_screen_resume(self) -> None:
         """Show what changed meanwhile: runs, marks, settings."""
         self.query_one("#nothing", Static).update(self._empty())
-        self._arrange_panes()
+        self._arrange()
         self._list.refresh()
         self._show()
 
-    def action_preview(self) -> None:
-        """Show the preview, or not."""
-        self._wanted = not self.has_class("-preview")
-        self._arrange_panes()
-
-    def action_pin(self) -> None:
-        """Keep the preview on this run, or let it follow the cursor again."""
-        row = self._list.selected
-        self._again = True
-        same = self._pinned is not None and row is not None and row.ref == self._pinned.ref
-        self._pinned = row if isinstance(row, Glance) and not same else None
-        if self._pinned is not None and not self.has_class("-preview"):
-            self.action_preview()
-        self.on_run_list_moved()
+    def on_run_list_moved(self) -> None:
+        """Preview another run at once."""
+        self.look_at(self._list.selected)
 
     # What is shown, and in which order
 
