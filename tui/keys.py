@@ -193,6 +193,7 @@ SETTINGS = (
     Key("settings.back", "left", "change_back", "Before", "The value before."),
     Key("settings.reset", "d", "reset", "Default", "Back to what it was without settings.", True),
 )
+HELP = (Key("help.close", "q,escape,question_mark", "close", "Close", "Close the list of keys.", True),)
 CONFIRM = (
     Key("confirm.yes", "y,enter", "yes", "Yes", "Do it.", True),
     Key("confirm.no", "n,escape,q", "no", "No", "Leave it.", True),
@@ -212,6 +213,7 @@ CATEGORIES = {
     "Record": RECORD,
     "Settings": SETTINGS,
     "Questions": CONFIRM,
+    "Help": HELP,
 }
 """All keys, as the help screen shows them."""
 

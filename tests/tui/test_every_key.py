@@ -29,6 +29,7 @@ OPENING: dict[str, tuple[tuple[str, ...], str]] = {
     "DevicesScreen": (("4",), "CPU"),
     "RecordScreen": (("5",), "Mosaic for a nano detector"),
     "SettingsScreen": (("comma",), "app.runs"),
+    "HelpScreen": (("question_mark",), "Everywhere"),
     "DetuiApp": (("j",), "no-mosaic-s0"),
     "ConfirmScreen": (("j", "r"), "Resume from the last checkpoint?"),
 }
@@ -65,17 +66,13 @@ NOT_HERE = {
 }  # fmt: skip
 """Keys that need a run which really waits: tests/tui/test_devices.py presses each of them."""
 CASES = [
-    pytest.param(
-        screen.__name__, key, name, id=f"{screen.__name__}-{key.id}-{name}",
-        # Each key once in `make test`; under its other names, and on its other screens, among the slow tests.
-        marks=[] if name == key.keys.split(",")[0] and screen is users(key)[0] else pytest.mark.slow,
-    )
+    pytest.param(screen.__name__, key, name, id=f"{screen.__name__}-{key.id}-{name}")
     for key in keys.all_keys().values()
     if key.id not in ELSEWHERE
     for screen in users(key)
     if (screen.__name__, key.id) not in NOT_HERE
     for name in key.keys.split(",")
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -106,6 +103,7 @@ def observed(app: DetuiApp) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("screen", "key", "name"), CASES)
 def test_a_key_does_something(
     furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, screen: str, key: keys.Key, name: str
@@ -132,3 +130,9 @@ def test_what_is_tested_elsewhere_is(repository: Path) -> None:
     for ident, file in ELSEWHERE.items():
         pressed = {"app.suspend": r"\x1a", "app.redraw": r"\x0c"}[ident]
         assert pressed in (repository / file).read_text(), ident
+
+
+def test_it_is_known_how_every_screen_is_reached() -> None:
+    """What `make test` sees of a new screen or key; `make test-all` presses it."""
+    assert {screen.__name__ for key in keys.all_keys().values() for screen in users(key)} <= set(OPENING)
+    assert set(BEFORE) <= set(keys.all_keys())

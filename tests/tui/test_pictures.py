@@ -51,7 +51,7 @@ VARIANTS: dict[str, tuple[tuple[int, int], Settings]] = {
     "light": (LARGE, Settings(language="en", theme="light")),
     "zh": (SMALL, Settings(language="zh")),
 }
-QUICK = ("80x24", "120x40")
+QUICK = ("80x24",)
 CASES = [
     pytest.param(screen, variant, id=f"{screen}-{variant}", marks=[] if variant in QUICK else pytest.mark.slow)
     for screen in SCREENS

@@ -10,6 +10,7 @@ from detui.tui import keys
 from detui.tui.app import DetuiApp
 from detui.tui.screens.base import DetuiScreen
 from detui.tui.screens.confirm import ConfirmScreen
+from detui.tui.screens.help import HelpScreen
 
 for module in pkgutil.iter_modules(package.__path__):
     importlib.import_module(f"{package.__name__}.{module.name}")
@@ -30,4 +31,6 @@ def users(key: keys.Key) -> list[type]:
         return [DetuiApp]
     if key in keys.CONFIRM:
         return [ConfirmScreen]
+    if key in keys.HELP:
+        return [HelpScreen]
     return [screen for screen in SCREENS if any(key in group for group in screen.KEYS)]

@@ -16,6 +16,9 @@ _CATEGORIES = {
     "Devices": "设备",
     "Record": "记录",
     "Settings": "设置",
+    "Close": "关闭",
+    "Close the list of keys.": "关闭按键列表。",
+    "Help": "帮助",
     "Questions": "询问",
 }
 

@@ -9,11 +9,10 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from detui.tui.keys import CATEGORIES, display_of
+from detui.tui.keys import CATEGORIES, HELP, MOVE, bindings, display_of
 from detui.tui.language import tr
 from detui.tui.output import pad, width
 from detui.tui.widgets.line_list import Line, LineList
@@ -27,15 +26,8 @@ class HelpScreen(ModalScreen[None]):
     """The list of keys; any of q, esc and ? closes it."""
 
     CSS_PATH = "help.tcss"
-    BINDINGS = [
-        Binding("q,escape,question_mark", "close", "Close"),
-        Binding("j,down", "scroll(1)", "Down", show=False),
-        Binding("k,up", "scroll(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+d", "scroll(15)", "Page down", show=False),
-        Binding("pageup,ctrl+u", "scroll(-15)", "Page up", show=False),
-        Binding("g,home", "scroll(-9999)", "Top", show=False),
-        Binding("G,end", "scroll(9999)", "Bottom", show=False),
-    ]
+    KEYS = (HELP, MOVE)
+    BINDINGS = bindings(*KEYS)
 
     def __init__(self, remapped: Mapping[str, str]) -> None:
         """`remapped`: id of a binding → its keys, where a person chose others."""
@@ -56,9 +48,33 @@ class HelpScreen(ModalScreen[None]):
         """Close the list."""
         self.dismiss()
 
-    def action_scroll(self, by: int) -> None:
-        """Scroll by lines."""
-        self.query_one(LineList).scroll_relative(y=by, animate=False)
+    @property
+    def _list(self) -> LineList:
+        return self.query_one(LineList)
+
+    def action_down(self) -> None:
+        """One line down."""
+        self._list.scroll_relative(y=1, animate=False)
+
+    def action_up(self) -> None:
+        """One line up."""
+        self._list.scroll_relative(y=-1, animate=False)
+
+    def action_top(self) -> None:
+        """To the first key."""
+        self._list.scroll_home(animate=False)
+
+    def action_bottom(self) -> None:
+        """To the last key."""
+        self._list.scroll_end(animate=False)
+
+    def action_page_down(self) -> None:
+        """A page down."""
+        self._list.page(1)
+
+    def action_page_up(self) -> None:
+        """A page up."""
+        self._list.page(-1)
 
 
 def help_lines(columns: int, remapped: Mapping[str, str]) -> list[Line]:

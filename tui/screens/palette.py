@@ -20,6 +20,7 @@ from detui.tui.keys import EVERYWHERE, display_of
 from detui.tui.language import tr
 from detui.tui.output import pad
 from detui.tui.screens.base import DetuiScreen
+from detui.tui.widgets.line_input import LineInput
 from detui.tui.widgets.line_list import Line, LineList
 from detui.tui.widgets.palette import DIM
 
@@ -53,7 +54,7 @@ class PaletteScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the line and the list."""
         with Vertical():
-            yield Input(placeholder=tr("a command, a run, a recipe"), compact=True)
+            yield LineInput(placeholder=tr("a command, a run, a recipe"), compact=True)
             yield LineList()
 
     def on_mount(self) -> None:

@@ -9,6 +9,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from detui.tui.language import tr
+from detui.tui.widgets.line_input import LineInput
 
 
 class AskLine(Horizontal):
@@ -41,7 +42,7 @@ class AskLine(Horizontal):
     def compose(self) -> ComposeResult:
         """Lay out the parts."""
         yield Static("", id="what", markup=False)
-        yield Input(compact=True)
+        yield LineInput(compact=True)
         yield Static("", id="complaint", markup=False)
 
     def ask(self) -> None:
