@@ -14,7 +14,6 @@ from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.screen import Screen
 
-from detui.engine.experiment import Experiment
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
 from detui.tui import crash, language, notices, settings
@@ -157,7 +156,7 @@ class DetuiApp(App[int]):
 
             return DevicesScreen(self.workspace)
         experiment = self.home.selected_experiment()
-        runs = list(self.marked.values()) or (Experiment(experiment).runs() if experiment else [])
+        runs = list(self.marked.values()) or (self.home.runs_of_experiment(experiment) if experiment else [])
         if place == "Compare" and runs:
             from detui.tui.screens.compare import CompareScreen
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from detui.engine.run.blocks import BlockReader
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import number
 from detui.engine.run.lines import LineReader
-from detui.engine.run.steps import StepTable
+from detui.engine.run.steps import StepBlock, StepTable
 
 Line = dict[str, Any]
 
@@ -146,9 +147,12 @@ class RunFollower:
                 self._attempts[attempt.number] = _Files(attempt)
 
     def _read(self, files: _Files, limit: int) -> bool:
-        metrics = files.metrics.poll(limit)
-        for line in metrics:
-            self._add(line, files.number)
+        metrics = files.new_metrics(limit)
+        for part in metrics:
+            if isinstance(part, StepBlock):
+                self._add_steps(part, files.number)
+            else:
+                self._add(part, files.number)
         evaluations = [{**line, "attempt": files.number} for line in files.evaluations.poll(limit)]
         for line in evaluations:
             self._add_evaluation(line)
@@ -157,6 +161,10 @@ class RunFollower:
         self.history.telemetry += (line for line in telemetry if line.get("kind") != "alarm")
         _thin(self.history.telemetry)
         return bool(metrics or evaluations or telemetry)
+
+    def _add_steps(self, block: StepBlock, attempt: int) -> None:
+        if attempt >= max(self._resumed, default=0):
+            self.history.steps.extend(block)
 
     def _add(self, line: Line, attempt: int) -> None:
         kind = line.get("kind")
@@ -225,8 +233,19 @@ class _Files:
     def __init__(self, attempt: AttemptDir) -> None:
         self.number = attempt.number
         self.metrics = LineReader(attempt.metrics_path)
+        self._blocks = BlockReader()
         self.evaluations = LineReader(attempt.evaluations_path)
         self.telemetry = LineReader(attempt.telemetry_path)
+
+    def new_metrics(self, limit: int) -> list[Line | StepBlock]:
+        """Return what came since the last call; step lines as columns where they are many of one form."""
+        found: list[Line | StepBlock] = []
+        for part in self._blocks.parts(self.metrics.read(limit)):
+            if isinstance(part, StepBlock):
+                found.append(part)
+            else:
+                found += self.metrics.parse(part)
+        return found
 
     def _all(self) -> Sequence[LineReader]:
         return (self.metrics, self.evaluations, self.telemetry)

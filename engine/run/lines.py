@@ -89,13 +89,17 @@ class LineReader:
         A partial last line is "not yet"; an absent file has no lines. Raises
         FormatError where a newer detui wrote the file.
         """
+        return self.parse(self.read(limit))
+
+    def read(self, limit: int | None = None) -> bytes:
+        """Return the text of the lines that `poll` would return."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
-            return []
+            return b""
         try:
             self._recognise(os.fstat(descriptor))
-            return self._parse(self._read(descriptor, limit))
+            return self._read(descriptor, limit)
         finally:
             os.close(descriptor)
 
@@ -125,7 +129,8 @@ class LineReader:
         self._offset += end
         return content[:end]
 
-    def _parse(self, content: bytes) -> list[dict[str, Any]]:
+    def parse(self, content: bytes) -> list[dict[str, Any]]:
+        """Return the objects of whole lines that `read` returned. Raises FormatError as `poll` does."""
         found = []
         for line in content.split(b"\n"):
             if not line or (self._containing and not any(text in line for text in self._containing)):

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import lt
 from typing import Any, overload
 
 from detui.engine.run.files import number
+
+
+@dataclass(frozen=True, slots=True)
+class StepBlock:
+    """Step lines of one form that follow each other, as columns of one length."""
+
+    step: array[int]
+    epoch: array[int]
+    t: array[float]
+    """Seconds since the attempt began."""
+    stage: str | None
+    values: Mapping[str, Sequence[float | None]]
+    """By name, in the order of the lines; an array where every line has a value."""
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Return the lines one by one."""
+        for row, (step, epoch, t) in enumerate(zip(self.step, self.epoch, self.t, strict=True)):
+            values = {name: column[row] for name, column in self.values.items()}
+            yield {"kind": "step", "t": t, "step": step, "epoch": epoch, "stage": self.stage, "values": values}
 
 
 class StepTable:
@@ -35,6 +57,26 @@ class StepTable:
         values = line.get("values")
         for name, value in values.items() if isinstance(values, dict) else ():
             self._put(name, row, number(value))
+
+    def extend(self, block: StepBlock) -> None:
+        """Add lines as `append` would, at once."""
+        steps = block.step
+        if not (steps[0] > self.last_step or not self._step) or not all(map(lt, steps, islice(steps, 1, None))):
+            for line in block.lines():
+                self.append(line)
+            return
+        begin, lines = len(self._step), len(steps)
+        self._step.extend(steps)
+        self._epoch.extend(block.epoch)
+        self._t.extend(block.t)
+        self._stage.extend([block.stage] * lines)
+        rows = array("q", range(begin, begin + lines))
+        measured = [(name, *_measured(rows, column)) for name, column in block.values.items()]
+        # In the order of their first appearance, as if they had come one by one.
+        for name, where, values in sorted((one for one in measured if one[1]), key=lambda one: one[1][0]):
+            column = self._columns.setdefault(name, (array("q"), array("d")))
+            column[0].extend(where)
+            column[1].extend(values)
 
     def _put(self, name: str, row: int, value: float | None) -> None:
         if value is None:
@@ -107,3 +149,11 @@ class StepTable:
             if at < len(where) and where[at] == row:
                 found[name] = values[at]
         return found
+
+
+def _measured(rows: array[int], column: Sequence[float | None]) -> tuple[array[int], array[float]]:
+    """Return the rows in which a column has a value, and the values."""
+    if isinstance(column, array):
+        return rows, column
+    known = [(row, value) for row, value in zip(rows, column, strict=True) if value is not None]
+    return array("q", [row for row, _ in known]), array("d", [value for _, value in known])

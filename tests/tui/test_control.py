@@ -10,7 +10,7 @@ import detui.engine.process.control
 from detui.engine.errors import RunError
 from detui.engine.run.directory import RunDir
 from detui.tui.control import ask, losses, what_is_lost
-from detui.tui.screens.base import question
+from detui.tui.screens.run_requests import question
 
 from .conftest import write_experiment
 

@@ -107,7 +107,9 @@ def test_a_key_is_remapped_by_pressing_it(workspace: Path, written: Path, tmp_pa
         await pilot.press("f5")
         assert isinstance(app.screen, RunScreen)
         await pilot.press("q", "question_mark")
-        await pilot.press("pagedown", "pagedown", "pagedown")
+        for _ in range(10):
+            if "f5" not in text(app):
+                await pilot.press("pagedown")
         await shows(app, pilot, "f5")
 
     play(workspace, script, LARGE, file=file)

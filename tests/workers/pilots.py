@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from detui.engine.workspace import Workspace
 from detui.tui.app import DetuiApp
 from detui.tui.settings import Settings
 
+os.environ["COLORTERM"] = "truecolor"
+"""Without it Textual takes this process's terminal for one of sixteen colours, whatever CI runs in."""
 SMALL, LARGE, WIDE = (80, 24), (120, 40), (200, 60)
 Script = Callable[[DetuiApp, "Pilot[int]"], Awaitable[None]]
 

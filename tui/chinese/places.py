@@ -21,7 +21,6 @@ _DEVICES = {
     "{used}/{all} GPUs in use": "GPU 占用 {used}/{all}",
     "{taken} of {all} slots in use": "槽位占用 {taken}/{all}",
     "{run} cannot be read from here.": "在此无法读取 {run}。",
-    "{run} has ended.": "{run} 已结束。",
 }
 
 _QUEUE = {
@@ -33,7 +32,6 @@ _QUEUE = {
     "{count} of {there} GPUs": "{there} 个 GPU 中的 {count} 个",
     "{count} of {there} slots": "{there} 个槽位中的 {count} 个",
     "{size} free": "空闲 {size}",
-    "{run} does not wait in the queue.": "{run} 不在队列中等待。",
 }
 
 _RECORD = {

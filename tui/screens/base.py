@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
 
-from detui.engine.errors import DetuiError
-from detui.engine.run.directory import RunDir
-from detui.tui import control, queueing
 from detui.tui.keys import Key
-from detui.tui.language import tr
 from detui.tui.messages import ReadFailed, Told
-from detui.tui.reader import Reader, in_thread
-from detui.tui.screens.confirm import ConfirmScreen
+from detui.tui.reader import Reader
 from detui.tui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
@@ -132,49 +126,3 @@ class ReadingScreen(DetuiScreen):
         self.notify(message.text, severity="error" if message.failed else "information", markup=False)
         if self._reader is not None:
             self._reader.now()
-
-    def put(self, runs: Sequence[RunDir], what: str) -> None:
-        """Put a request that can be taken back to runs, unasked: "hold", "release" or "front"."""
-        in_thread(lambda: _put(runs, what), self)
-
-    def ask_runs(self, runs: Sequence[RunDir], what: str, question: str) -> None:
-        """Ask the person, then put a request to runs: "stop", "kill" or "resume"."""
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                in_thread(lambda: _put(runs, what), self)
-
-        self.app.push_screen(ConfirmScreen(question), answered)
-
-
-_ACTIONS = {"resume": control.resume, **queueing.ACTIONS}
-
-
-def _put(runs: Sequence[RunDir], what: str) -> Message:
-    try:
-        answers = _ACTIONS[what](runs) if what in _ACTIONS else control.ask(runs, what)
-    except DetuiError as error:
-        return Told(str(error), failed=True)
-    return Told("\n".join(f"{a.run.name} {a.text}" for a in answers), not any(a.done for a in answers))
-
-
-def question(runs: Sequence[RunDir], what: str) -> str:
-    """Return what a person is asked before a request: the runs, their devices, and what is lost."""
-    lines = "\n".join(f"  {run.experiment_dir.name}/{run.name}  {_device(run)}" for run in runs)
-    lost = "" if what == "kill" else f"\n\n{control.losses(runs)}"
-    return f"{_QUESTIONS[what]()}\n\n{lines}{lost}"
-
-
-_QUESTIONS: dict[str, Callable[[], str]] = {
-    "stop": lambda: tr("Stop with a checkpoint? It can be resumed."),
-    "kill": lambda: tr("Kill at once? What was done since the last checkpoint is lost."),
-    "resume": lambda: tr("Resume from the last checkpoint?"),
-}
-
-
-def _device(run: RunDir) -> str:
-    try:
-        device = run.spec().device
-    except DetuiError:
-        return ""
-    return "CPU" if device.kind == "cpu" else f"{device.kind} {', '.join(device.candidates)}"

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from rich.segment import Segment
 from textual.app import ComposeResult
 
-from detui.engine.process.places import HOLD
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
 from detui.tui.device_page import page
 from detui.tui.devices import name_of
-from detui.tui.glance import read_status
 from detui.tui.keys import DEVICES, MOVE, bindings
 from detui.tui.language import tr
 from detui.tui.machine import Machine, machine_of
 from detui.tui.messages import Latest
-from detui.tui.screens.base import ReadingScreen, question
+from detui.tui.screens.run_requests import RunRequests
 from detui.tui.widgets.line_list import Line, LineList
 from detui.tui.widgets.palette import DIM
 from detui.tui.widgets.title_bar import TitleBar
@@ -31,7 +30,7 @@ class DevicesRead(Latest):
         self.machine = machine
 
 
-class DevicesScreen(ReadingScreen):
+class DevicesScreen(RunRequests):
     """GPUs, host, queue."""
 
     PLACE = "Devices"
@@ -105,53 +104,10 @@ class DevicesScreen(ReadingScreen):
         if (run := self.selected) is not None:
             self.detui.copy(name_of(run.path))
 
-    def action_stop(self) -> None:
-        """Stop the run under the cursor, after a question."""
-        self._ask("stop")
-
-    def action_kill(self) -> None:
-        """Kill the run under the cursor, after a question."""
-        self._ask("kill")
-
-    def _ask(self, what: str) -> None:
+    def chosen_runs(self) -> tuple[str, Sequence[RunDir]]:
+        """Return the run under the cursor."""
         run = self._readable()
-        if run is None:
-            return
-        if read_status(run)[0].terminal:
-            self.detui.tell(tr("{run} has ended.", run=name_of(run.path)))
-        else:
-            self.ask_runs([run], what, question([run], what))
-
-    def action_hold(self) -> None:
-        """Hold the waiting run under the cursor; release it where it is held."""
-        if (run := self._waiting()) is not None:
-            self.put([run], "release" if (run.control_dir / HOLD).exists() else "hold")
-
-    def action_front(self) -> None:
-        """Move the waiting run under the cursor before the others of its user."""
-        self._move("front")
-
-    def action_earlier(self) -> None:
-        """Move the waiting run under the cursor one place forward."""
-        self._move("earlier")
-
-    def action_later(self) -> None:
-        """Move the waiting run under the cursor one place back."""
-        self._move("later")
-
-    def _move(self, what: str) -> None:
-        if (run := self._waiting()) is not None:
-            self.put([run], what)
-
-    def _waiting(self) -> RunDir | None:
-        """Return the run under the cursor where it waits in the queue; say so where it does not."""
-        run = self._readable()
-        if run is None or self._seen is None:
-            return None
-        if str(run.path) not in (one.waiter.want.run for one in self._seen.queue):
-            self.detui.tell(tr("{run} does not wait in the queue.", run=name_of(run.path)))
-            return None
-        return run
+        return ("", []) if run is None else (name_of(run.path), [run])
 
     def action_down(self) -> None:
         """To the next run."""

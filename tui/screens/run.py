@@ -12,7 +12,6 @@ from textual.containers import Container, Horizontal
 from textual.events import Resize
 from textual.widgets import Static
 
-from detui.engine.experiment import Experiment
 from detui.engine.run.directory import RunDir
 from detui.tui.axis import AXES
 from detui.tui.editor import edit
@@ -264,7 +263,7 @@ class RunScreen(ChartActions, RunRequests):
 
     def action_compare(self) -> None:
         """Compare with the other runs of the experiment."""
-        self.detui.open_comparison(Experiment(self._run.experiment_dir).runs())
+        self.detui.open_comparison(self.detui.home.runs_of_experiment(self._run.experiment_dir))
 
     # Moving: the page, or the log
 

@@ -223,6 +223,11 @@ class RunsScreen(Previewing):
             return None
         return row.path if isinstance(row, Heading) else row.path.parent.parent
 
+    def runs_of_experiment(self, path: Path) -> list[RunDir]:
+        """Return the runs of an experiment, as they were last read."""
+        headings = (row for row in self._all if isinstance(row, Heading) and row.path == path)
+        return [run for heading in headings for run in runs_of(heading)]
+
     def all_runs(self) -> Sequence[Glance]:
         """Return every run that was read, whatever the filter shows."""
         return [row for row in self._all if isinstance(row, Glance)]
