@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
 
@@ -34,38 +33,6 @@ class DetuiScreen(Screen[None]):
     def key_bar(self) -> KeyBar:
         """Return the line of this screen's keys."""
         return KeyBar(*self.KEYS, remapped=self.detui.settings.keys, read_only=self.detui.read_only)
-
-
-class PageScreen(DetuiScreen):
-    """A screen whose one VerticalScroll the moving keys scroll."""
-
-    @property
-    def _page(self) -> VerticalScroll:
-        return self.query_one(VerticalScroll)
-
-    def action_down(self) -> None:
-        """One line down."""
-        self._page.scroll_relative(y=1, animate=False)
-
-    def action_up(self) -> None:
-        """One line up."""
-        self._page.scroll_relative(y=-1, animate=False)
-
-    def action_top(self) -> None:
-        """To the top."""
-        self._page.scroll_home(animate=False)
-
-    def action_bottom(self) -> None:
-        """To the bottom."""
-        self._page.scroll_end(animate=False)
-
-    def action_page_down(self) -> None:
-        """A page down."""
-        self._page.scroll_page_down(animate=False)
-
-    def action_page_up(self) -> None:
-        """A page up."""
-        self._page.scroll_page_up(animate=False)
 
 
 class ReadingScreen(DetuiScreen):

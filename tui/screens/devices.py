@@ -16,6 +16,7 @@ from detui.tui.keys import DEVICES, MOVE, bindings
 from detui.tui.language import tr
 from detui.tui.machine import Machine, machine_of
 from detui.tui.messages import Latest
+from detui.tui.screens.moving import ListMoves
 from detui.tui.screens.run_requests import RunRequests
 from detui.tui.widgets.line_list import Line, LineList
 from detui.tui.widgets.palette import DIM
@@ -30,7 +31,7 @@ class DevicesRead(Latest):
         self.machine = machine
 
 
-class DevicesScreen(RunRequests):
+class DevicesScreen(ListMoves, RunRequests):
     """GPUs, host, queue."""
 
     PLACE = "Devices"
@@ -108,30 +109,6 @@ class DevicesScreen(RunRequests):
         """Return the run under the cursor."""
         run = self._readable()
         return ("", []) if run is None else (name_of(run.path), [run])
-
-    def action_down(self) -> None:
-        """To the next run."""
-        self._list.move(1)
-
-    def action_up(self) -> None:
-        """To the run before."""
-        self._list.move(-1)
-
-    def action_top(self) -> None:
-        """To the top."""
-        self._list.to_end(last=False)
-
-    def action_bottom(self) -> None:
-        """To the bottom."""
-        self._list.to_end(last=True)
-
-    def action_page_down(self) -> None:
-        """A page down."""
-        self._list.page(1)
-
-    def action_page_up(self) -> None:
-        """A page up."""
-        self._list.page(-1)
 
 
 def _note(machine: Machine) -> str:

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from detui.tui.keys import CATEGORIES, HELP, MOVE, bindings, display_of
 from detui.tui.language import tr
 from detui.tui.output import pad, width
+from detui.tui.screens.moving import PageMoves
 from detui.tui.widgets.line_list import Line, LineList
 
 _HEAD = Style(bold=True)
@@ -22,7 +23,7 @@ _KEY = Style(bold=True)
 _LEAST = 12
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(PageMoves, ModalScreen[None]):
     """The list of keys; any of q, esc and ? closes it."""
 
     CSS_PATH = "help.tcss"
@@ -48,33 +49,9 @@ class HelpScreen(ModalScreen[None]):
         """Close the list."""
         self.dismiss()
 
-    @property
-    def _list(self) -> LineList:
+    def page(self) -> LineList:
+        """Return the list."""
         return self.query_one(LineList)
-
-    def action_down(self) -> None:
-        """One line down."""
-        self._list.scroll_relative(y=1, animate=False)
-
-    def action_up(self) -> None:
-        """One line up."""
-        self._list.scroll_relative(y=-1, animate=False)
-
-    def action_top(self) -> None:
-        """To the first key."""
-        self._list.scroll_home(animate=False)
-
-    def action_bottom(self) -> None:
-        """To the last key."""
-        self._list.scroll_end(animate=False)
-
-    def action_page_down(self) -> None:
-        """A page down."""
-        self._list.page(1)
-
-    def action_page_up(self) -> None:
-        """A page up."""
-        self._list.page(-1)
 
 
 def help_lines(columns: int, remapped: Mapping[str, str]) -> list[Line]:

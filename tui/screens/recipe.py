@@ -24,7 +24,8 @@ from detui.tui.messages import PlanRead
 from detui.tui.missing import first_profile, missing
 from detui.tui.reader import in_thread
 from detui.tui.recipe_page import page
-from detui.tui.screens.base import PageScreen
+from detui.tui.screens.base import DetuiScreen
+from detui.tui.screens.moving import PageMoves
 from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.title_bar import TitleBar
 from detui.tui.widgets.tones import tone
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from detui.tui.launch import Choices
 
 
-class RecipeScreen(PageScreen):
+class RecipeScreen(PageMoves, DetuiScreen):
     """A recipe's page with one profile at a time."""
 
     CSS_PATH = "recipe.tcss"
@@ -51,6 +52,10 @@ class RecipeScreen(PageScreen):
         self._plan: Plan | None = None
         self._draft: Choices | None = None
         """What was chosen in the form when it was left."""
+
+    def page(self) -> VerticalScroll:
+        """Return the page."""
+        return self.query_one(VerticalScroll)
 
     def compose(self) -> ComposeResult:
         """Lay out title, page, command and keys."""

@@ -22,6 +22,7 @@ from detui.tui.messages import RecordRead, Told
 from detui.tui.reader import in_thread
 from detui.tui.screens.base import ReadingScreen
 from detui.tui.screens.choose import ChooseScreen
+from detui.tui.screens.moving import PageMoves
 from detui.tui.widgets.line_list import Line, LineList
 from detui.tui.widgets.title_bar import TitleBar
 
@@ -30,7 +31,7 @@ _HOLE = Style(bold=True, reverse=True)
 _LEAST_COLUMNS = 40
 
 
-class RecordScreen(ReadingScreen):
+class RecordScreen(PageMoves, ReadingScreen):
     """record.md as a page, in one of its languages. The cursor stands on placeholders."""
 
     PLACE = "Record"
@@ -62,13 +63,13 @@ class RecordScreen(ReadingScreen):
         """The file that is shown."""
         return self._experiment.record_path(self._language)
 
-    @property
-    def _page(self) -> LineList:
+    def page(self) -> LineList:
+        """Return the record."""
         return self.query_one(LineList)
 
     def on_line_list_resized(self) -> None:
         """Wrap to the new width."""
-        self._columns = self._page.columns
+        self._columns = self.page().columns
         self._read_now()
 
     def _read_now(self) -> None:
@@ -96,7 +97,7 @@ class RecordScreen(ReadingScreen):
         if message.path == self.path:
             self.set_class(message.lines is None, "-absent")
             lines = message.lines or ()
-            self._page.set_lines(_lines(lines))
+            self.page().set_lines(_lines(lines))
             holes = sum(piece.hole for line in lines for piece in line)
             told = tr("{count} to fill in", count=holes) if holes else ""
             self.query_one(TitleBar).set_note("  ".join(part for part in (told, self._experiment.id) if part))
@@ -104,11 +105,11 @@ class RecordScreen(ReadingScreen):
 
     def action_next_place_holder(self) -> None:
         """To the next placeholder."""
-        self._page.move(1)
+        self.page().move(1)
 
     def action_previous_place_holder(self) -> None:
         """To the placeholder before."""
-        self._page.move(-1)
+        self.page().move(-1)
 
     def action_language(self) -> None:
         """Show the record in the other language, where there is one."""
@@ -116,7 +117,7 @@ class RecordScreen(ReadingScreen):
         if self._experiment.record_path(other).is_file():
             self._language = other
             self._seen = None
-            self._page.scroll_home(animate=False)
+            self.page().scroll_home(animate=False)
             self._read_now()
         else:
             self.detui.tell(tr("There is no {file}.", file=self._experiment.record_path(other).name))
@@ -176,30 +177,6 @@ class RecordScreen(ReadingScreen):
     def action_copy(self) -> None:
         """Copy the path."""
         self.detui.copy(str(self.path))
-
-    def action_down(self) -> None:
-        """One line down."""
-        self._page.scroll_relative(y=1, animate=False)
-
-    def action_up(self) -> None:
-        """One line up."""
-        self._page.scroll_relative(y=-1, animate=False)
-
-    def action_top(self) -> None:
-        """To the top."""
-        self._page.scroll_home(animate=False)
-
-    def action_bottom(self) -> None:
-        """To the bottom."""
-        self._page.scroll_end(animate=False)
-
-    def action_page_down(self) -> None:
-        """A page down."""
-        self._page.scroll_page_down(animate=False)
-
-    def action_page_up(self) -> None:
-        """A page up."""
-        self._page.scroll_page_up(animate=False)
 
 
 def _lines(lines: Sequence[Sequence[Piece]]) -> list[Line]:

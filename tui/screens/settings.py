@@ -13,6 +13,7 @@ from detui.tui.keys import CATEGORIES, MOVE, SETTINGS, Key, all_keys, bindings, 
 from detui.tui.language import tr
 from detui.tui.output import pad, width
 from detui.tui.screens.base import DetuiScreen
+from detui.tui.screens.moving import ListMoves
 from detui.tui.screens.press import PressScreen
 from detui.tui.settings import CHOICES, Settings
 from detui.tui.widgets.line_list import Line, LineList
@@ -32,7 +33,7 @@ _NAMES: dict[str, Callable[[], tuple[str, str]]] = {
 _KEY = "key:"
 
 
-class SettingsScreen(DetuiScreen):
+class SettingsScreen(ListMoves, DetuiScreen):
     """Every setting and every key, one a line."""
 
     PLACE = "Runs"
@@ -107,30 +108,6 @@ class SettingsScreen(DetuiScreen):
         self.detui.change_settings(changed)
         self._show()
         self.refresh(layout=True)
-
-    def action_down(self) -> None:
-        """One line down."""
-        self.query_one(LineList).move(1)
-
-    def action_up(self) -> None:
-        """One line up."""
-        self.query_one(LineList).move(-1)
-
-    def action_top(self) -> None:
-        """To the first setting."""
-        self.query_one(LineList).to_end(last=False)
-
-    def action_bottom(self) -> None:
-        """To the last key."""
-        self.query_one(LineList).to_end(last=True)
-
-    def action_page_down(self) -> None:
-        """A page down."""
-        self.query_one(LineList).page(1)
-
-    def action_page_up(self) -> None:
-        """A page up."""
-        self.query_one(LineList).page(-1)
 
 
 def _beside(key: Key) -> list[Key]:
