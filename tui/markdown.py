@@ -36,13 +36,16 @@ def rendered(text: str, columns: int) -> list[list[Piece]]:
     """Return Markdown as lines of at most `columns` cells, with the placeholders that wait for a person told apart."""
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.theme import Theme
 
     from detui.engine.record.foreign.holes import bracketed
 
     source = _IMAGE.sub(r"→ `\2`", without_comments(text).replace(_VARIATION, ""))
     for start, end in reversed(bracketed(source)):
         source = source[:start] + source[start:end].replace(" ", _JOINT) + source[end:]
-    console = Console(width=columns, force_terminal=True, color_system="truecolor", legacy_windows=False)
+    # Rich's own style of code has a black ground, which stands out on a light one.
+    theme = Theme({"markdown.code": "bold"})
+    console = Console(width=columns, force_terminal=True, color_system="truecolor", legacy_windows=False, theme=theme)
     found = []
     for line in console.render_lines(Markdown(source), pad=False):
         pieces: list[Piece] = []

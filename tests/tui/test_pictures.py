@@ -26,7 +26,7 @@ ACCEPT = bool(os.environ.get("DETUI_ACCEPT"))
 
 SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": ((), "baseline-s0"),
-    "runs-marked": (("space", "space", "slash", *"state:f", "enter"), "2 marked"),
+    "runs-marked": (("space", "space", "slash", *"state:f", "enter"), "state:f"),
     "recipes": (("2",), "starter/mosaic"),
     "recipe": (("2", "enter"), "$ detui run"),
     "launch": (("2", "enter", "s"), "detui run"),
@@ -34,7 +34,6 @@ SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "run-log": (("enter", "tab", "tab", "tab", "slash", *"epoch 1", "enter"), "epoch 1"),
     "run-configuration": (("enter", "tab", "tab", "tab", "tab"), "yolo12n"),
     "compare": (("space", "space", "c"), "no-mosaic-s0"),
-    "compare-differences": (("space", "space", "c", "shift+tab"), "field"),
     "record": (("5",), "Mosaic for a nano detector"),
     "help": (("question_mark",), "Everywhere"),
     "settings": (("comma",), "app.runs"),
