@@ -134,7 +134,8 @@ class Plan:
         words = ["detui", "run", self.recipe.name]
         if self.profile != FULL:
             words += ["--profile", self.profile]
-        if len(self.arms) < len(self.recipe.arms):
+        usual = self.recipe.profile(self.profile).arms or [arm.name for arm in self.recipe.arms]
+        if {arm.name for arm in self.arms} != set(usual):
             words += [word for arm in self.arms for word in ("--arm", arm.name)]
         if list(self.seeds) != (self.recipe.profile(self.profile).seeds or self.recipe.file.seeds):
             words += ["--seeds", ",".join(map(str, self.seeds))]

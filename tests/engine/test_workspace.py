@@ -138,6 +138,16 @@ class TestPlan:
             " --devices cpu --name 'two words'"
         )
 
+    def test_the_command_names_the_arms_that_a_profile_leaves_out(self, workspace: Workspace, tmp_path: Path) -> None:
+        path = tmp_path / "some.yaml"
+        path.write_text(
+            "schema: 1\ntitle: t\nquestion: q\nbackend: command\nbase: {command: ['true'], epochs: 1}\n"
+            "arms: {one: {}, two: {}}\nprofiles: {few: {arms: [one]}}\n"
+        )
+        few, both = (workspace.plan(str(path), profile="few", arms=arms) for arms in (None, ["one", "two"]))
+        assert "--arm" not in few.command()
+        assert "--arm one --arm two" in both.command()
+
     def test_the_command_and_the_facts_keep_what_was_asked_of_the_queue(self, workspace: Workspace) -> None:
         plan = workspace.plan("mosaic", profile="quick", devices="cpu", on_busy="fail", cpu_slots=3)
         assert plan.command().endswith(" --devices cpu --on-busy fail --cpu-slots 3")
