@@ -193,22 +193,27 @@ def curve(history: History, metric: str, axis: str) -> tuple[Floats, Floats]:
     if metric.startswith("val/"):
         epochs, values = history.epoch_series(metric)
         return of_epochs(history, np.asarray(epochs, dtype=np.float64), axis), np.asarray(values, dtype=np.float64)
-    steps, y = _whole_loss(history) if metric == LOSS else _of_steps(history, metric)
+    steps, y = _whole_loss(history) if metric == LOSS else of_name(history, metric)
     return of_steps(history, steps, axis), y
 
 
-def _of_steps(history: History, metric: str) -> tuple[Floats, Floats]:
-    rows, values = history.steps.column(metric)
+def of_name(history: History, name: str, each: int = 1) -> tuple[Floats, Floats]:
+    """Return the steps at which something was measured, and its values, both (n,). `each`: one of so many of them."""
+    rows, values = history.steps.column(name)
     steps, _ = history.steps.clock()
     # Copies: an array that numpy looks into cannot grow. They take a hundredth of the time that lists would.
-    return np.array(steps, dtype=np.float64)[np.array(rows, dtype=np.int64)], np.array(values, dtype=np.float64)
+    if len(rows) == len(steps):
+        where = np.array(steps[::each], dtype=np.float64)
+    else:
+        where = np.array(steps, dtype=np.float64)[np.array(rows[::each], dtype=np.int64)]
+    return where, np.array(values[::each], dtype=np.float64)
 
 
 def _whole_loss(history: History) -> tuple[Floats, Floats]:
     names = history.names()
     if LOSS in names:
-        return _of_steps(history, LOSS)
-    terms = [_of_steps(history, name) for name in names if name.startswith("train/loss_")]
+        return of_name(history, LOSS)
+    terms = [of_name(history, name) for name in names if name.startswith("train/loss_")]
     if not terms:
         return np.empty(0), np.empty(0)
     steps, total = terms[0]

@@ -11,6 +11,7 @@ import numpy as np
 from detui.engine.run.files import number
 from detui.engine.run.history import History, Line
 from detui.tui.axis import end_of, of_epochs, of_steps, usable
+from detui.tui.curves import of_name
 from detui.tui.language import tr
 from detui.tui.output import number as shown
 from detui.tui.output import percent_tick
@@ -19,6 +20,8 @@ from detui.tui.widgets.chart import Series
 _OURS = ("val/AP", "val/AP50")
 _LISTED = ("val", "train", "lr", "memory")
 _MIB = 1 << 20
+_COARSE = 4096
+"""Points of a line at most in a coarse picture: several for each column of dots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +65,23 @@ KINDS = (
 """In the order in which the keys go through them."""
 
 
-def charts(history: History, axis: str = "step") -> dict[str, ChartData]:
-    """Return the lines of all charts, by name. `axis`: "step", "epoch" or "time", for what was measured by step."""
+def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dict[str, ChartData]:
+    """Return the lines of all charts, by name. `axis`: "step", "epoch" or "time", for what was measured by step.
+
+    `coarse`: not every point of a long line, for a picture that is soon replaced.
+    """
     names, axis = history.names(), usable(history, axis)
     end, label = end_of(history, axis), "minutes" if axis == "time" else axis
     epochs = "epoch" if axis == "step" else axis
     found = {
-        "loss": ChartData(_lines(history, [n for n in names if n.startswith("train/")], axis), label, end),
+        "loss": ChartData(_lines(history, [n for n in names if n.startswith("train/")], axis, 1.0, coarse), label, end),
         "validation": ChartData(
             _epoch_lines(history, epochs), "minutes" if epochs == "time" else epochs, end_of(history, epochs)
         ),
-        "rate": ChartData(_lines(history, [n for n in names if n.startswith("lr/")], axis), label, end),
-        "memory": _memory(history, [n for n in names if n.startswith("memory/")], axis, label, end),
+        "rate": ChartData(_lines(history, [n for n in names if n.startswith("lr/")], axis, 1.0, coarse), label, end),
+        "memory": _memory(
+            history, _lines(history, [n for n in names if n.startswith("memory/")], axis, 1 / _MIB, coarse), label, end
+        ),
         "use": _gpus(history, "utilization"),
         "power": _gpus(history, "power"),
         "host": _samples(history, {"cpu": lambda line: number(line.get("cpu_percent"))}),
@@ -82,13 +90,14 @@ def charts(history: History, axis: str = "step") -> dict[str, ChartData]:
     return {name: data for name, data in found.items() if data.series or name in ("loss", "validation", "rate")}
 
 
-def _lines(history: History, names: Sequence[str], axis: str, scale: float = 1.0) -> tuple[Series, ...]:
+def _lines(history: History, names: Sequence[str], axis: str, scale: float, coarse: bool) -> tuple[Series, ...]:
     found = []
+    # A power of two, so that the points stay the same while a line grows, and the picture with them.
+    each = 1 << max(0, (len(history.steps) - 1) // _COARSE).bit_length() if coarse else 1
     for name in names:
-        steps, y = history.series(name)
-        x = of_steps(history, np.asarray(steps, dtype=np.float64), axis)
+        steps, y = of_name(history, name, each)
         label = name.split("/", 1)[1].removeprefix("loss_")
-        found.append(Series(label, x, np.asarray(y, dtype=np.float64) * scale))
+        found.append(Series(label, of_steps(history, steps, axis), y * scale))
     return tuple(found)
 
 
@@ -118,9 +127,9 @@ def _statistics(history: History, axis: str) -> tuple[Series, ...]:
     return tuple(found)
 
 
-def _memory(history: History, names: Sequence[str], axis: str, label: str, end: float | None) -> ChartData:
-    """Return the device's memory as the allocator saw it; without one, as the driver or the host did."""
-    if lines := _lines(history, names, axis, 1 / _MIB):
+def _memory(history: History, lines: tuple[Series, ...], label: str, end: float | None) -> ChartData:
+    """Return the device's memory as the allocator saw it, `lines`; without one, as the driver or the host did."""
+    if lines:
         return ChartData(lines, label, end)
     gpus = _gpus(history, "memory_used", 1 / _MIB)
     if gpus.series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -43,7 +44,12 @@ class Snapshot:
 PAGES = ("Statistics", "Alarms", "Configuration", "Files")
 """The pages of text that a reader makes on demand."""
 _PATIENCE = 0.05
-"""Seconds of reading after which what there is is shown; each time twice as long, because drawing more takes longer."""
+"""Seconds of reading after which what there is is shown for the first time."""
+_EVERY = 1.0
+"""Seconds of reading between the pictures of a long history after that."""
+_TURN = 5e-4
+"""Seconds that another thread waits for its turn at most while a history is read. With Python's own 5 ms, of which an
+answer to a key needs many, the application would not answer as fast as a hand expects."""
 
 
 class SnapshotReader:
@@ -59,17 +65,20 @@ class SnapshotReader:
         self._console = ConsoleReader(run)
         self._drawn: str | None = None
         self._patience = _PATIENCE
+        self._coarse = False
+        """Whether the charts that were made last lack points."""
 
     def read(self) -> Snapshot:
         """Read what is new and return the present picture."""
         anything, more = self._poll()
         history = self._follower.history
         found = glance(self.run, {})
-        if self._drawn != self.axis:
+        if self._drawn != self.axis or (self._coarse and not more):
             self._drawn, anything = self.axis, True
+        self._coarse = more
         return Snapshot(
             glance=found,
-            charts=charts(history, self.axis) if anything else None,
+            charts=charts(history, self.axis, coarse=more) if anything else None,
             numbers=tuple(numbers(found, history)),
             alarms=tuple(f"{line.get('name')}: {line.get('text')}" for line in history.alarms),
             log=tuple(self._console.poll()),
@@ -80,11 +89,16 @@ class SnapshotReader:
     def _poll(self) -> tuple[bool, bool]:
         """Read for a moment. Returns whether there was anything, and whether there is more."""
         anything, until = False, time.monotonic() + self._patience
-        while self._follower.poll():
-            anything = True
-            if time.monotonic() > until:
-                self._patience *= 2
-                return True, True
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_TURN)
+        try:
+            while self._follower.poll():
+                anything = True
+                if time.monotonic() > until:
+                    self._patience = _EVERY
+                    return True, True
+        finally:
+            sys.setswitchinterval(before)
         return anything, False
 
     def _page(self, history: History) -> list[PageLine]:
