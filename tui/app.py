@@ -21,13 +21,15 @@ from detui.tui.keys import EVERYWHERE, bindings
 from detui.tui.language import tr
 from detui.tui.screens.runs import RunsScreen
 from detui.tui.settings import Settings
-from detui.tui.signals import listen
+from detui.tui.signals import end_without_terminal, listen
 from detui.tui.themes import THEMES
 from detui.tui.watching import News
 from detui.tui.widgets import palette
 
 PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
 """The five places, in the order of their keys 1 to 5."""
+_LOOK = 2.0
+"""Seconds between two looks at whether the terminal is still there."""
 
 
 class DetuiApp(App[int]):
@@ -99,6 +101,8 @@ class DetuiApp(App[int]):
         """Listen to the signals that concern the terminal."""
         if threading.current_thread() is threading.main_thread():
             listen(self.exit, self._continued)
+            if not self.is_headless:
+                self.set_interval(_LOOK, end_without_terminal)
 
     def _continued(self) -> None:
         """The terminal may show something else by now."""

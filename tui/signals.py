@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -18,6 +19,20 @@ def listen(end: Callable[[int], object], continued: Callable[[], object]) -> Non
     """
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end, _TERMINATED)
     _guard_continuing(continued)
+
+
+def end_without_terminal() -> None:
+    """End as a hang-up would where the terminal has gone without one: `setsid`, a container whose client was killed.
+
+    Textual's input thread would read the end of the file for ever, with a whole core.
+    """
+    try:
+        there = os.isatty(0)
+    except OSError:
+        there = False
+    if not there:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGHUP)
 
 
 def _guard_continuing(afterwards: Callable[[], object]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import re
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -103,6 +106,20 @@ def test_a_run_goes_on_whatever_happens_to_the_terminal(
     time.sleep(1.0)
     assert status(run).state.word == "running"
     assert run.attempt(1).metrics_path.stat().st_size > before
+
+
+def test_a_terminal_that_goes_without_a_hang_up_ends_it_too(workspace: Path, environ: dict[str, str]) -> None:
+    """As below `setsid`, or in a container whose client was killed: nobody sends SIGHUP."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [str(DETUI), "--workspace", str(workspace)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, start_new_session=True)
+    os.close(theirs)
+    seen = b""
+    while b"No experiments" not in seen:
+        seen += os.read(ours, 65536)
+    os.close(ours)
+    assert process.wait(timeout=20) == -signal.SIGHUP
 
 
 def test_a_dumb_terminal_gets_the_plain_list(terminal: Callable[..., Terminal], written: Path) -> None:
