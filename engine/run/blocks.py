@@ -136,7 +136,7 @@ def _whole(found: list[Any]) -> array[int]:
 
 def _seconds(found: list[Any]) -> array[float]:
     t = _numbers(found)
-    return t if isinstance(t, array) else array("d", [value or 0.0 for value in t])
+    return t if isinstance(t, array) else array("d", [0.0 if value is None else value for value in t])
 
 
 def _learnt(block: bytes, known: _Form | None) -> _Form | None:

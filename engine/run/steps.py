@@ -52,7 +52,8 @@ class StepTable:
         row = len(self._step)
         self._step.append(step)
         self._epoch.append(line["epoch"] if isinstance(line.get("epoch"), int) else 0)
-        self._t.append(number(line.get("t")) or 0.0)
+        t = number(line.get("t"))
+        self._t.append(0.0 if t is None else t)
         self._stage.append(line.get("stage"))
         values = line.get("values")
         for name, value in values.items() if isinstance(values, dict) else ():

@@ -22,7 +22,7 @@ from detui.engine.run.lines import LineReader
 from detui.engine.run.steps import StepBlock, StepTable
 
 NAMES = ("train/loss", "train/loss_ü", "lr/pg0", "a: 1,b", 'quoted "name"', "1e5")
-USUAL = ("1", "-0", "0.25", "-1.5e-05", "1E+3", "2e400", "null", '"NaN"', '"Infinity"', '"-Infinity"')
+USUAL = ("1", "-0", "-0.0", "0.25", "-1.5e-05", "1E+3", "2e400", "null", '"NaN"', '"Infinity"', '"-Infinity"')
 RAW = (*USUAL, "123456789012345678901234567890", "NaN", "-Infinity", "true", "false", '"text"', '"null"', "[1]",
        '{"a":1}',
        # no JSON, though Python reads some of them
