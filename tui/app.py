@@ -12,6 +12,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.driver import Driver
+from textual.events import Key
 from textual.screen import Screen
 
 from detui.engine.run.directory import RunDir
@@ -25,6 +26,7 @@ from detui.tui.signals import end_without_terminal, listen
 from detui.tui.themes import THEMES
 from detui.tui.watching import News
 from detui.tui.widgets import palette
+from detui.tui.widgets.line_input import take_late
 
 PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
 """The five places, in the order of their keys 1 to 5."""
@@ -103,6 +105,10 @@ class DetuiApp(App[int]):
             listen(self.exit, self._continued)
             if not self.is_headless:
                 self.set_interval(_LOOK, end_without_terminal)
+
+    def on_key(self, event: Key) -> None:
+        """Take what was typed in one go with the key that opened a line: it was sent before the line had the focus."""
+        take_late(self.focused, event)
 
     def _continued(self) -> None:
         """The terminal may show something else by now."""

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from pilots import LARGE, SMALL, WIDE, play, shows, text, until
+from textual import events
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from detui.engine.run.directory import RunDir
 from detui.engine.run.lines import LineWriter
@@ -19,6 +21,7 @@ from detui.tui.columns import COLUMNS, SORTS, fitting, ordered
 from detui.tui.glance import Glance, glance
 from detui.tui.rows import Arrangement, Heading, RowReader
 from detui.tui.screens.compare import CompareScreen
+from detui.tui.screens.runs import RunsScreen
 from detui.tui.widgets.preview import Preview
 from detui.tui.widgets.run_list import RunList, header
 
@@ -229,5 +232,24 @@ def test_a_broken_experiment_stands_in_the_list_with_its_problem(several: Path) 
 
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await shows(app, pilot, broken.name, "format 99", "baseline-s10")
+
+    play(several, script, LARGE)
+
+
+def test_what_is_typed_at_once_goes_into_the_line(several: Path) -> None:
+    """As a fast hand, or a slow link that delivers all keys together."""
+
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        await shows(app, pilot, "baseline-s10")
+        for key in ("slash", "s", "t", "X"):
+            app.post_message(events.Key(key, None if key == "slash" else key))
+        await shows(app, pilot, "stX")
+        assert isinstance(app.screen, RunsScreen)
+        assert "sorted by" not in text(app)
+        await pilot.press("escape")
+        for key in ("colon", "m", "o", "s"):
+            app.post_message(events.Key(key, ":" if key == "colon" else key))
+        await shows(app, pilot, "starter/mosaic")
+        assert app.screen.query_one(Input).value == "mos"
 
     play(several, script, LARGE)

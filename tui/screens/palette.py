@@ -61,7 +61,7 @@ class PaletteScreen(ModalScreen[None]):
         """Gather what there is."""
         app = cast("DetuiApp", self.app)
         self._entries = [*_commands(app, app.screen_stack[-2]), *_recipes(app), *_runs(app)]
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))  # at once: what was typed after the key that opened this is meant for it
         self._show("")
 
     def on_input_changed(self, event: Input.Changed) -> None:

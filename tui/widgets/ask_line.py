@@ -17,7 +17,6 @@ class AskLine(Horizontal):
 
     DEFAULT_CSS = """
     AskLine { height: 1; width: 1fr; dock: bottom; margin-bottom: 1; display: none; background: $surface; }
-    AskLine.-asked { display: block; }
     AskLine Static { width: auto; height: 1; padding: 0 1; }
     AskLine #complaint { color: $text-error; }
     AskLine Input, AskLine Input:focus { height: 1; width: 1fr; border: none; padding: 0; background: $surface; }
@@ -48,8 +47,9 @@ class AskLine(Horizontal):
     def ask(self) -> None:
         """Show the line, and type into it."""
         self.query_one("#what", Static).update(f"{tr(self._what)}:")
-        self.add_class("-asked")
-        self.query_one(Input).focus()
+        # At once, and not when the style sheet has been applied: what is typed next must not reach the screen's keys.
+        self.display = True
+        self.screen.set_focus(self.query_one(Input))
 
     def complain(self, text: str) -> None:
         """Say what is wrong with the line; "" where nothing is."""
@@ -80,5 +80,5 @@ class AskLine(Horizontal):
 
     def _leave(self) -> None:
         if not self.value:
-            self.remove_class("-asked")
+            self.display = False
         self.post_message(self.Done())
