@@ -36,7 +36,7 @@ OPENING: dict[str, tuple[tuple[str, ...], str]] = {
 """Screen → the keys that lead there, and what stands there then."""
 BEFORE: dict[str, tuple[str, ...]] = {
     "move.up": ("j", "j"),
-    "move.top": ("j", "j"),
+    "move.top": ("j",),
     "move.page_up": ("pagedown", "pagedown"),
     "move.bottom": ("g",),
     "app.back": ("comma",),
