@@ -39,6 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="detui-screenshots-") as home:
         # Only the last part of the workspace's path is in the pictures.
         os.environ["HOME"] = home
+        os.environ["COLORTERM"] = "truecolor"  # whatever this script runs in
         folder = Path(home) / "logs"
         if len(sys.argv) > 1:
             shutil.copytree(sys.argv[1], folder)
