@@ -46,8 +46,9 @@ def rendered(text: str, columns: int) -> list[list[Piece]]:
     # Rich's own style of code has a black ground, which stands out on a light one.
     theme = Theme({"markdown.code": "bold"})
     # With a height of its own: without one, rich takes 80 columns wherever TERM is dumb, whatever width it is given.
-    size = {"width": columns, "height": 1000}
-    console = Console(**size, force_terminal=True, color_system="truecolor", legacy_windows=False, theme=theme)
+    console = Console(
+        width=columns, height=1000, force_terminal=True, color_system="truecolor", legacy_windows=False, theme=theme
+    )
     found = []
     for line in console.render_lines(Markdown(source), pad=False):
         pieces: list[Piece] = []
