@@ -82,7 +82,7 @@ def test_two_applications_press_stop(make_run: MakeRun, application: Callable[[R
     screens = [application(run) for _ in range(2)]
     for screen in screens:
         screen.press("\r")  # the page of the run
-        screen.until("step time")
+        screen.shows("step time")
         screen.press("x")
         screen.until("Stop with a checkpoint?")
     for screen in screens:

@@ -88,9 +88,9 @@ def test_a_run_goes_on_whatever_happens_to_the_terminal(
     subprocess.run([*command, "--detach"], env=environ, check=True, capture_output=True, timeout=60)
     run = Workspace.open(str(workspace)).run("baseline-s0")
     screen = terminal()
-    screen.until("running")
+    screen.shows("r running")
     screen.press("\r")
-    screen.until("step time")
+    screen.shows("step time")
     if ending == "q":
         screen.press("q")
         time.sleep(0.3)
