@@ -215,21 +215,6 @@ class Estimate:
         each = self.measured.epoch_seconds if self.measured else None
         return None if each is None else each * self.epochs
 
-    @property
-    def text(self) -> str:
-        """In words; without history, how to get one."""
-        if self.measured is None:
-            return "no history for this configuration: --preflight measures it"
-        parts = []
-        if self.measured.peak_memory is not None:
-            of = " of host memory" if self.measured.memory_kind == "host" else ""
-            parts.append(f"needed {self.measured.peak_memory / 1e9:.1f} GB{of} before")
-        if self.seconds is not None:
-            plural = "" if self.epochs == 1 else "s"
-            parts.append(f"{self.epochs} epoch{plural} ≈ {_time(self.seconds)}")
-        by = " (by a preflight's few steps)" if self.measured.source == "preflight" else ""
-        return "; ".join(parts) + by
-
     def to_json(self) -> dict[str, Any]:
         """Return what a plan and experiment.json hold."""
         known = asdict(self.measured) if self.measured else None
@@ -245,10 +230,3 @@ def min_free(measured: Measured | None, totals: Sequence[int | None]) -> int:
         return 0
     known = [int(_LARGEST * total) for total in totals if total]
     return min([int(MARGIN * measured.peak_memory), *known])
-
-
-def _time(seconds: float) -> str:
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -82,15 +82,6 @@ class Placement:
         words += ["--on-busy", self.on_busy] if self.on_busy != "wait" else []
         return words + (["--cpu-slots", str(self.cpu_slots)] if self.cpu_slots is not None else [])
 
-    @property
-    def text(self) -> str:
-        """One line for a person."""
-        if self.kind == "cpu":
-            count = len(self.candidates) // self.count
-            threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-            return f"CPU, {count} run{'s' if count > 1 else ''} at a time, {threads} each"
-        return f"{'one' if self.count == 1 else self.count} of: {'; '.join(self.names)}"
-
 
 Held = Callable[[str], bool]
 """Whether a run of detui has the device of this name now."""

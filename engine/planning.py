@@ -171,21 +171,6 @@ class Plan:
             return request
         return replace(request, min_free_memory=min_free(known.measured, [total for _, _, total in self.gpus]))
 
-    def built(self) -> Iterator[str]:
-        """What is known of each arm's model before it is built, in words: only a run, or a preflight, tells."""
-        for name, known in self.estimates.items():
-            facts = (known.measured.built if known.measured else None) or {}
-            told = ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in facts.items())
-            yield f"{name}: {told or 'not yet known; a first run or --preflight tells'}"
-
-    def needs(self) -> Iterator[str]:
-        """What each arm needed before and will probably take, in words, and how much memory is free now."""
-        for name, known in self.estimates.items():
-            yield f"{name}: {known.text}"
-        free = [f"{name} has {left / 1e9:.1f} GB free" for name, left, _ in self.gpus if left is not None]
-        if free:
-            yield ", ".join(free)
-
     def _placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration with the names of weight files replaced by where they are."""
         placed = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}

@@ -1,4 +1,4 @@
-"""What a plan needs, in the language in use: devices, memory, time, models. In English, the sentences of the plan."""
+"""What a plan needs, in words: devices, memory, time, models."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ def device_text(placement: Placement) -> str:
 def needs(plan: Plan) -> Iterator[str]:
     """Yield what each arm needed before and will probably take, and how much memory is free now."""
     for name, known in plan.estimates.items():
-        yield f"{name}: {_need(known)}"
+        yield f"{name}: {estimate_text(known)}"
     free = [tr("{device} has {size} GB free", device=name, size=f"{left / 1e9:.1f}")
             for name, left, _ in plan.gpus if left is not None]  # fmt: skip
     if free:
         yield ", ".join(free)
 
 
-def _need(known: Estimate) -> str:
+def estimate_text(known: Estimate) -> str:
+    """Return what an arm will probably need; without history, how to get one."""
     measured = known.measured
     if measured is None:
         return tr("no history for this configuration: --preflight measures it")

@@ -28,6 +28,7 @@ from detui.engine.process.lease import take
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import read_json
 from detui.engine.workspace import Workspace
+from detui.tui.plan_text import estimate_text, needs
 
 PROGRAM = """\
 import json, time
@@ -88,9 +89,9 @@ def test_what_a_key_depends_on() -> None:
 
 def test_an_estimate_in_words() -> None:
     known = Measured(14_200_000_000, "gpu", 0.2, 204.0)
-    assert Estimate("k", "A100", 300, known).text == "needed 14.2 GB before; 300 epochs ≈ 17 h"
-    assert "--preflight" in Estimate("k", "A100", 300).text
-    assert Estimate("k", "A100", 1, Measured(None, "gpu", 1, 9, "preflight")).text == (
+    assert estimate_text(Estimate("k", "A100", 300, known)) == "needed 14.2 GB before; 300 epochs ≈ 17 h"
+    assert "--preflight" in estimate_text(Estimate("k", "A100", 300))
+    assert estimate_text(Estimate("k", "A100", 1, Measured(None, "gpu", 1, 9, "preflight"))) == (
         "1 epoch ≈ 9 s (by a preflight's few steps)"
     )
 
@@ -121,7 +122,7 @@ def test_a_run_is_remembered_for_the_next_plan(
 ) -> None:
     monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "leases"))
     plan = workspace.plan(recipe(tmp_path, 3), devices="cpu")
-    assert plan.estimates["only"].measured is None and "no history" in next(plan.needs())
+    assert plan.estimates["only"].measured is None and "no history" in next(needs(plan))
     experiment = workspace.start(plan)
     assert wait(experiment.runs(), 60)[0].state.word == "finished"
     while any(map(supervised, experiment.runs())):

@@ -18,6 +18,7 @@ from detui.engine.planning import Plan
 from detui.engine.process.control import wait
 from detui.engine.provenance import Code
 from detui.engine.workspace import Workspace
+from detui.tui.plan_text import built
 
 LINE = '{{"kind": "step", "step": 1, "epoch": 1, "values": {{"train/loss_total": 1.5}}}}'
 COMMAND = f"""\
@@ -71,16 +72,16 @@ class TestPlan:
         def plan() -> Plan:
             return workspace.plan(str(path), devices="cpu")
 
-        assert next(plan().built()) == "small: not yet known; a first run or --preflight tells"
+        assert next(built(plan())) == "small: not yet known; a first run or --preflight tells"
         for number, known in enumerate(plan().estimates.values()):
-            built = {"parameters": 20_000_000, "queries": 300 - 200 * number}
-            remember(workspace.path, known.key, known.model, Measured(None, "host", 1.0, None, built=built))
+            facts = {"parameters": 20_000_000, "queries": 300 - 200 * number}
+            remember(workspace.path, known.key, known.model, Measured(None, "host", 1.0, None, built=facts))
             if number == 0:
                 assert plan().fairness[0].level == "varies" and len(plan().fairness) == 1, "one side is not yet known"
         found = {one.field: (one.level, one.values) for one in plan().fairness}
         assert found["built.queries"] == ("confounder", {"small": 300, "large": 100})
         assert "built.parameters" not in found and found["train.width"][0] == "varies"
-        assert list(plan().built())[1] == "large: parameters 20,000,000, queries 100"
+        assert list(built(plan()))[1] == "large: parameters 20,000,000, queries 100"
         with pytest.raises(RecipeError, match="built.queries differs"):
             plan().raise_confounders()
 

@@ -13,6 +13,7 @@ import click
 from detui.tui.context import Session, complete_recipes, pass_session
 from detui.tui.options import F, added, choices, make_plan
 from detui.tui.output import print_json, say
+from detui.tui.plan_text import counted, device_text, needs
 from detui.tui.watch import Presses
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def launch(
     plan.raise_errors()
     if strict:
         plan.raise_confounders()
-    for line in plan.needs():
+    for line in needs(plan):
         say(line)
     _warn(plan, yes)
     about = {"name": name, "tags": tags, "note": note, "evaluate": not no_evaluate}
@@ -112,7 +113,7 @@ def _start(session: Session, plan: Plan, presses: Presses, **about: Any) -> Expe
         presses.counting = True  # from here on a Ctrl-C is for the runs
     finally:
         preparing.end()
-    say(f"{experiment.id}: {len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''} on {plan.placement.text}")
+    say(f"{experiment.id}: {counted(len(plan.runs), 'run')} on {device_text(plan.placement)}")
     return experiment
 
 
