@@ -27,9 +27,8 @@ from detui.tui.themes import THEMES
 from detui.tui.watching import News
 from detui.tui.widgets import palette
 from detui.tui.widgets.line_input import take_late
+from detui.tui.widgets.title_bar import PLACES
 
-PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
-"""The five places, in the order of their keys 1 to 5."""
 _LOOK = 2.0
 """Seconds between two looks at whether the terminal is still there."""
 

@@ -22,7 +22,8 @@ from detui.tui.widgets.series import Series
 Floats = NDArray[np.float64]
 LOSS = "train/loss"
 """The whole loss: as the worker measured it, else its terms added."""
-_FIRST = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
+AP_METRICS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
+"""What our evaluator measures of boxes, in the order in which it is shown."""
 _PATIENCE = 0.2
 """Seconds of reading after which what there is is shown: a long run comes in several parts, the first at once."""
 _SHARE = 3
@@ -105,6 +106,7 @@ class CurvesRead(Message):
     def __init__(self, curves: Curves) -> None:
         super().__init__()
         self.curves = curves
+        self.more = curves.behind
 
 
 class CurveReader:
@@ -171,8 +173,8 @@ def _metrics(histories: Sequence[History]) -> tuple[str, ...]:
     known = [
         *([LOSS] if losses else []),
         *(terms if len(losses) > 1 else []),
-        *[name for name in _FIRST if name in ours],
-        *[name for name in ours if name not in _FIRST],
+        *[name for name in AP_METRICS if name in ours],
+        *[name for name in ours if name not in AP_METRICS],
         *[name for name in steps if name.startswith("lr/")],
     ]
     return tuple(known)

@@ -109,14 +109,15 @@ def duration(seconds: float | None) -> str:
 def age(at: str) -> str:
     """Return how long ago a moment was, so roughly that a list that stands still sends nothing."""
     seconds = seconds_since(at) if at else None
-    if seconds is None:
-        return DASH
-    if seconds < 60:
-        return "<1m"
+    return DASH if seconds is None else roughly(seconds)
+
+
+def roughly(seconds: float) -> str:
+    """Return a duration in one unit, so that it seldom changes: "<1m", "12m", "3h", "4d"."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
             return f"{seconds // size:.0f}{unit}"
-    return DASH
+    return "<1m"
 
 
 def number(value: float | None) -> str:
@@ -131,8 +132,13 @@ def percent(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.1f}"
 
 
+def percent_signed(value: float | None) -> str:
+    """Return the same with its sign, where no heading says the unit."""
+    return percent(value) if value is None else f"{percent(value)} %"
+
+
 def percent_tick(value: float | None) -> str:
-    """Return the same on an axis; below one percent, where a training begins, with two digits that count."""
+    """Return a metric as on an axis: below one percent, where a training begins, with two digits that count."""
     return percent(value) if not value or abs(value) >= 0.01 else f"{100 * value:.2g}"
 
 

@@ -12,7 +12,7 @@ from detui.engine.process.places import Standing
 from detui.tui.devices import name_of
 from detui.tui.language import tr
 from detui.tui.machine import Machine, owner
-from detui.tui.output import cut, pad, size, width
+from detui.tui.output import cut, pad, roughly, size, width
 from detui.tui.widgets.line_list import Line
 from detui.tui.widgets.palette import DIM, state_style
 
@@ -38,7 +38,7 @@ def _lines(one: Standing, machine: Machine, columns: int) -> Iterator[Line]:
     wide = 28 if columns >= 100 else 20 if columns >= _WIDE else 12
     who = f" {pad(cut(owner(one.waiter.want.user), 8), 8)}" if columns >= _WIDE else ""
     asked = f" {pad(cut(_asked(one, machine), wide), wide)}"
-    since = f" {pad(_roughly(one.seconds), 4, right=True)} "
+    since = f" {pad(roughly(one.seconds), 4, right=True)} "
     note = tr("held") if one.held else one.reason
     noted = max(8, columns - 4 - 50 - width(who) - width(asked) - width(since)) if columns >= _WIDE else 6
     room = columns - 4 - width(who) - width(asked) - width(since) - noted
@@ -71,14 +71,6 @@ def _asked(one: Standing, machine: Machine) -> str:
     if there == count and all(names):
         return f"GPU {','.join(str(name) for name in names)}{free}"
     return tr("{count} of {there} GPUs", count=count, there=there) + free
-
-
-def _roughly(seconds: float) -> str:
-    """Return a duration so roughly that a queue that stands still sends nothing."""
-    for unit, letter in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= unit:
-            return f"{seconds // unit:.0f}{letter}"
-    return "<1m"
 
 
 def cut_left(text: str, columns: int) -> str:

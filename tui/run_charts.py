@@ -15,6 +15,7 @@ from detui.tui.curves import of_name
 from detui.tui.language import tr
 from detui.tui.output import number as shown
 from detui.tui.output import percent_tick
+from detui.tui.run_facts import statistic_points
 from detui.tui.widgets.chart import Series
 
 _OURS = ("val/AP", "val/AP50")
@@ -115,13 +116,8 @@ def _epoch_lines(history: History, axis: str) -> tuple[Series, ...]:
 
 
 def _statistics(history: History, axis: str) -> tuple[Series, ...]:
-    points: dict[str, list[tuple[float, float]]] = {}
-    for line in history.statistics:
-        for name, raw in line.get("values", {}).items():
-            if (value := number(raw)) is not None and isinstance(line.get("step"), int):
-                points.setdefault(name, []).append((line["step"], value))
     found = []
-    for name, values in points.items():
+    for name, values in statistic_points(history).items():
         steps, y = np.array(values, dtype=np.float64).T
         found.append(Series(name, of_steps(history, steps, axis), y))
     return tuple(found)

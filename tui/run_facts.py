@@ -46,13 +46,19 @@ def alarm_lines(history: History) -> list[PageLine]:
     return lines
 
 
-def statistic_lines(history: History) -> list[PageLine]:
-    """Return the latest value of every statistic, with the step it belongs to, and its range."""
-    values: dict[str, list[tuple[int, float]]] = {}
+def statistic_points(history: History) -> dict[str, list[tuple[int, float]]]:
+    """Return every statistic by name: the steps at which it was given, and its values."""
+    found: dict[str, list[tuple[int, float]]] = {}
     for line in history.statistics:
         for name, raw in line.get("values", {}).items():
-            if (value := number(raw)) is not None:
-                values.setdefault(name, []).append((int(line.get("step") or 0), value))
+            if (value := number(raw)) is not None and isinstance(line.get("step"), int):
+                found.setdefault(name, []).append((line["step"], value))
+    return found
+
+
+def statistic_lines(history: History) -> list[PageLine]:
+    """Return the latest value of every statistic, with the step it belongs to, and its range."""
+    values = statistic_points(history)
     if not values:
         return [PageLine(tr("This run reports no statistics."))]
     rows = [("", tr("latest"), tr("step"), tr("least"), tr("most"))]

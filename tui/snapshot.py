@@ -12,14 +12,14 @@ from detui.engine.run.directory import RunDir
 from detui.engine.run.files import number
 from detui.engine.run.history import History, RunFollower
 from detui.tui.console import ConsoleReader
+from detui.tui.curves import AP_METRICS
 from detui.tui.glance import Glance, glance
 from detui.tui.language import tr
-from detui.tui.output import age, duration, percent, size
+from detui.tui.output import age, duration, percent_signed, size
 from detui.tui.output import number as shown
 from detui.tui.run_charts import ChartData, charts
 from detui.tui.run_facts import PageLine, alarm_lines, configuration_lines, file_lines, statistic_lines
 
-_OURS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
 _RECENT = 50
 
 
@@ -50,6 +50,8 @@ _EVERY = 1.0
 _TURN = 5e-4
 """Seconds that another thread waits for its turn at most while a history is read. With Python's own 5 ms, of which an
 answer to a key needs many, the application would not answer as fast as a hand expects."""
+_USUAL = sys.getswitchinterval()
+"""What it is otherwise. Known from the start: two readers at once would take each other's for it, and leave that."""
 
 
 class SnapshotReader:
@@ -89,7 +91,6 @@ class SnapshotReader:
     def _poll(self) -> tuple[bool, bool]:
         """Read for a moment. Returns whether there was anything, and whether there is more."""
         anything, until = False, time.monotonic() + self._patience
-        before = sys.getswitchinterval()
         sys.setswitchinterval(_TURN)
         try:
             while self._follower.poll():
@@ -98,7 +99,7 @@ class SnapshotReader:
                     self._patience = _EVERY
                     return True, True
         finally:
-            sys.setswitchinterval(before)
+            sys.setswitchinterval(_USUAL)
         return anything, False
 
     def _page(self, history: History) -> list[PageLine]:
@@ -178,12 +179,10 @@ def _metrics(history: History) -> list[tuple[str, str]]:
         return []
     line = history.evaluations[-1]
     values = line.get("values", {})
-    rows = [(name.removeprefix("val/"), _share(number(values.get(name)))) for name in _OURS if name in values]
+    rows = [
+        (name.removeprefix("val/"), percent_signed(number(values.get(name)))) for name in AP_METRICS if name in values
+    ]
     return [(tr("measured"), tr("after epoch {epoch}", epoch=line.get("epoch"))), *rows]
-
-
-def _share(value: float | None) -> str:
-    return percent(value) if value is None else f"{percent(value)} %"
 
 
 def _usage(telemetry: dict[str, Any]) -> list[tuple[str, str]]:

@@ -16,13 +16,14 @@ from detui.engine.backends import BACKENDS, backend
 from detui.engine.run.alarms import ALARMS
 from detui.engine.run.state import STATES
 from detui.tui import keys, language
-from detui.tui.app import PLACES, DetuiApp
+from detui.tui.app import DetuiApp
 from detui.tui.chinese import TEXTS
 from detui.tui.columns import COLUMNS, SORTS
 from detui.tui.output import width
 from detui.tui.run_charts import KINDS
 from detui.tui.screens import compare, run
 from detui.tui.settings import CHOICES, Settings
+from detui.tui.widgets.title_bar import PLACES
 
 TUI = Path(__file__).parents[2] / "tui"
 

@@ -42,7 +42,6 @@ class CompareScreen(ChartActions, ReadingScreen):
     PLACE = "Compare"
     KEYS = (TABS, COMPARE, CHART, MOVE)
     BINDINGS = bindings(*KEYS)
-    AUTO_FOCUS = ""
 
     def __init__(self, runs: Sequence[RunDir]) -> None:
         """`runs`: one at least; the first is the reference."""
@@ -73,7 +72,6 @@ class CompareScreen(ChartActions, ReadingScreen):
 
     def on_mount(self) -> None:
         """Choose what fits. All keys are the screen's: nothing on it takes the focus."""
-        self.query_one(LineList).can_focus = False
         self.query_one(VerticalScroll).can_focus = False
         self._arrange()
 
@@ -98,8 +96,6 @@ class CompareScreen(ChartActions, ReadingScreen):
             self._show_chart(found)
         self._show_list()
         self._compare_again()
-        if found.behind and self._reader is not None:
-            self._reader.now()
 
     def _show_chart(self, found: Curves) -> None:
         chart, form = self.shown_chart(), form_of(found.wish.metric)

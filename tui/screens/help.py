@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
+from detui.tui.grid_text import wrapped
 from detui.tui.keys import CATEGORIES, HELP, MOVE, bindings, display_of
 from detui.tui.language import tr
 from detui.tui.output import pad, width
@@ -62,15 +61,9 @@ def help_lines(columns: int, remapped: Mapping[str, str]) -> list[Line]:
     for category, keys in CATEGORIES.items():
         lines.append(Line((Segment(tr(category), _HEAD),)))
         for key in keys:
-            first, *more = _wrapped(tr(key.tooltip), columns - left - 4)
+            first, *more = wrapped(tr(key.tooltip), columns - left - 4)
             lines.append(Line((Segment(f"  {pad(texts[key.id], left)}  ", _KEY), Segment(first))))
             lines += [Line((Segment(" " * (left + 4) + text),)) for text in more]
         lines.append(Line(()))
     lines.append(Line((Segment(tr("q, esc or ? closes this list. Keys can be changed in the settings: ,")),)))
     return lines
-
-
-def _wrapped(text: str, columns: int) -> list[str]:
-    """Return a sentence in lines of at most so many columns; Chinese breaks between any two characters."""
-    lines = Text(text).wrap(Console(), max(columns, 8), overflow="fold")
-    return [line.plain.rstrip() for line in lines] or [""]

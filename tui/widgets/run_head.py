@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from detui.tui.glance import Glance
 from detui.tui.language import tr
-from detui.tui.output import cut, number, percent, width
+from detui.tui.output import cut, number, percent_signed, width
 from detui.tui.widgets.palette import DIM, bar, state_style
 
 _SHORTEST = 10
@@ -38,7 +38,7 @@ class RunHead(Widget):
             return Strip([Segment(f" {tr('reading…')}", DIM)]).adjust_cell_length(columns).apply_style(self.rich_style)
         run = self._run
         epoch = f"{tr('epoch')} {run.epoch}/{run.epochs or '?'}"
-        right = f"  {epoch}  {tr('loss')} {number(run.loss)}  AP {_share(run.metric)} "
+        right = f"  {epoch}  {tr('loss')} {number(run.loss)}  AP {percent_signed(run.metric)} "
         state = Segment(f" {run.letter} {tr(run.word)} ", state_style(run.word) + Style(reverse=True))
         told = [getattr(run.state, "reason", None), run.problem, *run.notes]
         notes = "; ".join(str(text) for text in told if text)
@@ -50,7 +50,3 @@ class RunHead(Widget):
             .adjust_cell_length(columns)
             .apply_style(self.rich_style)
         )
-
-
-def _share(value: float | None) -> str:
-    return percent(value) if value is None else f"{percent(value)} %"

@@ -14,7 +14,8 @@ from detui.tui.widgets.palette import DIM, WARNING
 LEAST = (60, 16)
 """Columns and rows of the smallest terminal on which every screen is whole."""
 
-_PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
+PLACES = ("Runs", "Recipes", "Compare", "Devices", "Record")
+"""The five places, in the order of their keys 1 to 5."""
 
 
 class TitleBar(Widget):
@@ -42,7 +43,7 @@ class TitleBar(Widget):
             text = " " + tr("{size} is small: detui needs {least}", size=f"{columns}×{rows}", least=least)
             return Strip([Segment(text, WARNING)]).adjust_cell_length(self.size.width).apply_style(self.rich_style)
         segments = [Segment(" detui ", Style(bold=True, reverse=True))]
-        for number, place in enumerate(_PLACES, 1):
+        for number, place in enumerate(PLACES, 1):
             here = place == self._place
             text = f"{number} {tr(place)}" if here or columns >= 72 else str(number)
             segments.append(Segment(f"[{text}]" if here else f" {text} ", Style(bold=True) if here else DIM))
