@@ -21,6 +21,7 @@ from terminals import Terminal, plain
 
 from detui.engine.process.control import request, status
 from detui.engine.process.control import wait as wait_for
+from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
 
 DETUI = Path(sys.executable).with_name("detui")
@@ -279,3 +280,29 @@ def test_what_differences_build_up_is_the_whole_picture(terminal: Callable[..., 
         screen.press(key)
         screen.read(0.2)
         screen.agrees()
+
+
+@pytest.mark.parametrize(("tmux", "sent"), [("", b"\x1b]9;detui: "), ("/tmp/tmux", b"\x1bPtmux;\x1b\x1b]9;detui: ")])
+def test_a_notice_reaches_the_terminal_and_costs_no_redraw(
+    terminal: Callable[..., Terminal], written: Path, tmp_path: Path, tmux: str, sent: bytes
+) -> None:
+    settings = tmp_path / ".config/detui/terminal.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"notify": "message"}')
+    run = RunDir(written / "runs/no-mosaic-s0")
+    screen = terminal(TMUX=tmux)
+    screen.shows("S stopped")
+    run.append_event("queued")
+    screen.shows("q queued")
+    screen.quiet(1.5)
+    screen.seen = b""
+    run.append_event("crashed", attempt=1, signal="SIGSEGV")
+    screen.shows("C crashed")
+    screen.quiet(1.5)
+    assert sent + f"{written.name}/no-mosaic-s0 crashed".encode() in screen.seen
+    assert b"\a" in screen.seen
+    # The rows, and another run's preview; what is sent unchanged is several times as much.
+    screen.seen = b""
+    screen.press("j")
+    screen.quiet(1.0)
+    assert 0 < len(screen.seen) < 5000

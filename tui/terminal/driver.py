@@ -25,8 +25,14 @@ from detui.tui.terminal.styles import Styles, UnknownSequence
 
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
 _SCREEN, _LEAVE = "\x1b[?1049h", "\x1b[?1049l"
-# Modes, queries and keyboard protocols, clipboard and pointer shape, the bell: nothing that changes a cell.
-_HARMLESS = re.compile(r"(?:\x1b\[[?<>=][\d;]*\$?[a-zA-Z]|\x1b\](?:52|22);[^\x00-\x1f]*(?:\x07|\x1b\\)|\x07)+")
+# Modes, queries and keyboard protocols, clipboard, pointer shape, notices on the desktop (in tmux handed through), the
+# bell: nothing that changes a cell.
+_HARMLESS = re.compile(
+    r"(?:\x1b\[[?<>=][\d;]*\$?[a-zA-Z]"
+    r"|\x1b\](?:52|22|9);[^\x00-\x1f]*(?:\x07|\x1b\\)"
+    r"|\x1bPtmux;(?:\x1b\x1b|[^\x00-\x1f])*\x1b\\"
+    r"|\x07)*"
+)
 _AT_ONCE = 1000
 """Bytes that arrive in one piece: so few need no brackets against being shown half drawn."""
 _BEHIND = 2
