@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,4 +40,17 @@ def hostile_path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A folder whose name breaks shell strings and naive formats; each test runs in both."""
     folder = tmp_path / request.param
     folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for LD_LIBRARY_PATH; NVML_STAND_IN then names the file with the answers."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler to build the stand-in for NVML")
+    folder = tmp_path_factory.mktemp("nvml")
+    source = REPOSITORY / "tests" / "engine" / "devices" / "nvml_stand_in.c"
+    command = [compiler, "-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
+    subprocess.run([*command, "-o", folder / "libnvidia-ml.so.1", source], check=True)
     return folder

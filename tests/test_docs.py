@@ -17,7 +17,11 @@ from detui.engine.backends.ultralytics.plan import UltralyticsConfig
 from detui.engine.recipe.load import read_recipe
 from detui.engine.recipe.resolve import resolve
 from detui.engine.recipe.schema import RecipeFile
+from detui.tui.filters import FIELDS
+from detui.tui.keys import all_keys, display_of
 from detui.tui.main import application
+from detui.tui.settings import CHOICES
+from detui.tui.widgets.title_bar import PLACES
 
 DETUI = str(Path(sys.executable).with_name("detui"))
 READMES = ["README.md", "README.zh.md"]
@@ -127,3 +131,23 @@ def test_the_defaults_that_differ_are_those_of_the_schema(repository: Path) -> N
     assert (train.optimizer, train.warmup_bias_lr, train.patience, train.amp, train.workers) == ("SGD", 0, 0, False, 4)
     for field in ("optimizer", "warmup_bias_lr", "patience", "amp", "workers"):
         assert f"`train.{field}`" in text
+
+
+def test_the_terminal_guide_names_every_field_setting_and_place(repository: Path) -> None:
+    text = (repository / "docs/terminal.md").read_text(encoding="utf-8")
+    assert [field for field in FIELDS if f"`{field}`" not in text] == []
+    rows = {row.split("|")[1].strip(): row for row in text.splitlines() if row.startswith("| ")}
+    for name, choices in CHOICES.items():
+        said = [value for value in choices if isinstance(value, str)]
+        assert all(value in rows[name] for value in said), name
+    assert [rows[f"`{number}`"].split("|")[2].strip() for number in range(1, 6)] == list(PLACES)
+
+
+def test_the_terminal_guide_names_keys_that_do_that(repository: Path) -> None:
+    """Each key that the guide writes in `…` is one of the table's."""
+    text = (repository / "docs/terminal.md").read_text(encoding="utf-8")
+    known = {shown for key in all_keys().values() for shown in display_of(key.keys).split()}
+    named = {
+        word for word in re.findall(r"`([^`\n]{1,5})`", text) if len(word) == 1 or word in ("tab", "space", "enter")
+    }
+    assert named - known == set()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,18 +20,6 @@ GIB = 1 << 30
 SHORT = {"steps": 10, "seconds": 0.02}
 
 Machine = Callable[..., None]
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler to build the stand-in for NVML")
-    folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).parents[1] / "engine" / "devices" / "nvml_stand_in.c"
-    command = [compiler, "-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([*command, "-o", folder / "libnvidia-ml.so.1", source], check=True)
-    return folder
 
 
 @pytest.fixture

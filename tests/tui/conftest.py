@@ -7,16 +7,19 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from detui.engine.process.control import request, status
+from detui.engine.process.control import wait as wait_for
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import write_json
 from detui.engine.run.lines import LineWriter
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
+from detui.engine.workspace import Workspace
 
 EPOCHS = 24
 STEPS = 8
@@ -197,3 +200,15 @@ def written(workspace: Path) -> Path:
 def toy_recipe(tmp_path: Path) -> Callable[..., Path]:
     """Write the recipe of the toy program."""
     return lambda **given: write_recipe(tmp_path, **given)
+
+
+@pytest.fixture
+def own_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path) -> Iterator[None]:
+    """Device leases of this test alone; at its end nothing that it started is left running."""
+    monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "leases"))
+    yield
+    for experiment in Workspace.open(str(workspace)).experiments():
+        for run in experiment.runs():
+            if not status(run).state.terminal:
+                request(run, "kill")
+        wait_for(experiment.runs(), 30, evaluated=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pilots import LARGE, SMALL, play, shows, text, until
 from textual.pilot import Pilot
 
-from detui.engine.process.control import request, status
-from detui.engine.process.control import wait as wait_for
+from detui.engine.process.control import status
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
 from detui.tui.app import DetuiApp
@@ -240,17 +239,6 @@ def test_q_goes_back_then_quits(workspace: Path, written: Path) -> None:
         await pilot.press("q")
 
     assert play(workspace, script).return_value == 0
-
-
-@pytest.fixture
-def own_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path) -> Iterator[None]:
-    monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "leases"))
-    yield
-    for experiment in Workspace.open(str(workspace)).experiments():
-        for run in experiment.runs():
-            if not status(run).state.terminal:
-                request(run, "kill")
-        wait_for(experiment.runs(), 30, evaluated=True)
 
 
 @pytest.mark.usefixtures("own_leases")

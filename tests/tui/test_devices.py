@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,7 +30,6 @@ from detui.tui.screens.run import RunScreen
 from detui.tui.widgets.line_list import LineList
 
 WORKERS = Path(__file__).resolve().parents[1] / "workers"
-STAND_IN = WORKERS.parent / "engine" / "devices" / "nvml_stand_in.c"
 CPU = DeviceRequest(kind="cpu", count=1, candidates=("cpu:0",))
 GIB = 1 << 30
 Played = Callable[..., str]
@@ -53,18 +51,6 @@ def answers() -> str:
     lines += ["gpu4.fail.nvmlDeviceGetMemoryInfo=4", "gpu4.fail.nvmlDeviceGetMemoryInfo_v2=4", "gpu5.fail=15"]
     lines += [f"gpu6.used={79 * GIB}", f"gpu6.procs={os.getpid()}:{70 * GIB},999999:NA"]
     return "\n".join(lines) + "\n"
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder for LD_LIBRARY_PATH."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler to build the stand-in for NVML")
-    folder = tmp_path_factory.mktemp("nvml")
-    command = [compiler, "-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([*command, "-o", folder / "libnvidia-ml.so.1", STAND_IN], check=True)
-    return folder
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,6 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from detui.engine.placement import Placement
-from detui.engine.process.control import request
-from detui.engine.process.control import status as status_of
-from detui.engine.process.control import wait as wait_for
 from detui.engine.workspace import Workspace
 from detui.tui.app import DetuiApp
 from detui.tui.screens.confirm import ConfirmScreen
@@ -179,17 +176,6 @@ def test_a_form_that_only_looks_starts_nothing(workspace: Path) -> None:
         assert app.screen is form
 
     play(workspace, script, read_only=True)
-
-
-@pytest.fixture
-def own_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path) -> Iterator[None]:
-    monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "leases"))
-    yield
-    for experiment in Workspace.open(str(workspace)).experiments():
-        for run in experiment.runs():
-            if not status_of(run).state.terminal:
-                request(run, "kill")
-        wait_for(experiment.runs(), 30, evaluated=True)
 
 
 @pytest.mark.usefixtures("own_leases")
