@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nvml_library import build
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -46,11 +45,7 @@ def hostile_path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder for LD_LIBRARY_PATH; NVML_STAND_IN then names the file with the answers."""
-    compiler = shutil.which("cc")
-    if compiler is None:
+    folder = build(tmp_path_factory.mktemp("nvml"))
+    if folder is None:
         pytest.skip("needs a C compiler to build the stand-in for NVML")
-    folder = tmp_path_factory.mktemp("nvml")
-    source = REPOSITORY / "tests" / "engine" / "devices" / "nvml_stand_in.c"
-    command = [compiler, "-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([*command, "-o", folder / "libnvidia-ml.so.1", source], check=True)
     return folder

@@ -22,7 +22,7 @@ BOLD = Style(bold=True)
 _GIB = 1 << 30
 _NUMBERS = 36
 """Cells of memory, use, power and temperature, with a blank after each."""
-IN_USE = 1 << 30
+_IN_USE = 1 << 30
 """Bytes on a GPU beyond which somebody works there; less is what a driver and a desktop take."""
 _FULL = 0.9
 """Part of a GPU's memory from which on the bar warns."""
@@ -147,11 +147,20 @@ def _who(machine: Machine, gpu: Device, columns: int) -> Iterator[Line]:
         yield Line((Segment(f"    {cut(_nobody(gpu), columns - 4)}", DIM),))
 
 
+def _memory_in_use(gpu: Device) -> bool:
+    return (gpu.sample["memory_used"] or 0) > _IN_USE
+
+
+def in_use(gpu: Device) -> bool:
+    """Whether somebody works on a GPU: a run, a process, or memory that somebody holds who is not to be seen."""
+    return bool(gpu.holder or gpu.processes) or _memory_in_use(gpu)
+
+
 def _nobody(gpu: Device) -> str:
     """Return what is said of a GPU on which nobody is to be seen: containers hide each other's processes."""
     if gpu.processes is None:
         return tr("who is on it is not said")
-    if (gpu.sample["memory_used"] or 0) > IN_USE:
+    if _memory_in_use(gpu):
         return tr("its memory is in use by somebody who is not to be seen")
     return tr("free")
 

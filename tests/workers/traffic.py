@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -13,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nvml_library import build
 from terminals import Terminal
 from toy_runs import end, toy_spec, until
 
@@ -61,24 +60,13 @@ def rate(screen: Terminal, seconds: float) -> float:
     return len(found) / (time.monotonic() - before)
 
 
-def library(folder: Path) -> Path | None:
-    """Build the stand-in for NVML. None where there is no C compiler."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        return None
-    source = Path(__file__).parents[1] / "engine" / "devices" / "nvml_stand_in.c"
-    command = [compiler, "-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([*command, "-o", folder / "libnvidia-ml.so.1", source], check=True)
-    return folder
-
-
 @contextmanager
 def moving_gpus(folder: Path, count: int = 8) -> Iterator[dict[str, str]]:
     """GPUs whose load, memory, power and temperature change every second: the environment that shows them.
 
     Raises FileNotFoundError where there is no C compiler.
     """
-    built = library(folder)
+    built = build(folder)
     if built is None:
         raise FileNotFoundError("cc")
     answers, over, chosen = folder / "answers", threading.Event(), random.Random(1)

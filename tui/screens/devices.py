@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
-from detui.tui.device_page import page
+from detui.tui.device_page import in_use, page
 from detui.tui.devices import name_of
 from detui.tui.keys import DEVICES, MOVE, bindings
 from detui.tui.language import tr
@@ -112,7 +112,7 @@ class DevicesScreen(ListMoves, RunRequests):
 
 
 def _note(machine: Machine) -> str:
-    used = sum(bool(gpu.holder or gpu.processes) for gpu in machine.gpus)
+    used = sum(map(in_use, machine.gpus))
     waiting = tr("{count} waiting", count=len(machine.queue))
     if not machine.gpus:
         return f"{tr('no GPU')}, {waiting}"
