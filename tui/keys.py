@@ -28,25 +28,7 @@ class Key:
 
     def binding(self) -> Binding:
         """Return it as Textual knows it."""
-        return Binding(
-            self.keys,
-            self.action,
-            self.label,
-            show=self.shown,
-            key_display=self.display,
-            tooltip=self.tooltip,
-            id=self.id,
-        )
-
-    @property
-    def display(self) -> str:
-        """The first key as a person would write it."""
-        return display_of(self.keys.split(",")[0])
-
-    @property
-    def displays(self) -> str:
-        """All keys as a person would write them."""
-        return display_of(self.keys)
+        return Binding(self.keys, self.action, self.label, id=self.id)
 
 
 _NAMES = {

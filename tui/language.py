@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-LANGUAGES = ("en", "zh")
 _current = "en"
 
 

@@ -82,11 +82,6 @@ class Chart(Widget):
         return self._title
 
     @property
-    def log_y(self) -> bool:
-        """Whether the y axis is logarithmic."""
-        return self._log
-
-    @property
     def x_label(self) -> str:
         """What the x axis counts."""
         return self._x_label

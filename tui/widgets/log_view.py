@@ -33,11 +33,6 @@ class LogView(ScrollView, can_focus=False):
         """Whether the end stays in sight while the log grows."""
         return self._follow
 
-    @property
-    def line_count(self) -> int:
-        """How many lines are kept."""
-        return len(self._lines)
-
     def write_lines(self, lines: Sequence[str]) -> None:
         """Add lines."""
         if not lines:
