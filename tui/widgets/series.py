@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _BLOCK = 64
-"""Values that the smoothing takes at once: a product of matrices instead of a loop over every value."""
+"""Values that the smoothing takes at once: a product of matrices instead of a loop over every value. scipy.signal has
+it ready-made, and takes most of a second to import: at a key press, in the thread that draws."""
 
 
 @dataclass(frozen=True, slots=True)
