@@ -155,6 +155,7 @@ def order() -> list[str]:
     return [Path(one.want.run).name for one in Queue().waiters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_every_key_on_runs_that_wait(workspace: Path, waiting: list[RunDir], size: tuple[int, int]) -> None:
     a, b, c, d = (run.name for run in waiting)

@@ -226,6 +226,7 @@ def test_a_start_that_fails_is_told_and_can_be_mended(workspace: Path, toy_recip
     play(workspace, script, LARGE)
 
 
+@pytest.mark.slow
 def test_the_screen_is_narrow_and_nothing_is_lost(workspace: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         form = await opened(app, pilot)

@@ -163,6 +163,7 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(
         shell.close()
 
 
+@pytest.mark.slow
 def test_a_storm_of_resizes(terminal: Callable[..., Terminal], written: Path) -> None:
     screen = terminal()
     screen.shows("baseline-s0")
@@ -273,6 +274,7 @@ def test_no_color_is_grey(terminal: Callable[..., Terminal], written: Path) -> N
     assert colours or not re.search(rb"\x1b\[3[1-6]m", screen.seen)
 
 
+@pytest.mark.slow
 def test_what_differences_build_up_is_the_whole_picture(terminal: Callable[..., Terminal], written: Path) -> None:
     screen = terminal("--no-mouse", LANG="C.UTF-8")
     screen.shows("baseline-s0")
@@ -282,6 +284,7 @@ def test_what_differences_build_up_is_the_whole_picture(terminal: Callable[..., 
         screen.agrees()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tmux", "sent"), [("", b"\x1b]9;detui: "), ("/tmp/tmux", b"\x1bPtmux;\x1b\x1b]9;detui: ")])
 def test_a_notice_reaches_the_terminal_and_costs_no_redraw(
     terminal: Callable[..., Terminal], written: Path, tmp_path: Path, tmux: str, sent: bytes
