@@ -262,11 +262,12 @@ def test_an_interpreter_that_is_not_there(make_run: MakeRun) -> None:
 
 
 def test_evaluations_run_beside_and_after(make_run: MakeRun) -> None:
-    after = (sys.executable, str(WORKERS / "evaluator.py"), "0.3", "0")
-    run = make_run({"seconds": 0.05}, after=after)
+    after = (sys.executable, str(WORKERS / "evaluator.py"), "go", "0")
+    run = make_run({"at": "wait", "when": 12}, after=after)
     launch(run)
     until(lambda: "evaluating" in status(run).notes)
     assert not status(run).state.terminal, "the first milestone is evaluated while it trains"
+    (run.path / "go").touch()
     assert ended(run).word == "finished"
     lines = (run.path / "evaluated.txt").read_text().splitlines()
     assert 2 <= len(lines) <= 3

@@ -77,6 +77,12 @@ class ToyTrainer:
             report.evaluation(epoch, step, "val", path)
 
 
+def _wait_for_go(report: Reporter) -> None:
+    """Until the test lays a file `go` into the run."""
+    while not (report.attempt.path.parent.parent / "go").exists():
+        time.sleep(0.02)
+
+
 def _ignore_term(_report: Reporter) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -159,6 +165,7 @@ def _fork_worker(report: Reporter) -> None:
 
 
 MISBEHAVIOURS: dict[str, Any] = {
+    "wait": _wait_for_go,
     "ignore-term": _ignore_term,
     "escapee": _fork_escapee,
     "daemon": _daemonise,
