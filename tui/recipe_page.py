@@ -164,6 +164,8 @@ def goal_text(goal: Goal) -> str:
         reached = tr("{arm} at least {by} above {against}", arm=arm, by=by, against=goal.against)
     elif goal.at_least is not None:
         reached = tr("{arm} at least {value}", arm=arm, value=_value(goal.metric, goal.at_least))
+    elif goal.unchanged:
+        reached = tr("{arm} as in {against}", arm=arm, against=goal.against)
     else:
         reached = tr("{arm} at most {value}", arm=arm, value=_value(goal.metric, goal.at_most or 0.0))
     title = words(goal.title).in_language(language.current()) if goal.title else None

@@ -1,11 +1,13 @@
 """Whether the recipe's goals were reached, with the numbers that say so.
 
-Three kinds: a metric of an arm at least, or at most, some value; and a metric
-of an arm above a reference arm's by at least some value.
+Four kinds: a metric of an arm at least, or at most, some value; a metric of an
+arm above a reference arm's by at least some value; and a property of an arm's
+model that is exactly the reference arm's.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -17,6 +19,8 @@ Points = Mapping[str, Mapping[str, Mapping[int, float]]]
 """Arm → metric → seed → value."""
 
 NOT_MEASURED = "not measured"
+_ROUNDING = 1e-9
+"""Relative difference up to which two counts are the same, written in another way."""
 WORST_FIRST = (NOT_MEASURED, "not met", "inconclusive", "met")
 
 
@@ -46,7 +50,9 @@ def judge_goal(
     An absolute goal is judged on the mean, with n shown. A delta is a claim
     about two noisy means: it is met when Welch's whole interval reaches the
     goal, not met when none of it does, else inconclusive; always inconclusive
-    below three seeds a side. A goal without an arm must hold for every arm.
+    below three seeds a side. What must be unchanged is a property of the built
+    model, and so met by one seed a side, and by more only when all of them are
+    equal. A goal without an arm must hold for every arm.
     While one of its arms has `unfinished` runs (arm → their names), a goal of
     any kind is inconclusive.
     """
@@ -65,6 +71,8 @@ def _arms(goal: Mapping[str, Any], results: Points) -> list[str]:
 def _judge(goal: Mapping[str, Any], results: Points) -> Verdict:
     if "delta_at_least" in goal:
         return _judge_delta(goal, results)
+    if goal.get("unchanged"):
+        return _judge_unchanged(goal, results)
     arms = _arms(goal, results)
     verdicts = [_judge_absolute(goal, results.get(arm, {})) for arm in arms]
     return min(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.word), default=Verdict(word=NOT_MEASURED))
@@ -91,6 +99,17 @@ def _judge_delta(goal: Mapping[str, Any], results: Points) -> Verdict:
     comparison = compare(reference, arm)
     word, reason = _place(comparison.interval, min(comparison.n), goal["delta_at_least"])
     return Verdict(word=word, measured=comparison.delta, interval=comparison.interval, n=comparison.n, reason=reason)
+
+
+def _judge_unchanged(goal: Mapping[str, Any], results: Points) -> Verdict:
+    """`measured` is the difference of the means; it has no interval, because nothing in it is left to chance."""
+    sides = [list(results.get(goal[arm], {}).get(goal["metric"], {}).values()) for arm in ("against", "arm")]
+    if not all(sides):
+        return Verdict(word=NOT_MEASURED)
+    reference, values = sides
+    equal = all(math.isclose(value, reference[0], rel_tol=_ROUNDING) for side in sides for value in side)
+    delta = 0.0 if equal else math.fsum(values) / len(values) - math.fsum(reference) / len(reference)
+    return Verdict(word="met" if equal else "not met", measured=delta, n=(len(reference), len(values)))
 
 
 def _place(interval: Interval | None, seeds: int, goal: float) -> tuple[str, str]:

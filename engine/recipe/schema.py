@@ -27,6 +27,8 @@ SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 RESERVED = frozenset({"data", "seeds", "milestones", "checkpoint_rule", "stages", "title", "arms"})
 """Names that an arm or a configuration section may not have: they mean something beside sections."""
+UNCHANGEABLE = ("model/parameters", "model/gflops", "model/gmacs")
+"""Metrics of the built model, which no seed changes."""
 
 
 def _name(value: str) -> str:
@@ -100,7 +102,7 @@ class Stage(Closed):
 
 
 class Goal(Closed):
-    """A number to be reached by one arm, or a difference between two arms."""
+    """A number to be reached by one arm, a difference between two arms, or what an arm must leave as it is."""
 
     metric: str
     arm: str | None = None
@@ -110,17 +112,26 @@ class Goal(Closed):
     at_least: float | None = None
     at_most: float | None = None
     delta_at_least: float | None = None
+    unchanged: Literal[True] | None = None
+    """The arm's model is exactly as large, or as costly, as the reference arm's; metrics: those in UNCHANGEABLE."""
     title: Text | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Goal:
-        given = [x for x in (self.at_least, self.at_most, self.delta_at_least) if x is not None]
+        given = [x for x in (self.at_least, self.at_most, self.delta_at_least, self.unchanged) if x is not None]
         if len(given) != 1:
-            raise ValueError("a goal has exactly one of at_least, at_most and delta_at_least.")
-        if (self.delta_at_least is None) == (self.against is not None):
-            raise ValueError("delta_at_least and against belong together.")
+            raise ValueError("a goal has exactly one of at_least, at_most, delta_at_least and unchanged.")
+        if (self.delta_at_least is None and self.unchanged is None) == (self.against is not None):
+            raise ValueError("against belongs to delta_at_least or unchanged, and each of them needs it.")
         if self.against is not None and self.arm is None:
             raise ValueError("a difference needs both arm and against.")
+        if self.unchanged and self.arm == self.against:
+            raise ValueError("arm and against are the same, and so never differ.")
+        if self.unchanged and self.metric not in UNCHANGEABLE:
+            raise ValueError(
+                f"only {', '.join(UNCHANGEABLE)} can be unchanged, and not {self.metric}: what is measured of a "
+                "training differs from seed to seed."
+            )
         return self
 
 

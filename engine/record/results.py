@@ -15,12 +15,20 @@ MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/
 MILESTONE = ("val/AP", "val/AP50", "val/AP_small")
 BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large")
 
+NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps"}
+"""Metrics that go by a word instead of their name."""
+
 
 def label(metric: str) -> str:
     """ "val/AP_small/RBC" → "AP small, RBC"."""
     name, _, group = metric.removeprefix("val/").partition("/")
     words = plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words
+
+
+def _signed(difference: float) -> str:
+    """A difference of counts; none is a plain 0."""
+    return f"{difference:+,.10g}" if difference else "0"
 
 
 def seed_of(run: RunFacts, words: Words) -> str:
@@ -252,7 +260,7 @@ class Results:
         for goal in self.facts.info.get("goals", ()):
             verdict = judge_goal(goal, results, unfinished)
             delta = "delta_at_least" in goal
-            form = points if delta else self.form(str(goal["metric"]))
+            form = points if delta else _signed if goal.get("unchanged") else self.form(str(goal["metric"]))
             interval = f"[{form(verdict.interval[0])}, {form(verdict.interval[1])}]" if verdict.interval else "–"
             measured = words("missing") if verdict.measured is None else form(verdict.measured)
             arm = code(goal["arm"]) if goal.get("arm") else words("every arm")
@@ -280,12 +288,20 @@ class Results:
             text = (
                 f"{label(metric)}, {code(goal['arm'])} − {code(goal['against'])} ≥ {points(goal['delta_at_least'])} pp"
             )
+        elif goal.get("unchanged"):
+            text = self.words("goal unchanged", self.metric(metric), code(goal["arm"]), code(goal["against"]))
         else:
             bounds = [f"{sign} {form(goal[key])}{unit}" for sign, key in (("≥", "at_least"), ("≤", "at_most"))
                       if goal.get(key) is not None]  # fmt: skip
-            text = f"{label(metric)} {', '.join(bounds)}"
+            text = f"{self.metric(metric)} {', '.join(bounds)}"
         title = plain(self.words.pick(goal.get("title")))
         return f"{title}: {text}" if title else text
+
+    def metric(self, metric: str) -> str:
+        """A metric in words: "AP small", "parameters"."""
+        if metric in NAMED:
+            return self.words(NAMED[metric])
+        return label(metric)
 
     @staticmethod
     def form(metric: str) -> Callable[[float], str]:

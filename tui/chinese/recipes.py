@@ -63,6 +63,7 @@ _PAGE = {
     "{role}: the first {count} images of {split}": "{role}：{split} 的前 {count} 张图像",
     "every arm": "所有实验组",
     "{arm} at least {by} above {against}": "{arm} 比 {against} 至少高 {by}",
+    "{arm} as in {against}": "{arm} 与 {against} 相同",
     "{arm} at least {value}": "{arm} 至少 {value}",
     "{arm} at most {value}": "{arm} 至多 {value}",
     "claimed: {metric} {value}{arm} – {source}{note}": "声称值：{metric} {value}{arm} – {source}{note}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from detui.engine.analysis import judge_goal
+from detui.engine.recipe.schema import Goal
 
 RESULTS = {
     "baseline": {"val/AP50": {0: 0.40, 1: 0.42, 2: 0.41}, "val/AP": {0: 0.2}},
@@ -76,3 +77,47 @@ def test_what_nobody_measured_is_not_judged(goal):
 def test_a_goal_for_every_arm_waits_for_every_arm():
     results = {"baseline": RESULTS["baseline"], "weighted": {}}
     assert judge_goal({"metric": "val/AP50", "at_least": 0.1}, results).word == "not measured"
+
+
+UNCHANGED = {"metric": "model/parameters", "arm": "weighted", "against": "baseline", "unchanged": True}
+
+
+@pytest.mark.parametrize(
+    ("reference", "arm", "word", "measured"),
+    [
+        ({0: 2602288.0}, {0: 2602288.0}, "met", 0.0),
+        ({0: 6.458, 1: 6.458}, {0: 6.458, 1: 6.458 * (1 + 1e-12)}, "met", 0.0),
+        ({0: 2602288.0, 1: 2602288.0}, {0: 2602288.0, 1: 2602432.0}, "not met", 72.0),
+        ({0: 2602288.0, 1: 2602432.0}, {0: 2602288.0, 1: 2602432.0}, "not met", 0.0),
+        ({0: 2602288.0}, {}, "not measured", None),
+        ({}, {0: 2602288.0}, "not measured", None),
+    ],
+)
+def test_unchanged_is_equal_for_all_seeds_of_both_arms(reference, arm, word, measured):
+    results = {"baseline": {"model/parameters": reference}, "weighted": {"model/parameters": arm}}
+    verdict = judge_goal(UNCHANGED, results)
+    assert verdict.word == word and verdict.measured == (None if measured is None else pytest.approx(measured))
+    assert verdict.interval is None
+
+
+def test_what_must_be_unchanged_waits_for_unfinished_runs():
+    results = {arm: {"model/parameters": {0: 1.0}} for arm in ("baseline", "weighted")}
+    verdict = judge_goal(UNCHANGED, results, {"weighted": ["weighted-s1"]})
+    assert (verdict.word, verdict.reason) == ("inconclusive", "runs unfinished")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"at_least": 1.0}, "exactly one of"),
+        ({"unchanged": False}, "True"),
+        ({"against": None}, "against belongs to"),
+        ({"arm": None}, "both arm and against"),
+        ({"against": "weighted"}, "never differ"),
+        ({"metric": "val/AP50"}, "only model/parameters, model/gflops, model/gmacs"),
+    ],
+)
+def test_an_unchanged_goal_that_makes_no_sense_is_refused(changes, says):
+    assert Goal.model_validate(UNCHANGED).unchanged
+    with pytest.raises(ValueError, match=says):
+        Goal.model_validate({**UNCHANGED, **changes})
