@@ -11,7 +11,9 @@ class LateScalars:
     On a CPU they are there at once. Allocator memory goes with the step it was read at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, memory: bool = True) -> None:
+        """`memory`: whether the allocator's numbers are added to each step's."""
+        self._memory = memory
         self._pending: list[tuple[int, int, dict[str, Any], Any, Any]] = []
 
     def push(self, step: int, epoch: int, losses: dict[str, Any], more: dict[str, float]) -> list[Any]:
@@ -24,11 +26,7 @@ class LateScalars:
         host = torch.stack(tensors).to("cpu", non_blocking=True)
         event = torch.cuda.Event()
         event.record()
-        memory = {
-            "memory/allocated": torch.cuda.memory_allocated(),
-            "memory/reserved": torch.cuda.memory_reserved(),
-            "memory/peak": torch.cuda.max_memory_allocated(),
-        }
+        memory = _allocator() if self._memory else {}
         arrived = self._take(lambda e: e.query())
         self._pending.append((step, epoch, {**more, **memory}, (names, host), event))
         return arrived
@@ -48,3 +46,14 @@ class LateScalars:
             step, epoch, more, (names, host), _ = self._pending.pop(0)
             done.append((step, epoch, {**dict(zip(names, host.tolist(), strict=True)), **more}))
         return done
+
+
+def _allocator() -> dict[str, float]:
+    """Bytes that torch's allocator gave out, holds, and gave out at most."""
+    import torch
+
+    return {
+        "memory/allocated": torch.cuda.memory_allocated(),
+        "memory/reserved": torch.cuda.memory_reserved(),
+        "memory/peak": torch.cuda.max_memory_allocated(),
+    }

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.closed import Closed
@@ -104,12 +104,47 @@ class Augment(Closed):
     bgr: Fraction = 0.0
 
 
+class SizeFactors(Closed):
+    """How much an object counts, by its size."""
+
+    small: Positive = 1.0
+    medium: Positive = 1.0
+    large: Positive = 1.0
+
+
+class BySize(Closed):
+    """Weights of the loss by the size of the object (size_weights.py). 1/1/1 is the stock loss, and is measured."""
+
+    weights: SizeFactors = SizeFactors()
+    edges: Annotated[list[Positive], Field(min_length=2, max_length=2)] = [32.0, 96.0]
+    """Sides in pixels: an area below the first squared is small, from it below the second squared medium."""
+    pixels: Literal["network", "original"] = "network"
+    """In which pixels an object has its size: of the network's input after augmentation, or of the original picture."""
+    normalise: Literal["mean", "none"] = "mean"
+    """`mean`: weights have mean 1 over a batch. `none`: the loss grows by their mean, as with a larger rate."""
+    uniform: bool = False
+    """Every object gets the mean of the weights of its batch: the change of scale alone, a control for `none`."""
+    terms: Annotated[list[Literal["box", "dfl", "cls"]], Field(min_length=1)] = ["box", "dfl", "cls"]
+    """The loss terms that are weighted."""
+    measure_every: Count = 10
+    """Shares of objects and of gradient by size are sampled every so many steps; 0 is never."""
+
+    @field_validator("edges")
+    @classmethod
+    def _rising(cls, edges: list[float]) -> list[float]:
+        if edges[0] >= edges[1]:
+            raise ValueError(f"the second edge must lie above the first, and these are {edges}.")
+        return edges
+
+
 class LossGains(Closed):
     """Gains of the loss terms (YOLO). RT-DETR's criterion has fixed weights: leave this section out there."""
 
     box: Positive = 7.5
     cls: Positive = 0.5
     dfl: NotNegative = 1.5
+    by_size: BySize | None = None
+    """Weights by the size of the object; the stock loss when absent."""
 
 
 class UltralyticsConfig(Closed):
@@ -152,6 +187,7 @@ class UltralyticsBackend:
         """Contradictions between fields, and what the device cannot do."""
         config = context.config
         found = [*_installed(), *_model(config), *_device(config, context.device), *_devices(context.devices)]
+        found += _by_size(config["loss"]["by_size"])
         return [*found, *_warm_up(config["train"]), *_batches(config, context.train_images),
                 *_updates(config["train"], context.train_images)]  # fmt: skip
 
@@ -238,6 +274,15 @@ def _batches(config: Mapping[str, Any], images: int | None) -> list[Problem]:
     text += " gives BatchNorm wrong statistics (and, for RT-DETR on a CPU, wrong gradients)."
     level: Literal["error", "warning"] = "error" if is_rtdetr(config["model"]["name"]) else "warning"
     return [Problem(level=level, text=text, where="train.batch", hint=f"--set train.batch={max(2, batch + 1)}")]
+
+
+def _by_size(wanted: Mapping[str, Any] | None) -> list[Problem]:
+    """Weights that change how large the loss is, and not only how it is shared out."""
+    if not wanted or wanted["normalise"] == "mean" or set(wanted["weights"].values()) == {1.0}:
+        return []
+    text = "Without normalisation the weights change the scale of the loss, which acts like another learning rate."
+    hint = "loss.by_size.normalise=mean weighs by size alone"
+    return [Problem(level="warning", text=text, where="loss.by_size.normalise", hint=hint)]
 
 
 FEW_UPDATES = 30

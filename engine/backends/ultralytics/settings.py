@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from detui.engine.backends.ultralytics.size_weights import SizeWeights
 from detui.engine.errors import RunError
 
 NOT_ARGUMENTS = frozenset({"accept", "val"})
 """Fields of ours that Ultralytics does not read. `val` is switched per epoch."""
+GAINS = ("box", "cls", "dfl")
+"""Fields of the loss that Ultralytics reads; the others are size_weights.py's."""
 
 CONFIDENCE, IOU, DETECTIONS = 0.001, 0.7, 300
 PREDICTIONS = {"confidence": CONFIDENCE, "nms_iou": IOU, "max_det": DETECTIONS, "precision": "fp32"}
@@ -27,7 +30,7 @@ def arguments(config: Mapping[str, Any], *, seed: int, data: Path, folder: Path,
     return {
         **train,
         **config["augment"],
-        **config["loss"],
+        **{name: config["loss"][name] for name in GAINS},
         "amp": train["amp"] or False,
         "freeze": train["freeze"] or None,
         "model": config["model"]["name"],
@@ -50,11 +53,12 @@ def arguments(config: Mapping[str, Any], *, seed: int, data: Path, folder: Path,
 
 def asked(config: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's fields as `train.lr0` → value, with the weight decay that its own rule makes effective."""
-    flat = {
-        f"{section}.{key}": value for section in ("train", "augment", "loss") for key, value in config[section].items()
-    }
+    flat = {f"{section}.{key}": value for section in ("train", "augment") for key, value in config[section].items()}
     for name in NOT_ARGUMENTS:
         del flat[f"train.{name}"]
+    flat |= {f"loss.{name}": config["loss"][name] for name in GAINS}
+    if by_size := config["loss"].get("by_size"):
+        flat |= SizeWeights(by_size).used()
     train = config["train"]
     accumulate = max(round(train["nbs"] / train["batch"]), 1)
     flat["train.accumulate"] = accumulate
@@ -65,7 +69,8 @@ def asked(config: Mapping[str, Any]) -> dict[str, Any]:
 def used(trainer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     """The same fields, read back from a trainer whose training is about to start."""
     args = trainer.args
-    flat = {f"{section}.{key}": getattr(args, key) for section in ("augment", "loss") for key in config[section]}
+    flat = {f"augment.{key}": getattr(args, key) for key in config["augment"]}
+    flat |= {f"loss.{name}": getattr(args, name) for name in GAINS}
     flat |= {f"train.{key}": getattr(args, key) for key in config["train"] if key not in NOT_ARGUMENTS}
     weights = _group(trainer.optimizer, "weight")
     import torch

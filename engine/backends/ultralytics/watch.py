@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
 from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
+from detui.engine.backends.ultralytics.size_weights import SizeWeights
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter
@@ -53,6 +55,8 @@ class Watch:
         self.last_checkpoint: Path | None = None
         self._collector: Collector | None = None
         self._late = LateScalars()
+        by_size = self.config["loss"].get("by_size")
+        self._sizes = SizeWeights(by_size) if by_size else None
         self._batch = -1
         self._epoch_seen = -1
         self._validated = False
@@ -70,6 +74,9 @@ class Watch:
         self.epochs_before = self.report.last_epoch - trainer.start_epoch
         self.steps_before = self.report.last_step - trainer.start_epoch * steps
         asked, used = settings.asked(self.config), settings.used(trainer, self.config)
+        if self._sizes:
+            self._sizes.install(trainer)
+            used |= self._sizes.used()
         if self.first:
             resumed = {"resumed": self._continuation.facts(trainer)} if self._continuation else {}
             self.report.begin(
@@ -121,6 +128,8 @@ class Watch:
         losses = {f"train/loss_{_term(name)}": value for name, value in trainer.loss_items.items()}
         for step, epoch, values in self._late.push(self._step(trainer), self._epoch(trainer), losses, rates):
             self.report.step(step, epoch, values, self.stage.name)
+        if self._sizes:
+            self._report_sizes(self._sizes.step_done(self._step(trainer), self._epoch(trainer)))
         self._stop_if_asked()
 
     def on_train_epoch_end(self, trainer: Any) -> None:
@@ -197,6 +206,13 @@ class Watch:
     def _flush(self) -> None:
         for step, epoch, values in self._late.flush():
             self.report.step(step, epoch, values, self.stage.name)
+        if self._sizes:
+            self._report_sizes(self._sizes.flush())
+
+    def _report_sizes(self, samples: Iterable[tuple[int, dict[str, float]]]) -> None:
+        """Shares of objects and of gradient by size."""
+        for step, values in samples:
+            self.report.statistic(step, values)
 
     def _epoch(self, trainer: Any) -> int:
         """The epoch in progress, from 1, over the whole run."""
