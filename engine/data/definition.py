@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from detui.engine.closed import Closed, Keys, validate
+from detui.engine.data.depth_layout import DepthLayout
 from detui.engine.data.problems import ALIASES, KINDS
 from detui.engine.data.scene_options import SceneOptions
 from detui.engine.errors import MissingError, RecipeError
@@ -104,6 +105,13 @@ class VocSplit(Closed):
     """A text file with one image name a line, without suffix."""
 
 
+class VisdroneSplit(Closed):
+    """One split in VisDrone-DET's layout."""
+
+    folder: Inside
+    """The folder that holds `images` and `annotations`, such as VisDrone2019-DET-val."""
+
+
 class SceneSplit(Closed):
     """One split of generated scenes."""
 
@@ -122,6 +130,8 @@ class _Definition(Closed):
     on_problem: Annotated[dict[str, str], AfterValidator(_actions)] = {}
     """What to do about each kind of problem, where not the default."""
     published: Published = Published()
+    depth: DepthLayout | None = None
+    """Where depth maps lie, for data that may have them; read when a recipe says `data: {depth: true}`."""
 
 
 class CocoDefinition(_Definition):
@@ -162,6 +172,13 @@ class VocDefinition(_Definition):
     splits: Annotated[dict[str, VocSplit], Field(min_length=1)]
 
 
+class VisdroneDefinition(_Definition):
+    """VisDrone-DET's text files; the ten classes are the format's own."""
+
+    format: Literal["visdrone"]
+    splits: Annotated[dict[str, VisdroneSplit], Field(min_length=1)]
+
+
 class SceneDefinition(_Definition):
     """Generated scenes."""
 
@@ -169,12 +186,19 @@ class SceneDefinition(_Definition):
     options: SceneOptions = SceneOptions()
     splits: Annotated[dict[str, SceneSplit], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _own_depth(self) -> SceneDefinition:
+        if self.depth is not None:
+            raise ValueError("scenes draw their own depth maps: say `options: {depth: true}` instead.")
+        return self
 
-Layout = CocoDefinition | YoloDefinition | VocDefinition | SceneDefinition
+
+Layout = CocoDefinition | YoloDefinition | VocDefinition | VisdroneDefinition | SceneDefinition
 _LAYOUTS: Mapping[str, type[Layout]] = {
     "coco": CocoDefinition,
     "yolo": YoloDefinition,
     "voc": VocDefinition,
+    "visdrone": VisdroneDefinition,
     "scenes": SceneDefinition,
 }
 

@@ -51,6 +51,14 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoreRegion:
+    """A part of an image that nobody annotated: what lies in it is not judged."""
+
+    image_id: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """The images of one split, in its own order, with what is annotated on them."""
 
@@ -63,6 +71,24 @@ class Split:
     """How many annotations the files hold by class, before anything was left out."""
     declared_crowd: int = 0
     """How many of those are crowd regions."""
+    ignore_regions: tuple[IgnoreRegion, ...] | None = None
+    """In the order of the images; None where the format has no such notion, which is something else than none found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthMaps:
+    """What the depth maps of a data set are."""
+
+    encoding: str
+    """"uint8": 8-bit grey, taken as it is; "metres_x256": 16-bit grey, metres × 256."""
+    far: float | None
+    """Metres that become 255 (metres_x256 alone)."""
+    note: str | None = None
+    """What made them, as far as a file beside them says."""
+
+    def to_json(self) -> dict[str, object]:
+        """The form that `dataset.json` carries."""
+        return {"encoding": self.encoding, "far": self.far, "note": self.note}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +109,8 @@ class Dataset:
     checksums: tuple[Checksum, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the bytes of each image (and depth map) that was verified, by relative path."""
+    depth: DepthMaps | None = None
+    """Of its depth maps, where they were read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from detui.engine.configuration import Configuration
-from detui.engine.data import coco, voc, yolo
+from detui.engine.data import coco, visdrone, voc, yolo
 from detui.engine.data.checksums import checksums, report_differences
 from detui.engine.data.definition import (
     CocoDefinition,
     DatasetDefinition,
     Layout,
     SceneDefinition,
+    VisdroneDefinition,
     VocDefinition,
     YoloDefinition,
 )
@@ -114,6 +115,7 @@ _READERS: Mapping[type[Layout], Callable[[Any, Reading], Content]] = {
     CocoDefinition: coco.read_coco,
     YoloDefinition: yolo.read_yolo,
     VocDefinition: voc.read_voc,
+    VisdroneDefinition: visdrone.read_visdrone,
     SceneDefinition: _read_scenes,
 }
 
@@ -130,10 +132,13 @@ def _first(split: Split, limit: int | None) -> Split:
 
 
 def keep_images(split: Split, images: tuple[Image, ...]) -> Split:
-    """The split with only these of its images, and their annotations."""
+    """The split with only these of its images, their annotations, and their ignore regions."""
     kept = {image.id for image in images}
     annotations = tuple(a for a in split.annotations if a.image_id in kept)
-    return replace(split, images=images, annotations=annotations)
+    regions = split.ignore_regions
+    if regions is not None:
+        regions = tuple(region for region in regions if region.image_id in kept)
+    return replace(split, images=images, annotations=annotations, ignore_regions=regions)
 
 
 def _look_at(split: Split, files: ImageFiles, hashes: dict[str, str], ledger: Ledger, progress: Progress) -> Split:

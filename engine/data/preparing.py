@@ -145,7 +145,14 @@ def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSu
             for role, split in chosen.items()
         },
         "problems": [problem.to_json() for problem in (*dataset.summary, *shared)],
+        **_metric(chosen),
     }
+
+
+def _metric(chosen: Mapping[str, Split]) -> dict[str, str]:
+    """By what predictions are judged, where that is not COCO's metric; a field that other data does not have."""
+    known = any(split.ignore_regions is not None for split in chosen.values())
+    return {"metric": "visdrone"} if known else {}
 
 
 def _folder(cache: Path, info: dict[str, Any], dataset: Dataset, chosen: Mapping[str, Split]) -> Path:

@@ -35,6 +35,13 @@ KINDS: Mapping[str, Kind] = {
     "missing_image": Kind("image that is not there", "error", ("error", "leave_out")),
     "broken_image": Kind("file that is no readable image", "error", ("error", "leave_out")),
     "size_differs": Kind("image of another size than stated", "error", ("error", "leave_out", "keep")),
+    "missing_depth": Kind("image without its depth map", "error", ("error", "leave_out")),
+    "broken_depth": Kind("depth map that is no readable image", "error", ("error", "leave_out")),
+    "depth_mode": Kind("depth map that is not what its encoding says", "error", ("error", "leave_out")),
+    "depth_size": Kind("depth map of another size than its image", "error", ("error", "leave_out")),
+    "depth_constant": Kind("depth map with one value everywhere", "error", ("error", "leave_out", "keep")),
+    "depth_empty": Kind("depth map that holds no depth at all", "error", ("error", "leave_out", "keep")),
+    "depth_shared": Kind("depth map of two images at once", "error", ("error", "leave_out", "keep")),
     "zero_size": Kind("box of zero size", "leave_out", _BOX),
     "inverted": Kind("box of negative size", "error", _BOX),
     "not_finite": Kind("box that is not a finite number", "error", _BOX),
@@ -45,6 +52,7 @@ KINDS: Mapping[str, Kind] = {
     "duplicate_annotation": Kind("annotation id that is used twice", "error", ("error", "leave_out", "keep")),
     "unknown_image": Kind("annotation of an image that is not listed", "error", _BOX),
     "unknown_class": Kind("class that the data set does not have", "error", _BOX),
+    "others_judged": Kind("box of the class others that is marked as judged", "leave_out", _BOX),
     "in_two_splits": Kind("image in more than one split", "error", ("error", "keep")),
     "published_count": Kind("count that differs from the published one", "error", ("error", "keep")),
 }
@@ -146,6 +154,8 @@ def _problems(count: int) -> str:
 
 
 def _hint(kind: str, name: str) -> str:
+    if kind == "missing_depth":
+        return f"`detui data depth {name} --model DIR` makes the depth maps that are missing"
     others = [action for action in KINDS[kind].actions if action != "error"]
     return (
         f"`detui data check {name}` lists them; mend the files, "

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from detui.engine.data.boxes import BoxCheck
-from detui.engine.data.form import Annotation, Box, Image, Split
+from detui.engine.data.form import Annotation, Box, IgnoreRegion, Image, Split
+from detui.engine.data.imagefiles import NoImageError, size_of
 from detui.engine.data.problems import Ledger
 from detui.engine.errors import DataError, MissingError
 
@@ -61,6 +62,29 @@ class Reading:
             line = content.count(b"\n", 0, error.start) + 1
             raise DataError("The file is not UTF-8 text.", where=f"{path}:{line}") from None
 
+    def lines(self, file: str) -> list[str] | None:
+        """The lines of a UTF-8 text file, relative to the root; None for one that cannot be read, which is reported."""
+        content = b""
+        try:
+            content = (self.root / file).read_bytes()
+            return content.decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            self.ledger.report("unreadable_file", file, line, "it is not UTF-8 text")
+        except OSError as error:
+            self.ledger.report("unreadable_file", file, None, f"it cannot be read ({error.strerror})")
+        return None
+
+    def size(self, file: str) -> tuple[int, int] | None:
+        """Width and height of an image from its header; None for one that cannot be used, which is reported."""
+        try:
+            return size_of(self.root / file)
+        except FileNotFoundError:
+            self.ledger.report("missing_image", file, None, "the image is not there")
+        except (NoImageError, OSError) as error:
+            self.ledger.report("broken_image", file, None, f"the image cannot be used: {error}")
+        return None
+
     def content(self, path: Path) -> bytes:
         """The bytes of a file that must be there. Raises MissingError, DataError."""
         try:
@@ -83,6 +107,8 @@ class Gathering:
     declared_images: int = 0
     declared_boxes: dict[str, int] = field(default_factory=dict)
     declared_crowd: int = 0
+    ignore_regions: list[IgnoreRegion] | None = None
+    """A list where the format knows such regions."""
     check: BoxCheck = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +151,12 @@ class Gathering:
             )
         )
 
+    def ignore(self, image: Image, box: Box, place: tuple[str, int | str | None]) -> None:
+        """Check a region that nobody annotated as boxes are checked, and take it, unless it is left out."""
+        checked = self.check.accept(box, "ignore region", *place, crowd=True)
+        if checked is not None and self.ignore_regions is not None:
+            self.ignore_regions.append(IgnoreRegion(image_id=image.id, box=checked))
+
     def split(self) -> Split:
         """The split as gathered."""
         return Split(
@@ -134,6 +166,7 @@ class Gathering:
             declared_images=self.declared_images,
             declared_boxes=self.declared_boxes,
             declared_crowd=self.declared_crowd,
+            ignore_regions=None if self.ignore_regions is None else tuple(self.ignore_regions),
         )
 
 

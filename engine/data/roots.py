@@ -9,6 +9,7 @@ from detui.engine.data.definition import (
     CocoDefinition,
     DatasetDefinition,
     Layout,
+    VisdroneDefinition,
     VocDefinition,
     YoloDefinition,
 )
@@ -56,6 +57,8 @@ def _landmarks(layout: Layout) -> list[str]:
         return [split.annotations for split in layout.splits.values()]
     if isinstance(layout, VocDefinition):
         return [split.list for split in layout.splits.values()]
+    if isinstance(layout, VisdroneDefinition):
+        return [f"{split.folder}/annotations" for split in layout.splits.values()]
     if isinstance(layout, YoloDefinition):
         return [layout.data_yaml] if layout.data_yaml else [split.images for split in layout.splits.values()]
     return []

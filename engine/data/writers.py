@@ -16,12 +16,21 @@ from detui.engine.run.files import write_json
 
 
 def coco_json(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
-    """A split in COCO's form, categories 1…n in the order of the classes."""
-    return {
+    """A split in COCO's form, categories 1…n in the order of the classes.
+
+    With `ignore_regions` exactly where the format knows such regions, empty where none was found: the evaluator takes
+    their presence for the metric that the data is judged by.
+    """
+    content: dict[str, Any] = {
         "images": [_image(image) for image in split.images],
         "annotations": [_annotation(annotation) for annotation in split.annotations],
         "categories": [{"id": number, "name": name} for number, name in enumerate(classes, 1)],
     }
+    if split.ignore_regions is not None:
+        content["ignore_regions"] = [
+            {"image_id": region.image_id, "bbox": list(region.box)} for region in split.ignore_regions
+        ]
+    return content
 
 
 def write_coco(path: Path, split: Split, classes: tuple[str, ...]) -> None:
@@ -32,15 +41,17 @@ def write_coco(path: Path, split: Split, classes: tuple[str, ...]) -> None:
 def write_yolo(
     folder: Path, splits: Mapping[str, Split], classes: tuple[str, ...], root: Path, progress: Progress
 ) -> None:
-    """Write ``data.yaml``, ``images/<role>`` and ``labels/<role>``.
+    """Write ``data.yaml``, ``images/<role>`` and ``labels/<role>``, and ``depth/<role>`` where there are depth maps.
 
     A file's stem is the image's id in twelve digits: that is how predictions find their way back.
-    The images are links to the originals. The data.yaml names no absolute path: a trainer takes its folder.
+    Images and maps are links to the originals. The data.yaml names no absolute path: a trainer takes its folder.
     """
     for role, split in splits.items():
         images, labels = folder / "images" / role, folder / "labels" / role
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
+        if any(image.depth_file for image in split.images):
+            (folder / "depth" / role).mkdir(parents=True)
         by_image: dict[int, list[Annotation]] = {}
         for annotation in split.annotations:
             by_image.setdefault(annotation.image_id, []).append(annotation)
@@ -48,6 +59,8 @@ def write_yolo(
             progress(f"writing labels of {role}", index, len(split.images))
             stem = f"{image.id:012d}"
             _place(root / image.file, images / f"{stem}{Path(image.file).suffix}")
+            if image.depth_file:
+                _place(root / image.depth_file, folder / "depth" / role / f"{stem}.png")
             lines = [yolo_line(a, image) for a in by_image.get(image.id, ()) if not a.crowd]
             (labels / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
         progress(f"writing labels of {role}", len(split.images), len(split.images))

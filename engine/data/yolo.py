@@ -18,7 +18,7 @@ from typing import Any
 
 from detui.engine.data.definition import YoloDefinition
 from detui.engine.data.form import Box, Image
-from detui.engine.data.imagefiles import SUFFIXES, NoImageError, size_of
+from detui.engine.data.imagefiles import SUFFIXES
 from detui.engine.data.masks import area_of
 from detui.engine.data.reading import Content, Gathering, Reading, is_name
 from detui.engine.errors import DataError, MissingError
@@ -168,15 +168,10 @@ def _label_file(root: Path, image: str, sources: tuple[str, ...], labels: str | 
 
 def _read_image(reading: Reading, gathering: Gathering, name: str, labels: Path, image_id: int) -> None:
     source = reading.relative(labels)
-    try:
-        width, height = size_of(reading.root / name)
-    except FileNotFoundError:
-        reading.ledger.report("missing_image", name, None, "the image is not there")
+    size = reading.size(name)
+    if size is None:
         return
-    except (NoImageError, OSError) as error:
-        reading.ledger.report("broken_image", name, None, f"the image cannot be used: {error}")
-        return
-    image = Image(id=image_id, file=name, width=width, height=height, source=source)
+    image = Image(id=image_id, file=name, width=size[0], height=size[1], source=source)
     lines = _lines(reading, name, labels, source)
     if lines is None:
         return
@@ -191,16 +186,7 @@ def _lines(reading: Reading, name: str, labels: Path, source: str) -> list[str] 
     if not labels.is_file():
         action = reading.ledger.report("missing_annotation", name, None, f"there is no label file {source}")
         return [] if action == "keep" else None
-    content = b""
-    try:
-        content = labels.read_bytes()
-        return content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        reading.ledger.report("unreadable_file", source, line, "it is not UTF-8 text")
-    except OSError as error:
-        reading.ledger.report("unreadable_file", source, None, f"it cannot be read ({error.strerror})")
-    return None
+    return reading.lines(source)
 
 
 def _read_line(reading: Reading, gathering: Gathering, image: Image, line: int, words: list[str]) -> None:

@@ -100,10 +100,7 @@ def _facts(definition: DatasetDefinition, dataset: Dataset) -> dict[str, Any]:
         "root": str(dataset.root),
         "generated": dataset.generated,
         "classes": list(dataset.classes),
-        "splits": {
-            name: {"images": len(split.images), "boxes": len(split.annotations), "by_class": _by_class(dataset, name)}
-            for name, split in dataset.splits.items()
-        },
+        "splits": {name: _split(dataset, name) for name in dataset.splits},
         "published": [
             {"what": c.what, "published": c.published, "found": c.found, "ok": c.ok} for c in dataset.checksums
         ],
@@ -111,6 +108,15 @@ def _facts(definition: DatasetDefinition, dataset: Dataset) -> dict[str, Any]:
         "fingerprint": fingerprint(dataset.classes, dataset.splits, dataset.hashes),
         "ok": all(problem.action != "error" for problem in dataset.summary),
     }
+
+
+def _split(dataset: Dataset, name: str) -> dict[str, Any]:
+    split = dataset.splits[name]
+    facts = {"images": len(split.images), "boxes": len(split.annotations), "by_class": _by_class(dataset, name)}
+    if split.ignore_regions is None:
+        return facts
+    return {**facts, "not_judged": sum(box.crowd for box in split.annotations), "ignore_regions":
+            len(split.ignore_regions)}  # fmt: skip
 
 
 def _by_class(dataset: Dataset, split: str) -> dict[str, int]:
@@ -124,6 +130,10 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     lines = [f"{facts['title']} ({facts['name']})", f"  at {facts['root']}", f"  classes: {len(facts['classes'])}"]
     for name, split in facts["splits"].items():
         lines.append(f"  {name}: {split['images']} images, {split['boxes']} boxes{_classes(split['by_class'])}")
+        if "ignore_regions" in split:
+            lines.append(
+                f"    {split['not_judged']} of them not judged (score 0), {split['ignore_regions']} ignore regions"
+            )
     for row in facts["published"]:
         verdict = "ok" if row["ok"] else f"DIFFERS: {row['published']} published"
         lines.append(f"  {row['what']}: {row['found']} {verdict}")

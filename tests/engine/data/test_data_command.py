@@ -32,6 +32,22 @@ def test_a_sound_set(site):
     assert facts["fingerprint"] in done.stdout
 
 
+def test_ignore_regions_are_counted(make_site):
+    site = make_site()
+    for split, text in (("train", "1,1,9,9,1,4,0,0\n20,20,9,9,0,4,0,0\n0,0,9,9,0,0,0,0\n"), ("val", "")):
+        site.image(f"{split}/images/a.jpg")
+        site.write(f"{split}/annotations/a.txt", text)
+    splits = {name: {"folder": name} for name in ("train", "val")}
+    site.define(format="visdrone", splits=splits, published={"without_crowd": {"train": 1}})
+    done = detui(site, "check", str(site.definition))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "train: 1 images, 2 boxes (pedestrian 0, people 0, bicycle 0, car 2," in done.stdout
+    assert "1 of them not judged (score 0), 1 ignore regions" in done.stdout
+    assert "annotations without crowd of train: 1 ok" in done.stdout
+    facts = json.loads(detui(site, "check", str(site.definition), "--json").stdout)["splits"]
+    assert [(facts[name]["not_judged"], facts[name]["ignore_regions"]) for name in splits] == [(1, 1), (0, 0)]
+
+
 def test_a_faulty_set(site):
     site.yolo("1 0.5 0.5 0.2 0.25\n7 0.5 0.5 0.1 0.1\n", published={"images": {"train": 2}})
     done = detui(site, "check", str(site.definition))
@@ -74,7 +90,8 @@ def test_a_name_that_nobody_knows(site):
 
 def test_ls(site):
     rows = json.loads(detui(site, "ls", "--json").stdout)
-    assert {row["name"]: row["generated"] for row in rows} == {"bccd": False, "coco2017": False, "scenes": True}
+    known = {"bccd": False, "coco2017": False, "scenes": True, "visdrone": False}
+    assert {row["name"]: row["generated"] for row in rows} == known
     assert "not on this host" in detui(site, "ls").stdout
 
 

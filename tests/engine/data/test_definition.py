@@ -30,7 +30,7 @@ def test_our_own_can_be_read():
         ("title", "titel", ":3:1", "titel: there is no such field"),
         ("[cat]", "[cat, cat]", ":5:1", "a class stands there twice: cat"),
         ("[cat]", "[]", ":5:1", "classes"),
-        ("format: voc", "format: vok", ":4:1", "expected one of coco, yolo, voc, scenes"),
+        ("format: voc", "format: vok", ":4:1", "expected one of coco, yolo, voc, visdrone, scenes"),
         ("format: voc\n", "", ":1:1", "format: this field is missing"),
         ("train.txt", "../train.txt", ":7:11", "must be a path below"),
         ("{list: train.txt}", "{lst: train.txt}", ":7:11", "lst: there is no such field"),

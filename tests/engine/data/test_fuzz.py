@@ -10,9 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detui.engine.data.coco import read_coco
-from detui.engine.data.definition import CocoDefinition, CocoSplit, VocDefinition, VocSplit, YoloDefinition, YoloSplit
+from detui.engine.data.definition import (
+    CocoDefinition,
+    CocoSplit,
+    VisdroneDefinition,
+    VisdroneSplit,
+    VocDefinition,
+    VocSplit,
+    YoloDefinition,
+    YoloSplit,
+)
 from detui.engine.data.problems import Ledger
 from detui.engine.data.reading import Reading
+from detui.engine.data.visdrone import read_visdrone
 from detui.engine.data.voc import read_voc
 from detui.engine.data.yolo import read_yolo
 from detui.engine.errors import DetuiError
@@ -107,3 +117,22 @@ def test_yolo(content):
         Image.new("1", (10, 8)).save(root / "images/a.png")
         (root / "labels/a.txt").write_bytes(content)
         finish(lambda: read_yolo(layout, Reading(root=root, ledger=Ledger())))
+
+
+rows = st.lists(st.lists(words | st.just("11"), max_size=9).map(",".join), max_size=5).map("\n".join).map(str.encode)
+objects = st.lists(st.lists(st.integers(-1, 11), min_size=8, max_size=8), max_size=5)
+typical = objects.map(lambda found: "\n".join(",".join(map(str, row)) for row in found).encode())
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows | typical | st.binary(max_size=30))
+def test_visdrone(content):
+    from PIL import Image
+
+    layout = VisdroneDefinition(name="x", title="x", format="visdrone", splits={"t": VisdroneSplit(folder="t")})
+    with tempfile.TemporaryDirectory() as name:
+        for folder in ("images", "annotations"):
+            (Path(name) / "t" / folder).mkdir(parents=True)
+        Image.new("1", (10, 8)).save(Path(name) / "t/images/a.png")
+        (Path(name) / "t/annotations/a.txt").write_bytes(content)
+        finish(lambda: read_visdrone(layout, Reading(root=Path(name), ledger=Ledger())))
