@@ -234,11 +234,13 @@ def _data(resolved: Resolved, configuration: Configuration) -> tuple[DataState |
     if resolved.data is None:
         return None, []
     from detui.engine.data.definition import load_definition
+    from detui.engine.data.depth_reading import with_depth
     from detui.engine.data.roots import find_root
 
     name = resolved.data.name
     try:
         definition = load_definition(name).with_options(resolved.data.options)
+        definition = with_depth(definition) if resolved.data.depth else definition
         place = None if definition.generated else find_root(definition, configuration)
     except MissingError as error:
         problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
@@ -283,7 +285,12 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
     for arm in resolved.arms:
         for stage in arm.stages:
             context = CheckContext(
-                arm=arm.name, config=stage.config, device=placement.kind, devices=placement.count, train_images=images
+                arm=arm.name,
+                config=stage.config,
+                device=placement.kind,
+                devices=placement.count,
+                train_images=images,
+                depth=bool(resolved.data and getattr(resolved.data, "depth", False)),
             )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)

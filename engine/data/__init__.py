@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detui.engine.data.definition import DatasetDefinition, definitions, load_definition
-    from detui.engine.data.form import Annotation, Dataset, Image, Split
+    from detui.engine.data.depth import read_depth
+    from detui.engine.data.form import Annotation, Dataset, DepthMaps, Image, Split
     from detui.engine.data.opening import open_dataset
     from detui.engine.data.preparing import PreparedData, prepare
     from detui.engine.data.problems import Problem
@@ -22,6 +23,7 @@ __all__ = [
     "Annotation",
     "Dataset",
     "DatasetDefinition",
+    "DepthMaps",
     "Image",
     "PreparedData",
     "Problem",
@@ -30,12 +32,14 @@ __all__ = [
     "load_definition",
     "open_dataset",
     "prepare",
+    "read_depth",
 ]
 
 _HOMES = {
     "Annotation": "form",
     "Dataset": "form",
     "DatasetDefinition": "definition",
+    "DepthMaps": "form",
     "Image": "form",
     "PreparedData": "preparing",
     "Problem": "problems",
@@ -44,6 +48,7 @@ _HOMES = {
     "load_definition": "definition",
     "open_dataset": "opening",
     "prepare": "preparing",
+    "read_depth": "depth",
 }
 
 

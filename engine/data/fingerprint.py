@@ -1,7 +1,8 @@
 """The fingerprint of data: one SHA-256 over the annotations in use and the bytes of the images in use.
 
 It changes with any label, any byte of an image, the selection, and the roles
-the splits play; with depth, also with any byte of a map, its encoding and what is far. It does not change when the data lies somewhere else.
+the splits play; with depth, also with any byte of a map, the encoding of the
+maps and what is far. It does not change when the data lies somewhere else.
 """
 
 from __future__ import annotations

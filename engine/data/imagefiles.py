@@ -12,7 +12,7 @@ import struct
 import time
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,23 @@ class Seen:
     """Why it is no readable image."""
     stored: tuple[int, int] | None = None
     """Width and height as stored, where the EXIF orientation turns the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDepth:
+    """What a look at a depth map found: its own facts, whatever a definition says of it."""
+
+    sha256: str
+    width: int
+    height: int
+    kind: str
+    """"8-bit grey", "16-bit grey", or what else it is; "" where it is no image."""
+    low: int | None = None
+    """The smallest value, where the map was decoded: a grey one of its image's size."""
+    high: int | None = None
+    """The largest value."""
+    complaint: str | None = None
+    """Why it is no readable image."""
 
 
 _DECODER_ERRORS = (
@@ -85,7 +102,7 @@ def is_cut_jpeg(path: Path) -> bool:
 
 def _header(file: Any) -> tuple[tuple[int, int], tuple[int, int]]:
     """Size as shown and as stored."""
-    with _pillow_errors():
+    with pillow_errors():
         from PIL import Image
 
         with Image.open(file) as image:
@@ -95,7 +112,7 @@ def _header(file: Any) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _verify(content: bytes, decode: bool) -> None:
-    with _pillow_errors():
+    with pillow_errors():
         from PIL import Image
 
         with Image.open(io.BytesIO(content)) as image:
@@ -106,7 +123,7 @@ def _verify(content: bytes, decode: bool) -> None:
 
 
 @contextmanager
-def _pillow_errors() -> Iterator[None]:
+def pillow_errors() -> Iterator[None]:
     """Turns everything that Pillow raises about content into NoImageError."""
     from PIL import Image, UnidentifiedImageError
 
@@ -122,6 +139,56 @@ def _pillow_errors() -> Iterator[None]:
             raise NoImageError(f"it is damaged ({str(error) or type(error).__name__})") from None
 
 
+def look_at_depth(content: bytes, size: tuple[int, int]) -> SeenDepth:
+    """Examine the bytes of a depth map. `size`: width and height of its image; a map of another is not decoded.
+
+    A small file can claim any size; one that is decoded takes no more memory than its image does.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        with pillow_errors():
+            from PIL import Image
+
+            with Image.open(io.BytesIO(content)) as image:
+                kind, (width, height) = grey_of(image), image.size
+                if not kind.endswith("bit grey") or image.size != size:
+                    return SeenDepth(digest, width, height, kind)
+                image.verify()
+            with Image.open(io.BytesIO(content)) as image:
+                low, high = image.getextrema()
+        return SeenDepth(digest, width, height, kind, int(low), int(high))
+    except NoImageError as error:
+        return SeenDepth(digest, 0, 0, "", complaint=str(error))
+
+
+_MODES = {
+    "1": "1-bit black and white",
+    "L": "8-bit grey",
+    "LA": "grey with transparency",
+    "P": "a palette of colours",
+    "RGB": "colour (RGB)",
+    "RGBA": "colour (RGBA)",
+    "F": "floating point",
+    "I;16": "16-bit grey",
+    "I;16B": "16-bit grey",
+    "I;16L": "16-bit grey",
+}
+
+
+def grey_of(image: Any) -> str:
+    """What the pixels of an image opened with Pillow are: "8-bit grey", "16-bit grey", "colour (RGB)" …"""
+    if image.mode == "I":  # some releases of Pillow open a 16-bit PNG so; elsewhere it is 32 bits
+        return "16-bit grey" if image.format == "PNG" else "32-bit integers"
+    return _MODES.get(image.mode, f"of mode {image.mode}")
+
+
+def _wants_decoding(seen: SeenDepth, size: tuple[int, int]) -> bool:
+    """Whether a remembered look did not go to the pixels, and now must: the image has another size than then."""
+    if seen.complaint is not None or seen.high is not None:
+        return False
+    return seen.kind.endswith("bit grey") and (seen.width, seen.height) == size
+
+
 class ImageFiles:
     """Looks at the images below one root, remembering what it saw in a cache file."""
 
@@ -130,24 +197,48 @@ class ImageFiles:
         self._root, self._decode = root, decode
         key = hashlib.sha256(str(root).encode("utf-8", "surrogateescape")).hexdigest()[:12]
         self._file = cache / ".seen" / f"{key}.json" if cache else None
-        self._known: dict[str, list[Any]] = self._load()
+        content = self._load()
+        self._known = _entries(content, "files", _is_entry)
+        self._maps = _entries(content, "depth", _is_depth_entry)
         self._changed = False
 
     def see(self, relative: str) -> Seen:
         """Look at one file. Raises FileNotFoundError (also for a folder), OSError when it cannot be read."""
-        path = self._root / relative
-        status = path.stat()
-        if not path.is_file():
-            raise FileNotFoundError(relative)
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        path, stamp = self._stamp(relative)
         known = self._known.get(relative)
         if known and known[:3] == stamp and not self._decode:
             return Seen(known[3], known[4], known[5], stored=tuple(known[6]) if known[6] else None)
         seen = look(path.read_bytes(), decode=self._decode)
-        if seen.complaint is None and time.time_ns() - max(stamp[1], stamp[2]) > SETTLE_NS:
+        if seen.complaint is None and _is_settled(stamp):
             self._known[relative] = [*stamp, seen.sha256, seen.width, seen.height, seen.stored]
             self._changed = True
         return seen
+
+    def see_depth(self, relative: str, size: tuple[int, int]) -> SeenDepth:
+        """Look at one depth map down to its last pixel; `size`: width and height of its image.
+
+        What was found is remembered, a fault as well. Raises FileNotFoundError (also for a folder), OSError.
+        """
+        path, stamp = self._stamp(relative)
+        known = self._maps.get(relative)
+        if known and known[:3] == stamp and not self._decode:
+            seen = SeenDepth(*known[3:])
+            if not _wants_decoding(seen, size):
+                return seen
+        seen = look_at_depth(path.read_bytes(), size)
+        if _is_settled(stamp):
+            facts = [seen.sha256, seen.width, seen.height, seen.kind, seen.low, seen.high, seen.complaint]
+            self._maps[relative] = [*stamp, *facts]
+            self._changed = True
+        return seen
+
+    def _stamp(self, relative: str) -> tuple[Path, list[int]]:
+        """A file and what tells that it changed: length and times."""
+        path = self._root / relative
+        status = path.stat()
+        if not path.is_file():
+            raise FileNotFoundError(relative)
+        return path, [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
     def save(self) -> None:
         """Keep what was seen; a cache that cannot be written is no error."""
@@ -155,19 +246,28 @@ class ImageFiles:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self._file, {"root": str(self._root), "files": self._known})
+            write_json(self._file, {"root": str(self._root), "files": self._known, "depth": self._maps})
         except (OSError, DetuiError):
             return
 
-    def _load(self) -> dict[str, list[Any]]:
+    def _load(self) -> Mapping[str, Any]:
+        """What the cache file holds; nothing where it is absent, broken, or of another root."""
         if self._file is None:
             return {}
         try:
             content: Mapping[str, Any] = read_json_if_there(self._file) or {}
         except DetuiError:
             return {}
-        files = content.get("files", {}) if content.get("root") == str(self._root) else {}
-        return {name: entry for name, entry in files.items() if _is_entry(entry)} if isinstance(files, dict) else {}
+        return content if content.get("root") == str(self._root) else {}
+
+
+def _entries(content: Mapping[str, Any], key: str, sound: Callable[[Any], bool]) -> dict[str, list[Any]]:
+    found = content.get(key)
+    return {name: entry for name, entry in found.items() if sound(entry)} if isinstance(found, dict) else {}
+
+
+def _is_settled(stamp: list[int]) -> bool:
+    return time.time_ns() - max(stamp[1], stamp[2]) > SETTLE_NS
 
 
 def _is_entry(value: Any) -> bool:
@@ -178,4 +278,16 @@ def _is_entry(value: Any) -> bool:
         and isinstance(value[3], str)
         and all(isinstance(number, int) for number in (*value[:3], value[4], value[5]))
         and (value[6] is None or isinstance(value[6], list))
+    )
+
+
+def _is_depth_entry(value: Any) -> bool:
+    """Whether an entry has the form that `see_depth` writes: three stamps, then the fields of SeenDepth."""
+    return (
+        isinstance(value, list)
+        and len(value) == 10
+        and all(isinstance(number, int) for number in (*value[:3], value[4], value[5]))
+        and all(isinstance(text, str) for text in (value[3], value[6]))
+        and all(number is None or isinstance(number, int) for number in value[7:9])
+        and (value[9] is None or isinstance(value[9], str))
     )

@@ -19,6 +19,7 @@ from detui.engine.data.definition import (
     VocDefinition,
     YoloDefinition,
 )
+from detui.engine.data.depth_reading import MapCheck, assign, with_depth
 from detui.engine.data.form import Dataset, Image, Split
 from detui.engine.data.imagefiles import ImageFiles
 from detui.engine.data.problems import Ledger
@@ -32,6 +33,7 @@ def open_dataset(
     configuration: Configuration,
     *,
     options: Mapping[str, Any] | None = None,
+    depth: bool | None = False,
     splits: tuple[str, ...] | None = None,
     limits: Mapping[str, int] | None = None,
     cache: Path | None = None,
@@ -42,13 +44,15 @@ def open_dataset(
     """Read and check a data set.
 
     The annotations of the named `splits` (all by default) are read whole; `limits` keeps the first N
-    images of a split, and only the images kept are opened (`decode`: down to the last pixel). `cache`
-    holds generated scenes and remembered hashes, by default `.data` in the workspace.
+    images of a split, and only the images kept are opened (`decode`: down to the last pixel). `depth`:
+    whether the map of each image is read too, None where a folder of maps is there. `cache` holds
+    generated scenes and what was remembered of files, by default `.data` in the workspace.
 
-    Raises MissingError with every place tried, RecipeError for an unknown split or option, DataError
-    with the first ten problems unless `tolerate`; then they stand in the result.
+    Raises MissingError with every place tried, RecipeError for an unknown split or option and for depth
+    of data without it, DataError with the first ten problems unless `tolerate`; then they stand in the result.
     """
     definition = definition.with_options(options or {})
+    definition = with_depth(definition) if depth else definition
     layout = definition.layout
     if definition.split_names:
         _check_names(definition.name, splits, definition.split_names)
@@ -59,9 +63,11 @@ def open_dataset(
     content = _read(layout, Reading(root=root, ledger=ledger, wanted=splits, progress=progress))
     _check_names(definition.name, splits, tuple(content.splits))
     kept = {name: _first(split, (limits or {}).get(name)) for name, split in content.splits.items()}
+    kept, maps = assign(definition, kept, root, depth)
     files = ImageFiles(root, cache, decode=decode)
     hashes: dict[str, str] = {}
-    seen = {name: _look_at(split, files, hashes, ledger, progress) for name, split in kept.items()}
+    check = MapCheck(maps, files, ledger, hashes)
+    seen = {name: _look_at(split, check, progress) for name, split in kept.items()}
     files.save()
     counted = checksums(layout.published, content)
     report_differences(counted, definition.path, ledger)
@@ -78,6 +84,7 @@ def open_dataset(
         summary=ledger.summary(),
         checksums=counted,
         hashes=hashes,
+        depth=maps,
     )
 
 
@@ -141,38 +148,37 @@ def keep_images(split: Split, images: tuple[Image, ...]) -> Split:
     return replace(split, images=images, annotations=annotations, ignore_regions=regions)
 
 
-def _look_at(split: Split, files: ImageFiles, hashes: dict[str, str], ledger: Ledger, progress: Progress) -> Split:
-    """Open every image; those that cannot be used are reported and dropped, hashes are noted."""
+def _look_at(split: Split, check: MapCheck, progress: Progress) -> Split:
+    """Open every image, and its map where there is one; what cannot be used is reported and dropped, hashes noted."""
     sound = []
     for index, image in enumerate(split.images):
         progress(f"checking images of {split.name}", index, len(split.images))
-        checked = _look_at_image(image, files, hashes, ledger)
-        if checked is not None:
+        checked = _look_at_image(image, check.files, check.hashes, check.ledger)
+        if checked is not None and check.accepts(checked):
             sound.append(checked)
     progress(f"checking images of {split.name}", len(split.images), len(split.images))
     return keep_images(split, tuple(sound))
 
 
 def _look_at_image(image: Image, files: ImageFiles, hashes: dict[str, str], ledger: Ledger) -> Image | None:
-    for name in filter(None, (image.file, image.depth_file)):
-        try:
-            seen = files.see(name)
-        except (FileNotFoundError, NotADirectoryError):
-            ledger.report("missing_image", name, None, f"there is no such file, which {image.source} names")
-            return None
-        except OSError as error:
-            ledger.report("broken_image", name, None, f"it cannot be read ({error.strerror})")
-            return None
-        if seen.complaint is not None:
-            ledger.report("broken_image", name, None, seen.complaint)
-            return None
-        hashes[name] = seen.sha256
-        if (seen.width, seen.height) != (image.width, image.height):
-            reason = f"it is {seen.width}×{seen.height}, but {image.source} says {image.width}×{image.height}"
-            if seen.stored == (image.width, image.height):
-                reason += " (its EXIF orientation turns it by a quarter)"
-            if ledger.report("size_differs", name, None, reason) != "keep":
-                return None
-            if name == image.file:
-                image = replace(image, width=seen.width, height=seen.height)
-    return image
+    name = image.file
+    try:
+        seen = files.see(name)
+    except (FileNotFoundError, NotADirectoryError):
+        ledger.report("missing_image", name, None, f"there is no such file, which {image.source} names")
+        return None
+    except OSError as error:
+        ledger.report("broken_image", name, None, f"it cannot be read ({error.strerror})")
+        return None
+    if seen.complaint is not None:
+        ledger.report("broken_image", name, None, seen.complaint)
+        return None
+    hashes[name] = seen.sha256
+    if (seen.width, seen.height) == (image.width, image.height):
+        return image
+    reason = f"it is {seen.width}×{seen.height}, but {image.source} says {image.width}×{image.height}"
+    if seen.stored == (image.width, image.height):
+        reason += " (its EXIF orientation turns it by a quarter)"
+    if ledger.report("size_differs", name, None, reason) != "keep":
+        return None
+    return replace(image, width=seen.width, height=seen.height)

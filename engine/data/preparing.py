@@ -48,7 +48,7 @@ def prepare(
 ) -> PreparedData:
     """Read, check and select data, and write it below `cache` unless it lies there already.
 
-    `selection` is a recipe's `data:`: ``{name, train: {split, images?}, val: {split, images?}, options?}``.
+    `selection` is a recipe's `data:`: ``{name, train: {split, images?}, val: {split, images?}, depth?, options?}``.
     Raises MissingError, RecipeError, DataError as `open_dataset` does; RunError when `cache` cannot be written.
     """
     progress = progress or no_progress
@@ -59,6 +59,7 @@ def prepare(
         definition,
         configuration,
         options=selection.get("options"),
+        depth=bool(selection.get("depth")),
         splits=tuple(dict.fromkeys(split for split, _ in roles.values())),
         limits=_limits(roles),
         cache=cache,
@@ -136,7 +137,7 @@ def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSu
         "schema": SCHEMA,
         "name": dataset.name,
         "title": dataset.title,
-        "fingerprint": fingerprint(dataset.classes, chosen, dataset.hashes),
+        "fingerprint": fingerprint(dataset.classes, chosen, dataset.hashes, dataset.depth),
         "generated": dataset.generated,
         "classes": list(dataset.classes),
         "root": str(dataset.root),
@@ -146,6 +147,7 @@ def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSu
         },
         "problems": [problem.to_json() for problem in (*dataset.summary, *shared)],
         **_metric(chosen),
+        **({"depth": dataset.depth.to_json()} if dataset.depth else {}),
     }
 
 

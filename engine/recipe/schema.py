@@ -81,6 +81,11 @@ class DataSelection(Closed):
     val: SplitSelection = SplitSelection(split="val")
     test: SplitSelection | None = None
     """Images that no training sees, and no choice of a checkpoint: for `detui evaluate --split test`."""
+    depth: bool = False
+    """Whether depth maps are read beside the images; the data set's definition says where they lie and what they are.
+
+    Generated scenes draw their own.
+    """
     options: dict[str, Any] = {}
     """Options of the data set's own format (the generated scenes have them)."""
 
