@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from detui.engine.devices.host import processor
-from detui.engine.errors import MissingError
-from detui.engine.prediction import check_split, check_trust
+from detui.engine.errors import DetuiError, MissingError
+from detui.engine.prediction import check_split, check_trust, find_checkpoint
 from detui.engine.process.borrow import borrow
 from detui.engine.process.task import run_task
+from detui.engine.record.facts import SPEED, ExperimentFacts, RunFacts
+from detui.engine.record.fill import fill
+from detui.engine.record.gather import gather
 from detui.engine.run.directory import AttemptDir, RunDir, now
 from detui.engine.run.measurements import add_measurement
 
@@ -59,6 +63,38 @@ def measure(
     measured = {"at": now(), "checkpoint": named, "epoch": epoch, "alone": not force, **found}
     add_measurement(attempt, measured)
     return measured
+
+
+def measure_for_goals(experiment: Path, say: Callable[[str], None]) -> list[DetuiError]:
+    """Measure what the goals on speed of an ended experiment wait for, and fill its record again.
+
+    The chosen checkpoint of one finished run an arm, the lowest seed's, on the device that it trained on: seeds change
+    the weights, not the work. `say` is told what goes on. Returns what could not be measured, with the reason.
+    """
+    problems: list[DetuiError] = []
+    waiting = _waiting(gather(experiment))
+    for facts in waiting:
+        run = RunDir(experiment / "runs" / facts.name)
+        say(f"measuring the speed of {facts.name}")
+        try:
+            path, epoch = find_checkpoint(run, "best")
+            device = facts.attempts[-1].device[0] if run.spec().device.kind == "cuda" else "cpu"
+            measure(run, path, epoch, Wanted(), device=device)
+        except DetuiError as error:
+            problems.append(error)
+    if len(problems) < len(waiting):
+        fill(experiment)
+    return problems
+
+
+def _waiting(facts: ExperimentFacts) -> list[RunFacts]:
+    """The runs to be measured: of each arm that a goal on speed is about, and of the reference beside it."""
+    goals = [goal for goal in facts.info.get("goals") or () if goal["metric"] in SPEED]
+    named = {str(arm) for goal in goals for arm in (goal.get("arm"), goal.get("against")) if arm}
+    everybody = any(not goal.get("arm") for goal in goals)
+    arms = [arm for arm in facts.arms if goals and (everybody or arm in {*named, facts.arms[0]})]
+    first = [next((run for run in facts.finished(arm) if run.chosen), None) for arm in arms]
+    return [run for run in first if run is not None and run.speed is None]
 
 
 def _attempt(run: RunDir, checkpoint: Path) -> AttemptDir:

@@ -22,6 +22,7 @@ from typing import Any
 from clock import PLACE
 from control import run_control
 from evaluation import evaluation
+from loss_weights import loss_weights
 from terminal import terminal
 
 from detui.engine.process.control import status
@@ -44,6 +45,7 @@ def main() -> None:
         run_control(root / "control", say)
         terminal(root / "terminal", say)
         evaluation(say)
+        loss_weights(say)
         steps(root / "steps")
 
 

@@ -175,10 +175,20 @@ def _attend(experiment: Experiment, as_json: bool, presses: Presses, *, evaluate
         return 130
     presses.counting = False  # nothing is left to stop
     waiting = _not_evaluated(experiment.runs(), found) if evaluated else {}
+    if evaluated and all(run.word == "finished" for run in found):
+        _measure_speed(experiment)
     _conclude(experiment, found, waiting, as_json)
     if all(run.word == "finished" for run in found):
         return 1 if waiting else 0
     return 130 if stopped else 1
+
+
+def _measure_speed(experiment: Experiment) -> None:
+    """Measure what goals on speed wait for; what cannot be measured now stays a placeholder in the record."""
+    from detui.engine.speed import measure_for_goals
+
+    for problem in measure_for_goals(experiment.path, say):
+        say(f"detui: warning: the speed was not measured: {problem.message}\n  try: detui speed {experiment.id}/RUN")
 
 
 def _not_evaluated(runs: Sequence[RunDir], found: Sequence[Glance]) -> dict[str, list[str]]:
