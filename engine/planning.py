@@ -290,7 +290,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 device=placement.kind,
                 devices=placement.count,
                 train_images=images,
-                depth=bool(resolved.data and getattr(resolved.data, "depth", False)),
+                depth=resolved.data is not None and resolved.data.depth,
             )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)

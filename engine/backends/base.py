@@ -42,6 +42,8 @@ class CheckContext:
     """How many of them each run takes."""
     train_images: int | None
     """Images that an epoch goes through, where it is known."""
+    depth: bool = False
+    """Whether the recipe asks for its data's depth maps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

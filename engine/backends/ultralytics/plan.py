@@ -36,6 +36,12 @@ class Model(Closed):
     """A weight file by name or path; from scratch when absent."""
     sha256: Sha256 | None = None
     """The file's SHA-256. It is required, because a `.pt` file runs code when it is loaded."""
+    inputs: Literal["rgb", "rgbd"] = "rgb"
+    """`rgbd`: depth is stacked on the pictures as a fourth channel; the recipe's data must have `depth: true`."""
+    depth_filter: Literal["mean", "zero", "random"] = "mean"
+    """How the depth plane of the first convolution starts, unless the weights have one: each filter's mean over its
+    R, G and B planes (those of the weights, or random ones from scratch), zero, or random as the network was
+    initialised. RGB-D alone reads it."""
 
 
 class Train(Closed):
@@ -187,7 +193,7 @@ class UltralyticsBackend:
         """Contradictions between fields, and what the device cannot do."""
         config = context.config
         found = [*_installed(), *_model(config), *_device(config, context.device), *_devices(context.devices)]
-        found += _by_size(config["loss"]["by_size"])
+        found += [*_by_size(config["loss"]["by_size"]), *_inputs(config, context.depth)]
         return [*found, *_warm_up(config["train"]), *_batches(config, context.train_images),
                 *_updates(config["train"], context.train_images)]  # fmt: skip
 
@@ -221,6 +227,28 @@ def _model(config: Mapping[str, Any]) -> list[Problem]:
         found.append(_error("model.sha256", text, "set model.sha256 to the output of sha256sum for a file you trust"))
     if is_rtdetr(name) and config["loss"] != LossGains().model_dump():
         found.append(_error("loss", "RT-DETR's criterion does not read these gains.", "leave the section out"))
+    return found
+
+
+def _inputs(config: Mapping[str, Any], depth: bool) -> list[Problem]:
+    """RGB-D that the data does not have, and what would be dropped silently with four channels, or with three."""
+    model, found = config["model"], []
+    if model["inputs"] == "rgb":
+        if model["depth_filter"] != Model.model_fields["depth_filter"].default:
+            text = "The network takes RGB alone, which has no depth filter."
+            found.append(Problem(level="warning", text=text, where="model.depth_filter",
+                                 hint="set it in the arms that train on RGB-D"))  # fmt: skip
+        return found
+    if not depth:
+        text = "RGB-D needs depth maps, and the recipe does not ask for its data's."
+        hint = "--set data.depth=true for data that has them, or --set model.inputs=rgb"
+        found.append(_error("model.inputs", text, hint))
+    if config["augment"]["bgr"]:
+        text = "Ultralytics swaps the colours of pictures of three channels alone, and RGB-D has four."
+        found.append(_error("augment.bgr", text, "--set augment.bgr=0.0"))
+    if config["train"]["freeze"]:
+        text = "The first layer stays as it is, and so does its depth filter as it starts."
+        found.append(Problem(level="warning", text=text, where="train.freeze", hint="--set train.freeze=0"))
     return found
 
 

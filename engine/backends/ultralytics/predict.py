@@ -17,7 +17,8 @@ from typing import Any
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import load
-from detui.engine.backends.ultralytics.dataset import private_view
+from detui.engine.backends.ultralytics.dataset import datasets, private_view, reading
+from detui.engine.backends.ultralytics.inputs import input_channels
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
 from detui.engine.backends.ultralytics.predictions import results, write_predictions
 from detui.engine.errors import RunError
@@ -38,6 +39,8 @@ class Loaded:
     """Detections of a picture at most: Ultralytics raises the 300 where a picture of the data has more objects."""
     freeze: int
     """How many of the first layers stayed as they were."""
+    channels: int
+    """Of the pictures that it takes: 3, or 4 with depth."""
 
 
 def predict(spec: RunSpec, checkpoint: Path, split: str, out: Path, device: str) -> None:
@@ -97,6 +100,7 @@ def _loaded(spec: RunSpec, checkpoint: Path, device: str) -> Loaded:
         batch=batch,
         max_det=max(settings.DETECTIONS, int(saved.get("max_det") or 0)),
         freeze=int(saved.get("freeze") or 0),
+        channels=input_channels(model),
     )
 
 
@@ -118,14 +122,14 @@ def make_validator(spec: RunSpec, loaded: Loaded, split: str, folder: Path, imgs
     """Ultralytics' validator for a split, ready to pre- and post-process; with `imgsz` for squares of that side."""
     import torch
 
-    view = private_view(spec.data or {}, folder / "data", (split,))
+    view = private_view(spec.data or {}, folder / "data", (split,), loaded.channels)
     device = next(loaded.model.parameters()).device
     arguments = settings.arguments(spec.config, seed=spec.seed, data=view, folder=folder, device=str(device))
     arguments |= {"imgsz": imgsz or loaded.imgsz, "max_det": loaded.max_det, "cache": False}
     arguments |= {"rect": imgsz is None, "mode": "val", "model": None}
     validator = _validator_class(loaded.model)(save_dir=folder, args=arguments)
     names = loaded.model.names
-    validator.data = {"names": names, "nc": len(names), "channels": 3}
+    validator.data = {"names": names, "nc": len(names), **reading(spec.data or {}, loaded.channels)}
     validator.device, validator.stride = device, max(int(torch.as_tensor(loaded.model.stride).max()), 32)
     if device.type == "cpu":
         validator.args.workers = 0
@@ -133,7 +137,8 @@ def make_validator(spec: RunSpec, loaded: Loaded, split: str, folder: Path, imgs
         loaded.model.end2end = validator.args.nms is False
     if hasattr(loaded.model, "set_head_attr"):
         loaded.model.set_head_attr(max_det=loaded.max_det)
-    validator.dataloader = validator.get_dataloader(str(folder / "data" / f"{split}.txt"), 2 * loaded.batch)
+    with datasets(validator.data):
+        validator.dataloader = validator.get_dataloader(str(folder / "data" / f"{split}.txt"), 2 * loaded.batch)
     validator.init_metrics(loaded.model)
     return validator
 

@@ -51,7 +51,7 @@ def speed(spec: RunSpec, checkpoint: Path, wanted: Mapping[str, Any], device: st
 
 
 def _pictures(validator: Any, batch: int) -> Any:
-    """The first pictures of the split as (batch, 3, size, size); they begin anew where there are too few."""
+    """The first pictures of the split as (batch, channels, size, size); they begin anew where there are too few."""
     import torch
 
     dataset = validator.dataloader.dataset

@@ -17,7 +17,8 @@ from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvisi
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import readable, resumable, stage_of
 from detui.engine.backends.ultralytics.continuing import Continuation
-from detui.engine.backends.ultralytics.dataset import private_view
+from detui.engine.backends.ultralytics.dataset import datasets, private_view
+from detui.engine.backends.ultralytics.inputs import RGB, RGBD, reads_depth, start_inputs
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
 from detui.engine.backends.ultralytics.watch import Watch
 from detui.engine.errors import RunError
@@ -36,12 +37,11 @@ class UltralyticsTrainer:
         from ultralytics import settings as ultralytics_settings
 
         switch_off_trackers(ultralytics_settings)
-        data = private_view(spec.data or {}, folder / "data")
         first, weights, resumed = _starting_point(spec, report)
         for index in range(first, len(spec.stages)):
             continuation = Continuation(resumable(resumed)) if resumed else None
             watch = Watch(spec, report, index, {"packages": packages(operators)}, index == first, continuation)
-            trainer = _trainer(spec, index, data, folder / spec.stages[index].name, weights, resumed)
+            trainer = _trainer(spec, index, folder, weights, resumed)
             watch.attach(trainer)
             trainer.train()
             weights, resumed = watch.last_checkpoint, None
@@ -79,11 +79,14 @@ def _initial_weights(spec: RunSpec) -> Path | None:
     return Path(given) if given else None
 
 
-def _trainer(spec: RunSpec, index: int, data: Path, folder: Path, weights: Path | None, resumed: Path | None) -> Any:
-    """An Ultralytics trainer for one stage, told everything explicitly."""
+def _trainer(spec: RunSpec, index: int, folder: Path, weights: Path | None, resumed: Path | None) -> Any:
+    """An Ultralytics trainer for one stage, told everything explicitly. `folder`: of the attempt, for all stages."""
     config = spec.stages[index].config
+    data = private_view(spec.data or {}, folder / "data", channels=RGBD if reads_depth(config) else RGB)
     device = "cpu" if spec.device.kind == "cpu" else ",".join(map(str, range(spec.device.count)))
-    arguments = settings.arguments(config, seed=spec.seed, data=data, folder=folder, device=device)
+    arguments = settings.arguments(
+        config, seed=spec.seed, data=data, folder=folder / spec.stages[index].name, device=device
+    )
     name = config["model"]["name"]
     arguments["model"] = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
     if weights is not None:
@@ -91,7 +94,10 @@ def _trainer(spec: RunSpec, index: int, data: Path, folder: Path, weights: Path 
     if resumed is not None:
         found = str(readable(resumed))
         arguments |= {"resume": found, "model": found}
-    return _trainer_class(name)(overrides=arguments)
+    trainer = _trainer_class(name)(overrides=arguments)
+    trainer.depth_filter = config["model"].get("depth_filter")
+    trainer.weights_name = (weights or resumed or Path()).name
+    return trainer
 
 
 def _trainer_class(name: str) -> Any:
@@ -108,6 +114,10 @@ def _trainer_class(name: str) -> Any:
         amp: bool
         transferred: tuple[int, int] | None = None
         """How many of the model's tensors came from the weights it was given, and how many it has."""
+        depth_filter: str | None = None
+        """What was asked of it; once the model is built, how it started. None: the model takes RGB alone."""
+        weights_name: str = ""
+        """What the file is called that the model starts from."""
         waiting_batches: int = 0
         """Batches whose gradients wait for the optimizer's next step."""
         _nominal: int = 1
@@ -156,7 +166,13 @@ def _trainer_class(name: str) -> Any:
             model = super().get_model(cfg=cfg, weights=weights, verbose=verbose)
             if weights is not None and not self.resume:
                 self.transferred = count_transferred(weights, model)
+            self.depth_filter = start_inputs(model, weights, self.depth_filter or "mean", self.weights_name)
             return model
+
+        def build_dataset(self, *args: Any, **kwargs: Any) -> Any:
+            """Ultralytics' own, with depth on its pictures where the run reads it."""
+            with datasets(self.data):
+                return super().build_dataset(*args, **kwargs)
 
         def validate(self) -> Any:
             """In full precision for every arm: Ultralytics would take fp16 where it trains with AMP, even with bf16."""

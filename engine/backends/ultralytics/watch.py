@@ -11,6 +11,7 @@ from detui.engine.backends.torch_support.late import LateScalars
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
 from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
+from detui.engine.backends.ultralytics.inputs import input_channels
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
 from detui.engine.backends.ultralytics.size_weights import SizeWeights
 from detui.engine.errors import RunError
@@ -226,7 +227,8 @@ class Watch:
 def model_facts(trainer: Any, name: str) -> dict[str, Any]:
     """Parameters, GFLOPs at the training size (None where they cannot be counted), layers, tensors taken over.
 
-    Of RT-DETR also its queries and decoder layers.
+    Also the channels of its pictures and, of RGB-D, how the depth filter really started; of RT-DETR its queries and
+    decoder layers.
     """
     from ultralytics.utils.torch_utils import get_flops, unwrap_model
 
@@ -241,6 +243,8 @@ def model_facts(trainer: Any, name: str) -> dict[str, Any]:
         "gflops": round(float(flops), 3) or None,
         "layers": len(list(model.modules())),
         "imgsz": trainer.args.imgsz,
+        "channels": input_channels(model),
+        "depth_filter": trainer.depth_filter,
         "transferred": getattr(trainer, "transferred", None),
         **{name: value for name, value in decoder.items() if value is not None},
     }
