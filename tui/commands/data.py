@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detui.tui.commands.data_depth import make_depth
+
 if TYPE_CHECKING:
     from detui.engine.data import Dataset, DatasetDefinition
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 @click.group(name="data")
 def command() -> None:
     """Look at data sets: what is there, and what is wrong with it."""
+
+
+command.add_command(make_depth)
 
 
 @command.command(name="ls")
@@ -39,9 +44,11 @@ def list_datasets(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--decode", is_flag=True, help="Decode every pixel of every image: slow, finds cut files.")
-def check(name: str, as_json: bool, decode: bool) -> None:
+@click.option("--depth/--no-depth", default=None, help="Check depth maps.  [default: where there are any]")
+def check(name: str, as_json: bool, decode: bool, depth: bool | None) -> None:
     """Read the data set NAME (or a definition file) whole and say what is wrong with it.
 
+    Where its definition says where depth maps lie, and a folder of them is there, every map is decoded and judged.
     Exits with 0 when it can be used as it is, 1 when not, 3 when it is not on this host.
     """
     from detui.engine.configuration import Configuration
@@ -49,7 +56,8 @@ def check(name: str, as_json: bool, decode: bool) -> None:
 
     definition = load_definition(name)
     narrate = _Narrator(sys.stderr.isatty())
-    dataset = open_dataset(definition, Configuration.load(), progress=narrate, decode=decode, tolerate=True)
+    how: dict[str, Any] = {"decode": decode, "depth": depth, "tolerate": True}
+    dataset = open_dataset(definition, Configuration.load(), progress=narrate, **how)
     narrate.end()
     facts = _facts(definition, dataset)
     if as_json:
@@ -105,7 +113,8 @@ def _facts(definition: DatasetDefinition, dataset: Dataset) -> dict[str, Any]:
             {"what": c.what, "published": c.published, "found": c.found, "ok": c.ok} for c in dataset.checksums
         ],
         "problems": [problem.to_json() for problem in dataset.summary],
-        "fingerprint": fingerprint(dataset.classes, dataset.splits, dataset.hashes),
+        "depth": dataset.depth.to_json() if dataset.depth else None,
+        "fingerprint": fingerprint(dataset.classes, dataset.splits, dataset.hashes, dataset.depth),
         "ok": all(problem.action != "error" for problem in dataset.summary),
     }
 
@@ -139,9 +148,18 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         lines.append(f"  {row['what']}: {row['found']} {verdict}")
     for problem in facts["problems"]:
         lines += _problem(problem)
-    lines.append(f"  fingerprint: {facts['fingerprint']}")
+    lines += _depth(facts["depth"])
+    lines.append(f"  fingerprint{', depth included' if facts['depth'] else ''}: {facts['fingerprint']}")
     lines.append("  usable" if facts["ok"] else "  NOT usable: mend what is marked ERROR, or choose an action for it")
     return lines
+
+
+def _depth(depth: dict[str, Any] | None) -> list[str]:
+    """What the depth maps are, where they were checked."""
+    if depth is None:
+        return []
+    far = f", far {depth['far']:g} m" if depth["far"] else ""
+    return [f"  depth: {depth['encoding']}{far}; {depth['note'] or 'no note says what made the maps'}"]
 
 
 def _classes(counts: dict[str, int]) -> str:
