@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detui.engine.evaluate.matches import AREAS, THRESHOLDS, ClassMatches, Matches, match
+from detui.engine.evaluate.regions import drop, limit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def compare_on_images(
     replicates: int = 1000,
     seed: int = 0,
 ) -> list[ImageDelta]:
-    """Compare two COCO results lists on one ground truth (all checked before).
+    """Compare two COCO results lists on one ground truth (all checked before), by the metric that it calls for.
 
     AP, AP50, AP75; with `sizes` AP_small, AP_medium, AP_large; with `per_class` AP/<class>. Metrics without a box in
     the ground truth are left out. Needs at least two images; raises ValueError below that.
@@ -71,7 +72,8 @@ def compare_on_images(
     weights = np.hstack([np.ones((len(drawn), 1), np.float32), drawn])  # the first column: every image once
 
     def of_side(detections: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
-        return _metrics(match(truth, detections, areas=areas), weights, per_class)
+        judged, kept = drop(truth, detections)
+        return _metrics(match(judged, kept, areas=areas, max_detections=limit(truth)), weights, per_class)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         first_values, second_values = pool.map(of_side, (first, second))

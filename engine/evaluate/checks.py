@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detui.engine.errors import DataError
+from detui.engine.evaluate.regions import REGIONS
 
 HINT_TRUTH = "detui data check NAME"
 HINT_DETECTIONS = "evaluate the checkpoint again, or look at the program that wrote this file"
@@ -35,6 +36,31 @@ def check_truth(truth: Any, where: str) -> None:
         reason = _place(entry, images, categories) or _box(entry.get("bbox")) or _area(entry)
         if reason:
             raise DataError(f"{reason}.", where=f"{where}: annotations[{index}]", hint=HINT_TRUTH)
+    if truth.get(REGIONS) is not None:
+        _check_regions(truth, images, where)
+
+
+def _check_regions(truth: Mapping[str, Any], images: set[int], where: str) -> None:
+    """Ignore regions are boxes on images whose sizes are stated."""
+    if not isinstance(truth[REGIONS], list):
+        raise DataError(f"{REGIONS!r} is no list of regions.", where=where, hint=HINT_TRUTH)
+    for index, entry in enumerate(truth[REGIONS]):
+        reason = _region(entry, images)
+        if reason:
+            raise DataError(f"{reason}.", where=f"{where}: {REGIONS}[{index}]", hint=HINT_TRUTH)
+    for index, image in enumerate(truth["images"]):
+        for key in ("width", "height"):
+            if not _finite(image.get(key)) or image[key] < 1:
+                text = f"The {key} {image.get(key)!r} is no number of pixels, and ignore regions end at the border."
+                raise DataError(text, where=f"{where}: images[{index}]", hint=HINT_TRUTH)
+
+
+def _region(entry: Any, images: set[int]) -> str | None:
+    if not isinstance(entry, Mapping):
+        return f"{type(entry).__name__} is no region"
+    if not _known(entry.get("image_id"), images):
+        return f"image_id {entry.get('image_id')!r} is not in the ground truth"
+    return _box(entry.get("bbox"))
 
 
 def check_detections(truth: Mapping[str, Any], detections: Sequence[Any], where: str) -> bool:

@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from detui.engine.evaluate.matches import Matches
+
     Array = NDArray[np.float64]
 
 SIZES = ("small", "medium", "large")
 MAX_DETECTIONS = 100
+LIMITS = (1, 10, MAX_DETECTIONS)
+"""Detections an image and class: what AR1, AR10, AR100 are of; AP is at the last."""
 ALL_CLASSES = "all classes"
 IOU_50, IOU_75 = 0, 5  # places of 0.50 and 0.75 in the ten IoU thresholds
 
@@ -52,6 +56,8 @@ class Result:
     evaluator: str
     """Library and version, for the record."""
     max_dets: int = MAX_DETECTIONS
+    metric: str = "coco"
+    """Or "visdrone": then boxes and detections are those that its drop step leaves."""
 
 
 def evaluate(
@@ -70,14 +76,31 @@ def evaluate(
     check_truth(truth, truth_name)
     masks = check_detections(truth, detections, detections_name)
     from detui.engine.evaluate.matches import match
+
+    return score(truth, detections, match(truth, detections), masks=masks, library=library)
+
+
+def score(
+    truth: Mapping[str, Any],
+    detections: Sequence[Mapping[str, Any]],
+    matches: Matches,
+    *,
+    limits: Sequence[int] = LIMITS,
+    masks: bool = False,
+    library: str = "hotcoco",
+) -> Result:
+    """Score what was checked before and matched at the last of the `limits` (rising numbers of detections an image).
+
+    `masks`: whether every detection has one. Raises MissingError for an absent library.
+    """
     from detui.engine.evaluate.operating import at_best_f1
 
     classes = list(_classes(truth).values())
-    precision, recall = _accumulate(truth, detections, "bbox", library)
-    values = _overall(precision, recall) | _per_class(precision, classes) | at_best_f1(match(truth, detections))
+    precision, recall = _accumulate(truth, detections, "bbox", library, limits)
+    values = _overall(precision, recall, limits) | _per_class(precision, classes) | at_best_f1(matches)
     if masks:
-        arrays = _accumulate(truth, detections, "segm", library)
-        of_masks = _overall(*arrays) | _per_class(arrays[0], classes)
+        arrays = _accumulate(truth, detections, "segm", library, limits)
+        of_masks = _overall(*arrays, limits) | _per_class(arrays[0], classes)
         values |= {f"{MASKS}{name}": value for name, value in of_masks.items()}
     return Result(
         values=values,
@@ -86,6 +109,7 @@ def evaluate(
         boxes=sum(not entry.get("iscrowd") for entry in truth["annotations"]),
         detections=len(detections),
         evaluator=f"{library} {version(library)}",
+        max_dets=limits[-1],
     )
 
 
@@ -95,15 +119,21 @@ def _classes(truth: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _accumulate(
-    truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]], kind: str, library: str
+    truth: Mapping[str, Any],
+    detections: Sequence[Mapping[str, Any]],
+    kind: str,
+    library: str,
+    limits: Sequence[int],
 ) -> tuple[Array, Array]:
-    """Precision [T=10, R=101, K, A=4, M=3] and recall [T, K, A, M]; -1 where there is no ground truth."""
+    """Precision [T=10, R=101, K, A=4, M=limits] and recall [T, K, A, M]; -1 where there is no ground truth."""
     import numpy as np
 
     if library == "hotcoco" or not detections:  # without any, pycocotools raises an IndexError
         evaluation = _hotcoco(truth, detections, kind)
+        evaluation.params.max_dets = list(limits)
     else:
         evaluation = _pycocotools(truth, detections, kind)
+        evaluation.params.maxDets = list(limits)
     with contextlib.redirect_stdout(io.StringIO()):  # the output is data, and pycocotools prints its progress
         evaluation.evaluate()
         evaluation.accumulate()
@@ -155,7 +185,7 @@ def _mean(numbers: Array) -> float | None:
     return float(measured.mean()) if measured.size else None
 
 
-def _overall(precision: Array, recall: Array) -> dict[str, float | None]:
+def _overall(precision: Array, recall: Array, limits: Sequence[int]) -> dict[str, float | None]:
     ap = precision[:, :, :, :, -1]
     values = {
         "AP": _mean(ap[:, :, :, 0]),
@@ -164,7 +194,7 @@ def _overall(precision: Array, recall: Array) -> dict[str, float | None]:
     }
     for place, size in enumerate(SIZES, start=1):
         values[f"AP_{size}"] = _mean(ap[:, :, :, place])
-    for place, number in enumerate((1, 10, MAX_DETECTIONS)):
+    for place, number in enumerate(limits):
         values[f"AR{number}"] = _mean(recall[:, :, 0, place])
     for place, size in enumerate(SIZES, start=1):
         values[f"AR_{size}"] = _mean(recall[:, :, place, -1])

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import DataError, DetuiError, MissingError
-from detui.engine.evaluate.coco import Result, evaluate
+from detui.engine.evaluate.coco import Result
+from detui.engine.evaluate.judging import judge
 from detui.engine.evaluate.lock import node_lock
 from detui.engine.run.directory import AttemptDir, RunDir, now
 from detui.engine.run.files import write_error, write_json
@@ -58,10 +59,13 @@ def evaluate_run(run: RunDir, problems: list[DetuiError] | None = None) -> int:
     return written
 
 
-def evaluate_file(truth: Path, predictions: Path, library: str = "hotcoco") -> Result:
-    """Score a COCO results file against a COCO ground truth file. Raises MissingError, DataError."""
+def evaluate_file(truth: Path, predictions: Path, library: str = "hotcoco", *, metric: str | None = None) -> Result:
+    """Score a COCO results file against a COCO ground truth file, by the metric that the ground truth calls for.
+
+    `metric`: another of `judging.METRICS`. Raises MissingError, DataError; UsageError for one that does not fit.
+    """
     names = {"truth_name": str(truth), "detections_name": str(predictions)}
-    return evaluate(load(truth), load(predictions), library=library, **names)
+    return judge(load(truth), load(predictions), metric=metric, library=library, **names)
 
 
 def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None:

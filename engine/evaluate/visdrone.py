@@ -1,34 +1,34 @@
-"""The metric of VisDrone-DET, which knows regions that nobody annotated.
+"""The metric of VisDrone-DET: what lies in regions that nobody annotated is dropped first, in both of its forms.
 
-Both forms begin by dropping boxes and detections of which at least half lies in the union of an image's ignore regions,
-and the class `others` (11), which the challenge does not judge.
-The main one then is COCO's with at most 500 detections an image and class. The other is what the official toolkit
-computes (VisDrone2018-DET-toolkit, calcAccuracy.m): the area under the whole precision-recall curve instead of 101
-points, and a mean over classes in which a class counts once for every image that it occurs in. The two differ by
-points on the same detections, so each carries its name.
+The main one then is COCO's with at most 500 detections an image and class, and gives every number that COCO's gives.
+Boxes that the data marks as not judged (a score of 0) are COCO's crowd regions there: they neither help nor harm.
+
+The other is what the official toolkit computes (VisDrone2018-DET-toolkit, calcAccuracy.m, as of April 2019), to compare
+with published numbers: at most 500 detections an image over all classes; the area under the whole precision-recall
+curve instead of 101 points; a mean over classes in which a class counts once for every image that it occurs in; and a
+recall whose boxes include those that are not judged, though a detection on one counts as neither right nor wrong. The
+two differ by points on the same detections, so each carries its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detui.engine.errors import UsageError
-from detui.engine.evaluate.bootstrap import weighted_ap
 from detui.engine.evaluate.checks import check_detections, check_truth
-from detui.engine.evaluate.matches import AREAS, ClassMatches, Matches, match
+from detui.engine.evaluate.coco import Result, score
+from detui.engine.evaluate.matches import ClassMatches, Matches, match
+from detui.engine.evaluate.regions import MAX_DETECTIONS, REGIONS, Entries, drop, knows_regions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_DETECTIONS = 500
-REGIONS = "ignore_regions"
-"""Key of the ground truth: a list of {"image_id", "bbox"}. Its presence says that the data set has the notion."""
-COVERED = 0.5
-OTHERS = "others"
-"""Name of the class that nobody is judged by."""
+LIMITS = (1, 10, 100, MAX_DETECTIONS)
+"""Detections an image and class: what AR1, AR10, AR100, AR500 are of."""
 OFFICIAL = "official_"
 """How the names of the toolkit's own numbers begin."""
 
@@ -39,99 +39,73 @@ def evaluate_visdrone(
     *,
     truth_name: str = "ground truth",
     detections_name: str = "predictions",
-) -> dict[str, float | None]:
-    """AP, AP50, AP75, AP by size and class after the drop step, and the toolkit's as `official_AP` and so on, 0–1.
+    library: str = "hotcoco",
+) -> Result:
+    """COCO's numbers after the drop step, and the toolkit's as `official_AP`, `official_AP50`, `official_AP75`.
 
-    Raises UsageError for a ground truth without ignore regions, DataError for wrong content.
+    Boxes and detections of the result are those that are left. Raises UsageError for a ground truth without ignore
+    regions, DataError for wrong content, MissingError for an absent library.
     """
-    if not isinstance(truth.get(REGIONS), list):
+    check_truth(truth, truth_name)
+    if not knows_regions(truth):
         message = "This ground truth has no ignore regions, so VisDrone's metric would be COCO's under another name."
         hint = f"--metric coco, or a ground truth with the list {REGIONS!r} (empty where an image has none)"
         raise UsageError(message, where=truth_name, hint=hint)
-    check_truth(truth, truth_name)
-    check_detections(truth, detections, detections_name)
-    kept_truth, kept = drop(truth, detections)
-    matches = match(kept_truth, kept, areas=tuple(AREAS), max_detections=MAX_DETECTIONS)
-    return _main(matches) | _official(matches)
-
-
-def drop(
-    truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
-    """Ground truth and detections without `others`, and without what lies in ignore regions by half of its own area."""
-    judged = {entry["id"] for entry in truth["categories"] if entry["name"] != OTHERS}
-    regions: dict[int, list[Any]] = {}
-    for entry in truth[REGIONS]:
-        regions.setdefault(entry["image_id"], []).append(entry["bbox"])
-    sizes = {image["id"]: (image["width"], image["height"]) for image in truth["images"]}
-    sums = {image: _summed(boxes, *sizes[image]) for image, boxes in regions.items()}
-    annotations, kept = (
-        [entry for entry in entries if entry["category_id"] in judged and not _covered(entry, sums)]
-        for entries in (truth["annotations"], detections)
+    masks = check_detections(truth, detections, detections_name)
+    known, kept = drop(truth, detections)
+    matches = match(known, kept, max_detections=MAX_DETECTIONS)
+    main = score(known, kept, matches, limits=LIMITS, masks=masks, library=library)
+    return replace(
+        main,
+        values=main.values | _official(known, kept, matches),
+        evaluator=f"{main.evaluator} after VisDrone's drop step",
+        metric="visdrone",
     )
-    categories = [entry for entry in truth["categories"] if entry["id"] in judged]
-    return {**truth, "annotations": annotations, "categories": categories}, kept
 
 
-def _summed(boxes: Iterable[Sequence[float]], width: int, height: int) -> NDArray[np.int64]:
-    """[height + 1, width + 1] How many ignored pixels lie above and to the left of each corner (Crow 1984)."""
-    ignored = np.zeros((height, width), np.int64)
-    for x, y, w, h in boxes:
-        left, top = max(0, round(x)), max(0, round(y))
-        ignored[top : max(0, round(y + h)), left : max(0, round(x + w))] = 1
-    return np.pad(ignored.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-
-
-def _covered(entry: Mapping[str, Any], sums: Mapping[int, NDArray[np.int64]]) -> bool:
-    """Whether at least half of a box, as far as it lies in the image, is ignored pixels."""
-    table = sums.get(entry["image_id"])
-    if table is None:
-        return False
-    x, y, w, h = entry["bbox"]
-    left, right = (min(max(0, round(edge)), table.shape[1] - 1) for edge in (x, x + w))
-    top, bottom = (min(max(0, round(edge)), table.shape[0] - 1) for edge in (y, y + h))
-    pixels = (right - left) * (bottom - top)
-    ignored = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-    return bool(pixels > 0 and ignored >= COVERED * pixels)
-
-
-def _main(matches: Matches) -> dict[str, float | None]:
-    ones = np.ones((len(matches.images), 1), np.float32)
-    values: dict[str, float | None] = {}
-    for area, classes in matches.by_area.items():
-        ap = weighted_ap(classes, ones)[:, :, 0]
-        if area == "all":
-            values |= {"AP": _mean(ap), "AP50": _mean(ap[:, :1]), "AP75": _mean(ap[:, 5:6])}
-            values |= {f"AP/{name}": _mean(row) for name, row in zip(matches.classes, ap, strict=True)}
-        else:
-            values[f"AP_{area}"] = _mean(ap)
-    return values
-
-
-def _mean(ap: NDArray[np.float64]) -> float | None:
-    known = ap[~np.isnan(ap)]
-    return float(known.mean()) if known.size else None
-
-
-def _official(matches: Matches) -> dict[str, float | None]:
-    classes = matches.by_area["all"]
-    ap = np.array([_all_points(one) for one in classes])
-    weights = np.array([int((one.truth > 0).sum()) for one in classes], np.float64)
+def _official(truth: Mapping[str, Any], kept: Entries, matches: Matches) -> dict[str, float | None]:
+    """The toolkit's numbers from what is left by the drop step and its matches."""
+    first = _first_of_each_image(kept)
+    if len(first) < len(kept):
+        matches = match(truth, first, max_detections=MAX_DETECTIONS)
+    boxes = _boxes(truth, matches)
+    weights = (boxes > 0).sum(axis=1).astype(np.float64)
     if not weights.any():
         return {f"{OFFICIAL}{name}": None for name in ("AP", "AP50", "AP75")}
-    mean = (weights @ np.nan_to_num(ap)) / weights.sum()
+    ap = np.array([_all_points(one, int(n)) for one, n in zip(matches.by_area["all"], boxes.sum(axis=1), strict=True)])
+    mean = (weights @ ap) / weights.sum()
     return {f"{OFFICIAL}AP": float(mean.mean()), f"{OFFICIAL}AP50": float(mean[0]), f"{OFFICIAL}AP75": float(mean[5])}
 
 
-def _all_points(one: ClassMatches) -> NDArray[np.float64]:
-    """[T] The area under the curve of precision, made monotone, over recall; NaN without boxes."""
-    boxes = int(one.truth.sum())
-    values = np.full(len(one.found), np.nan)
-    if not boxes:
-        return values
+def _first_of_each_image(detections: Entries) -> Entries:
+    """The 500 of each image with the highest scores, equal ones in the order given."""
+    by_image: dict[int, list[int]] = {}
+    for place, entry in enumerate(detections):
+        by_image.setdefault(entry["image_id"], []).append(place)
+    beyond: set[int] = set()
+    for places in by_image.values():
+        if len(places) > MAX_DETECTIONS:
+            beyond.update(sorted(places, key=lambda place: -detections[place]["score"])[MAX_DETECTIONS:])
+    return [entry for place, entry in enumerate(detections) if place not in beyond] if beyond else detections
+
+
+def _boxes(truth: Mapping[str, Any], matches: Matches) -> NDArray[np.int64]:
+    """[K, I] Boxes of each class on each image, those that are not judged included."""
+    images = {image: index for index, image in enumerate(matches.images)}
+    ids = sorted(entry["id"] for entry in truth["categories"])
+    classes = {category: index for index, category in enumerate(ids)}
+    boxes = np.zeros((len(classes), len(images)), np.int64)
+    for entry in truth["annotations"]:
+        boxes[classes[entry["category_id"]], images[entry["image_id"]]] += 1
+    return boxes
+
+
+def _all_points(one: ClassMatches, boxes: int) -> NDArray[np.float64]:
+    """[T] The area under the curve of precision, made monotone, over recall; 0 without boxes, whose weight is 0 too."""
+    values = np.zeros(len(one.found))
     for level, (found, counted) in enumerate(zip(one.found, one.counted, strict=True)):
         hits = np.cumsum(found[counted])
         precision = hits / np.arange(1, len(hits) + 1)
         envelope = np.maximum.accumulate(precision[::-1])[::-1]
-        values[level] = float((found[counted] * envelope).sum() / boxes)
+        values[level] = (found[counted] * envelope).sum() / max(boxes, 1)
     return values

@@ -2,7 +2,7 @@
 
 Whoever asks has left out the detections below the confidence at which a detector is used. Matching is the evaluator's:
 by falling confidence, within a class, so the right place under a wrong name is a box missed and a false alarm. What
-lies on a crowd region is neither.
+lies on a crowd region is neither, and what the data's metric drops is not looked at (evaluate/regions.py).
 """
 
 from __future__ import annotations
@@ -56,8 +56,10 @@ def _failures(truth: Truth, detections: Detections) -> NDArray[np.int64]:
     import numpy as np
 
     from detui.engine.evaluate.matches import match
+    from detui.engine.evaluate.regions import drop, limit
 
-    matches = match(truth, detections)
+    truth, detections = drop(truth, detections)
+    matches = match(truth, detections, max_detections=limit(truth))
     count = len(matches.images)
     total = np.zeros(count, np.int64)
     for one in matches.by_area["all"]:
@@ -69,6 +71,9 @@ def _failures(truth: Truth, detections: Detections) -> NDArray[np.int64]:
 
 def judge(truth: Truth, detections: Detections, images: Sequence[int]) -> dict[int, Verdict]:
     """Image → what the detections did there, box by box."""
+    from detui.engine.evaluate.regions import drop
+
+    truth, detections = drop(truth, detections)
     wanted = set(images)
     boxes = [entry for entry in truth["annotations"] if entry["image_id"] in wanted]
     said = [entry for entry in detections if entry["image_id"] in wanted]
@@ -91,13 +96,13 @@ def _matched(truth: Truth, said: Detections) -> list[Mapping[str, Any]]:
     import numpy as np
     from hotcoco import COCO, COCOeval
 
-    from detui.engine.evaluate.coco import MAX_DETECTIONS
+    from detui.engine.evaluate.regions import limit
 
     rows = [[entry["image_id"], *entry["bbox"], entry["score"], entry["category_id"]] for entry in said]
     known = COCO(dict(truth))
     evaluation = COCOeval(known, known.load_res(np.array(rows, np.float64).reshape(len(rows), 7)), "bbox")
     params = evaluation.params
-    params.iou_thrs, params.max_dets = [0.5], [MAX_DETECTIONS]
+    params.iou_thrs, params.max_dets = [0.5], [limit(truth)]
     params.area_rng, params.area_rng_lbl = [[0.0, 1e10]], ["all"]
     evaluation.evaluate()
     judged = [entry for entry in evaluation.eval_imgs if entry is not None]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DetuiError
 from detui.engine.evaluate.pending import load, truth_of
+from detui.engine.evaluate.regions import REGIONS
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.run.directory import RunDir
 
@@ -109,5 +110,6 @@ def _predictions(place: Place) -> Path:
 
 
 def _ground(truth: Mapping[str, Any]) -> str:
-    """What must be the same for detections to be comparable: images, boxes, classes."""
-    return json.dumps([truth.get(key) for key in ("images", "annotations", "categories")], sort_keys=True)
+    """What must be the same for detections to be comparable: images, boxes, classes, and what is ignored."""
+    keys = ("images", "annotations", "categories", REGIONS)
+    return json.dumps([truth.get(key) for key in keys], sort_keys=True)

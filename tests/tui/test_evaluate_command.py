@@ -49,6 +49,21 @@ def test_anybodys_results_without_a_run(files: tuple[str, str]) -> None:
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2
 
 
+def test_the_ground_truth_chooses_the_metric(files: tuple[str, str]) -> None:
+    found, truth = files
+    content = json.loads(Path(truth).read_text())
+    Path(truth).write_text(json.dumps({**content, "ignore_regions": []}))
+    given = ("evaluate", "--predictions", found, "--annotations", truth)
+    asked = json.loads(detui(*given, "--json").stdout)
+    assert (asked["metric"], asked["max_dets"]) == ("visdrone", 500) and "drop step" in asked["evaluator"]
+    assert asked == json.loads(detui(*given, "--json", "--metric", "visdrone").stdout)
+    assert {"official_AP", "AR500", "AP_small", "precision"} <= asked["values"].keys()
+    plain = json.loads(detui(*given, "--json", "--metric", "coco").stdout)
+    assert (plain["metric"], plain["max_dets"]) == ("coco", 100) and "official_AP" not in plain["values"]
+    text = detui(*given).stdout
+    assert "official AP" in text and "at most 500 an image and class" in " ".join(text.split())
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

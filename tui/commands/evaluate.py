@@ -25,7 +25,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--trust", is_flag=True, help="Load a checkpoint that no run of yours here has written: that runs code.")
 @click.option("--predictions", type=_FILE, metavar="FILE", help="A COCO results file, in original pixels.")
 @click.option("--annotations", type=_FILE, metavar="FILE", help="The COCO ground truth that goes with it.")
-@click.option("--metric", type=click.Choice(["coco", "visdrone"]), default="coco", show_default=True)
+@click.option("--metric", type=click.Choice(["coco", "visdrone"]),
+              help="[default: visdrone where the ground truth has ignore regions, else coco]")  # fmt: skip
 @click.option("--evaluator", "library", type=click.Choice(["hotcoco", "pycocotools"]), default="hotcoco",
               show_default=True, help="What computes; pycocotools is the reference, and slower.")  # fmt: skip
 @formatted
@@ -41,7 +42,7 @@ def command(
     trust: bool,
     predictions: Path | None,
     annotations: Path | None,
-    metric: str,
+    metric: str | None,
     library: str,
     form: str,
     as_json: bool,
@@ -49,7 +50,8 @@ def command(
     """Score a checkpoint of RUN on a split of its data, or --predictions against --annotations, without a run.
 
     AP, AR, AP by size and class, and precision and recall at IoU 0.5 at the confidence of the best F1, in original
-    pixels. All classes of the ground truth count, with at most 100 detections an image and class.
+    pixels. All classes of the ground truth count, with at most 100 detections an image and class; with at most 500,
+    and VisDrone's own numbers beside them, where the ground truth has ignore regions.
     """
     if run is not None and (predictions or annotations):
         raise click.UsageError("A RUN has predictions and annotations of its own: name it, or the files, not both.")
@@ -71,20 +73,17 @@ def command(
         about = {}
     assert predictions is not None and annotations is not None
     about |= {"predictions": str(predictions), "annotations": str(annotations)}
-    if metric == "visdrone":
-        _visdrone(predictions, annotations, about, form, as_json)
-        return
-    if run is None:
+    if run is None or metric not in (None, result.metric):
         from detui.engine.evaluate import evaluate_file
 
-        result = evaluate_file(annotations, predictions, library)
+        result = evaluate_file(annotations, predictions, library, metric=metric)
     _print(result, about, form, as_json)
 
 
 def _print(result: Result, about: dict[str, Any], form: str, as_json: bool) -> None:
     counts = {"images": result.images, "boxes": result.boxes, "detections": result.detections}
     if as_json:
-        by = {"evaluator": result.evaluator, "max_dets": result.max_dets}
+        by = {"metric": result.metric, "evaluator": result.evaluator, "max_dets": result.max_dets}
         print_json({**about, **counts, **by, "values": result.values})
         return
     from detui.engine.evaluate.tables import grids
@@ -93,21 +92,9 @@ def _print(result: Result, about: dict[str, Any], form: str, as_json: bool) -> N
         f"{result.images} images, {result.boxes} boxes, {result.detections} detections; at most {result.max_dets} an"
         f" image and class; {result.evaluator}. Precision and recall at IoU 0.5, at the confidence of the best F1."
     )
+    if result.metric == "visdrone":
+        note += (
+            " What lies in ignore regions by half is dropped, and not counted here. `official`: as VisDrone's toolkit"
+            " computes it, with the whole curve and classes weighted by their images."
+        )
     print_grids(grids(result.values, note), form)
-
-
-def _visdrone(predictions: Path, annotations: Path, about: dict[str, Any], form: str, as_json: bool) -> None:
-    from detui.engine.evaluate.pending import load
-    from detui.engine.evaluate.tables import grids
-    from detui.engine.evaluate.visdrone import MAX_DETECTIONS, evaluate_visdrone
-
-    names = {"truth_name": str(annotations), "detections_name": str(predictions)}
-    values = evaluate_visdrone(load(annotations), load(predictions), **names)
-    if as_json:
-        print_json({**about, "metric": "visdrone", "max_dets": MAX_DETECTIONS, "values": values})
-        return
-    note = (
-        f"VisDrone: what lies in ignore regions is dropped; at most {MAX_DETECTIONS} detections an image and class."
-        " `official`: as the toolkit computes it, with the whole curve and classes weighted by their images."
-    )
-    print_grids(grids(values, note), form)

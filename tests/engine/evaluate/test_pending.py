@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,21 @@ def test_each_dump_becomes_one_line_with_its_numbers_and_curves(dumping):
     assert (second["images"], second["boxes"], second["detections"], second["max_dets"]) == (1, 1, 1, 100)
     curves = read_json(dumping.attempt.path / second["curves"])
     assert curves["iou"] == 0.5 and len(curves["precision"]["small"]["all classes"] or [0] * 101) == 101
+
+
+def test_a_ground_truth_with_ignore_regions_is_judged_by_visdrones_metric(dumping):
+    path = Path(dumping.dir.spec().data["prepared"]) / "val.json"
+    path.write_text(json.dumps(read_json(path) | {"ignore_regions": [{"image_id": 1, "bbox": [100, 0, 90, 90]}]}))
+    dumping.dump(4, [{**HIT[0], "bbox": [110.0, 10.0, 40.0, 40.0], "score": 0.99}, *HIT])
+    assert evaluate_run(dumping.dir) == 1
+    (line,) = read_lines(dumping.attempt.evaluations_path)
+    assert line["max_dets"] == 500 and line["evaluator"].endswith(" after VisDrone's drop step")
+    assert (line["boxes"], line["detections"]) == (1, 1), "the false alarm lies in a region"
+    values = line["values"]
+    assert values["val/AP"] > 0.999 and values["val/official_AP"] == values["val/official_AP75"] == 1
+    assert values["val/AR500"] == values["val/precision"] == 1
+    curves = read_json(dumping.attempt.path / line["curves"])
+    assert min(curves["precision"]["all"]["all classes"]) > 0.999
 
 
 def test_nothing_is_evaluated_twice(dumping):

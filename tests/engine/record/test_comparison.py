@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,25 @@ def test_the_arms_of_an_experiment(finished) -> None:
     delta = next(one for one in images.deltas if one.metric == "AP")
     assert delta.second == pytest.approx(best[0]) and delta.images == 10
     assert [one.field for one in report.findings if one.level == "confounder"] == []
+
+
+def test_ignore_regions_are_dropped_in_every_number(make_trial) -> None:
+    """The bootstrap over images starts from the very numbers of the evaluations."""
+    trial = make_trial(seeds=(0,))
+    path = Path(trial.data["prepared"]) / "val.json"
+    truth = json.loads(path.read_text())
+    regions = [{"image_id": image["id"], "bbox": [0, 0, 160, 240]} for image in truth["images"][:5]]
+    path.write_text(json.dumps({**truth, "ignore_regions": regions}))
+    trial.train_all()
+    report = report_of(trial)
+    lines = [json.loads((trial.path / f"runs/{run}-s0/attempts/1/evaluations.jsonl").read_text().splitlines()[-1])
+             for run in ("baseline", "no-mosaic")]  # fmt: skip
+    assert {line["max_dets"] for line in lines} == {500} and lines[0]["boxes"] < len(truth["annotations"])
+    (images,) = report.images
+    assert images.problem is None
+    for delta in images.deltas:
+        values = [line["values"][f"val/{delta.metric}"] for line in lines]
+        assert [delta.first, delta.second] == pytest.approx(values, abs=1e-12), delta.metric
 
 
 def test_two_runs_of_one_arm(finished) -> None:

@@ -69,6 +69,17 @@ def test_what_lies_on_a_crowd_region_is_neither_found_nor_false():
     assert counts(judge(known, detections, [1])[1]) == (1, 0, 0) and worst(known, [detections]) == []
 
 
+def test_what_the_metric_drops_is_neither_missed_nor_false():
+    """A region over one box and one detection; the drop step of the evaluator, and its 500 detections."""
+    known = truth((1, 1, HERE), (1, 1, ELSEWHERE)) | {"ignore_regions": [{"image_id": 1, "bbox": [55, 55, 45, 45]}]}
+    detections = said((1, 1, HERE), (1, 2, [70, 70, 10, 10]))
+    verdict = judge(known, detections, [1])[1]
+    assert (verdict.found, verdict.missed, verdict.false) == ([HERE], [], []) and worst(known, [detections]) == []
+    many = [{"image_id": 1, "category_id": 1, "bbox": [1, 80, 9, 9], "score": 0.9} for _ in range(150)]
+    assert counts(judge(known, [*many, *detections], [1])[1]) == (1, 0, 150)
+    assert counts(judge({**known, "ignore_regions": None}, [*many, *detections], [1])[1]) == (0, 2, 101)
+
+
 def test_a_picture_without_anything_has_an_empty_verdict():
     assert counts(judge(truth((1, 1, HERE)), [], [1, 2])[2]) == (0, 0, 0)
     assert counts(judge(truth((1, 1, HERE)), [], [1])[1]) == (0, 1, 0)
