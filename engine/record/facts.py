@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,21 @@ class Measured:
 
     value: float
     source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A named number that the training reported now and then; three tuples of the same length, by step."""
+
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+    attempts: tuple[int, ...]
+    """The attempt that reported each."""
+
+    @property
+    def mean(self) -> float:
+        """Mean over the samples, each counting alike. Raises ZeroDivisionError without any."""
+        return math.fsum(self.values) / len(self.values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +115,8 @@ class RunFacts:
     """Loss name → epochs and values."""
     framework: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """A framework's own validation numbers, by its name for them: epochs and values."""
+    statistics: Mapping[str, Samples]
+    """What the training reported beside losses, by name ("gradient/small"); no name without a finite value."""
 
     @property
     def finished(self) -> bool:

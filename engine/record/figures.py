@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DetuiError
 from detui.engine.record import failure_pictures as failures
+from detui.engine.record import miss_pictures, share_figure, small_objects
 from detui.engine.record import pictures as detections
 from detui.engine.record.facts import ExperimentFacts, RunFacts
+from detui.engine.record.misses import FLOOR
+from detui.engine.record.pictures import ascii_of
 from detui.engine.record.render import Picture
 from detui.engine.run.files import read_json, write_whole
 
@@ -76,6 +79,7 @@ class _Job:
 
 def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
     label = f"{facts.info.get('profile')} run: not a result" if facts.quick else ""
+    template = (facts.info.get("record") or {}).get("template", "default")
     losses = {run.name: run.losses for run in facts.runs if run.losses}
     if losses:
         yield _Job(Picture("losses", "figures/losses.png"), [losses, label], lambda: _losses(facts, label))
@@ -85,8 +89,12 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
     curves = dict(_curves(facts))
     if curves:
         yield _Job(Picture("pr", "figures/pr.png"), [curves, label], lambda: _pr(facts, curves, label))
-    yield from _sheets("detections", lambda: list(_detections(facts, label)))
-    yield from _sheets("failures", lambda: list(_failures(facts, label)))
+    shares = share_figure.inputs(facts)
+    if shares:
+        yield _Job(Picture("shares", "figures/shares.png"), [shares, label], lambda: _shares(facts, shares, label))
+    for name, prepare in _SHEETS.items():
+        if name not in EXTRA or template in EXTRA[name]:
+            yield from _sheets(name, lambda prepare=prepare: list(prepare(facts, label)))  # type: ignore[misc]
 
 
 def _sheets(name: str, prepare: Callable[[], list[_Job]]) -> list[_Job]:
@@ -107,6 +115,29 @@ def _failures(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
     for number, sheet in enumerate(failures.sheets(facts), start=1):
         picture = Picture("failures", _file("failures", number), sheet.runs)
         yield _Job(picture, [sheet.key(), label], partial(failures.draw, sheet, label))
+
+
+def _small(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
+    for number, sheet in enumerate(small_objects.sheets(facts), start=1):
+        picture = Picture("small_objects", _file("small_objects", number), sheet.runs, detections.THRESHOLD)
+        yield _Job(picture, [sheet.key(), label], partial(small_objects.draw, sheet, label))
+
+
+def _misses(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
+    for number, sheet in enumerate(failures.sheets(facts), start=1):
+        picture = Picture("misses", _file("misses", number), sheet.runs, FLOOR)
+        yield _Job(picture, [sheet.key(), label], partial(miss_pictures.draw, sheet, label))
+
+
+_SHEETS: dict[str, Callable[[ExperimentFacts, str], Iterator[_Job]]] = {
+    "detections": _detections,
+    "small_objects": _small,
+    "failures": _failures,
+    "misses": _misses,
+}
+"""Figures of pictures, in the record's order."""
+EXTRA = {"small_objects": ("size-weights",), "misses": ("size-weights",)}
+"""Figures that only some templates show: the names of those."""
 
 
 def _file(name: str, number: int) -> str:
@@ -180,15 +211,10 @@ def _legend(
         entries += [(f"seed {seed}", {"color": "#666666", "linestyle": LINES[place % len(LINES)]})
                     for place, seed in enumerate(seeds[: len(LINES)])]  # fmt: skip
     entries += extra
-    handles = [Line2D([], [], label=_ascii(name), **style) for name, style in entries]
+    handles = [Line2D([], [], label=ascii_of(name), **style) for name, style in entries]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
     if label:
         figure.suptitle(label, fontsize=9, color="#b00020", fontweight="bold")
-
-
-def _ascii(text: str) -> str:
-    """Text for a figure: no mathematics, and no sign that the font lacks."""
-    return text.replace("$", "\\$").encode("ascii", "replace").decode()
 
 
 def _losses(facts: ExperimentFacts, label: str) -> Figure:
@@ -199,11 +225,17 @@ def _losses(facts: ExperimentFacts, label: str) -> Figure:
         for run in facts.runs:
             if name in run.losses:
                 axis.plot(*run.losses[name], linewidth=1.2, **_style(facts, run))
-        axis.set_title(_ascii(name.removeprefix("train/").replace("_", " ")), fontsize=10)
+        axis.set_title(ascii_of(name.removeprefix("train/").replace("_", " ")), fontsize=10)
         axis.set_xlabel("epoch")
     for axis in axes[len(names) :]:
         axis.set_visible(False)
     axes[0].set_ylabel("training loss")
+    _legend(figure, facts, label)
+    return figure
+
+
+def _shares(facts: ExperimentFacts, lines: Mapping[str, Any], label: str) -> Figure:
+    figure = share_figure.draw(lines, {run.name: _style(facts, run) for run in facts.runs}, panels)
     _legend(figure, facts, label)
     return figure
 

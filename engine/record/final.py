@@ -13,7 +13,7 @@ from detui.engine.record.results import MAIN, Results, label, seed_of
 from detui.engine.record.text import Table, code, percent, plain, points
 
 OPERATING = ("val/precision", "val/recall", "val/F1")
-COST = {"model/parameters": "params", "model/gmacs": "gmacs", "model/fps": "fps"}
+COST = {"model/parameters": "params", "model/gflops": "gflops", "model/gmacs": "gmacs", "model/fps": "fps"}
 """Beside the metrics in the final table: the name of the number and of its words."""
 
 
@@ -49,13 +49,18 @@ class Final:
 
     def _row(self, arm: str, metric: str) -> list[str]:
         reference, values = self.facts.values(self.facts.arms[0], metric), self.facts.values(arm, metric)
-        if not reference and not values:
+        goals = self._goals(arm, metric)
+        if not reference and not values and goals == ("–", "–"):
             return []
         ours, form = metric.startswith("val/"), self.results.form(metric)
         means = [summarise(list(side.values())).mean if side else None for side in (reference, values)]
         cells = [self.words("missing") if mean is None else form(mean) for mean in means]
-        name = f"{label(metric)} (%)" if ours else self.words(COST[metric])
-        return [name, code(arm), *cells, _change(means, ours), *self._goals(arm, metric)]
+        name = (
+            f"{label(metric)} (%)"
+            if ours
+            else self.words(COST[metric], plain(self.facts.info.get("backend") or "framework"))
+        )
+        return [name, code(arm), *cells, _change(means, ours), *goals]
 
     def _goals(self, arm: str, metric: str) -> tuple[str, str]:
         goals = [goal for goal in self._all_goals() if goal["metric"] == metric and goal.get("arm") in (arm, None)]
@@ -110,12 +115,49 @@ class Final:
             arm, against, metric = (str(decision[key]) for key in ("arm", "against", "metric"))
             found = _compared(self.facts, metric, against, arm)
             yield f"{label(metric)}, {code(arm)} − {code(against)}: {self._measured(found, arm, against)}"
+            if reach := self._reach(decision, found):
+                yield ""
+                yield reach
             yield ""
             for step, holds in zip(decision["steps"], self._holding(decision, found, arm, against), strict=True):
                 then = plain(self.words.pick(step.get("next")))
                 title = plain(self.words.pick(step["title"]))
                 yield f"- [{'x' if holds else ' '}] {title} ({self._condition(step)})" + (f": {then}" if then else "")
             yield ""
+
+    def reached(self) -> Iterator[str]:
+        """A line a decision: the difference, the title of the step that it comes to, and what its interval reaches."""
+        for decision in self.facts.info.get("decisions") or ():
+            arm, against, metric = (str(decision[key]) for key in ("arm", "against", "metric"))
+            found = _compared(self.facts, metric, against, arm)
+            holding = zip(decision["steps"], self._holding(decision, found, arm, against), strict=True)
+            titles = [plain(self.words.pick(step["title"])) for step, holds in holding if holds]
+            said = [self._measured(found, arm, against), *titles, self._reach(decision, found)]
+            yield f"{label(metric)}, {code(arm)} − {code(against)}: {'; '.join(filter(None, said))}"
+
+    def next_steps(self) -> Iterator[str]:
+        """What the decisions' steps lead to as check boxes, that of the step that holds ticked."""
+        for decision in self.facts.info.get("decisions") or ():
+            arm, against, metric = (str(decision[key]) for key in ("arm", "against", "metric"))
+            found = _compared(self.facts, metric, against, arm)
+            for step, holds in zip(decision["steps"], self._holding(decision, found, arm, against), strict=True):
+                if step.get("next"):
+                    title, then = (plain(self.words.pick(step[key])) for key in ("title", "next"))
+                    yield f"- [{'x' if holds else ' '}] {self.words('if step', title, then)}"
+
+    def _reach(self, decision: Mapping[str, Any], found: Comparison | None) -> str:
+        """Which steps the interval of the difference lies in: the mean ticks one, and others may not be ruled out."""
+        if found is None or found.interval is None:
+            return ""
+        low, high = (self._step_at(decision["steps"], bound) for bound in found.interval)
+        titles = [plain(self.words.pick(decision["steps"][place]["title"])) for place in (low, high)]
+        return self.words("interval within" if low == high else "interval reaches", *titles[: 1 + (low != high)])
+
+    @staticmethod
+    def _step_at(steps: Sequence[Mapping[str, Any]], value: float) -> int:
+        """Place of the step that a difference of `value` comes to."""
+        bounds = [step.get("at_least") for step in steps]
+        return next(place for place, bound in enumerate(bounds) if bound is None or value >= bound)
 
     def _measured(self, found: Comparison | None, arm: str, against: str) -> str:
         if found is None:
@@ -133,8 +175,7 @@ class Final:
         steps = decision["steps"]
         if found is None or min(found.n) < FEWEST_SEEDS or self.facts.unfinished(against, arm):
             return [False] * len(steps)
-        bounds = [step.get("at_least") for step in steps]
-        reached = next((i for i, bound in enumerate(bounds) if bound is None or found.delta >= bound), None)
+        reached = self._step_at(steps, found.delta)
         return [index == reached for index in range(len(steps))]
 
     def _condition(self, step: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from detui.engine.analysis.choice import chosen, finite, standing
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
-from detui.engine.record.facts import SPEED, AttemptFacts, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import SPEED, AttemptFacts, ExperimentFacts, Measured, RunFacts, Samples, Source
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json
 from detui.engine.run.history import History, load_history
@@ -68,6 +68,7 @@ def _run(run: RunDir) -> RunFacts:
         trained={line["epoch"]: int(line.get("attempt") or 1) for line in history.epochs if "epoch" in line},
         losses=_series(history, "train/loss"),
         framework=_series(history, f"{spec.backend}/"),
+        statistics=_statistics(history),
     )
 
 
@@ -119,6 +120,17 @@ def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], t
     names = [name for name in history.epoch_names() if name.startswith(prefix)]
     found = {name: history.epoch_series(name) for name in names}
     return {name: (tuple(epochs), tuple(values)) for name, (epochs, values) in found.items() if epochs}
+
+
+def _statistics(history: History) -> dict[str, Samples]:
+    """The samples of each named number, by step; one that is not finite is no sample."""
+    found: dict[str, list[tuple[int, float, int]]] = {}
+    for line in history.statistics:
+        for name, given in (line.get("values") or {}).items():
+            if (value := finite(given)) is not None and isinstance(line.get("step"), int):
+                found.setdefault(str(name), []).append((line["step"], value, int(line.get("attempt") or 1)))
+    # Unpacked, the rows become the three columns.
+    return {name: Samples(*zip(*sorted(rows), strict=True)) for name, rows in found.items()}
 
 
 def _cost(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from detui.engine.record.facts import ExperimentFacts, Source
+from detui.engine.record.milestones import Milestones
 from detui.engine.record.results import Results
 from detui.engine.record.sources import Ledger
 from detui.engine.record.tex import comment, from_markdown, needs_chinese, needs_unicode
@@ -68,7 +69,7 @@ def tables(facts: ExperimentFacts, language: str = "en", *, standalone: bool = F
         "results": results.per_seed(),
         "differences": results.differences(),
         "classes": results.per_class(),
-        "milestones": results.milestones(),
+        "milestones": Milestones(results).table(),
         "goals": results.goals(),
         "cost": results.cost(),
         "claimed": results.claims(),

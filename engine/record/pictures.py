@@ -69,8 +69,8 @@ def sheets(facts: ExperimentFacts) -> list[Sheet]:
     images = _pick(truth)
     wanted = {image["id"] for image in images}
     classes = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
-    right = Column(GROUND_TRUTH, None, _by_image(truth["annotations"], wanted), {})
-    columns = [_column(facts, run, wanted) for run in shown]
+    right = Column(GROUND_TRUTH, None, by_image(truth["annotations"], wanted), {})
+    columns = [column(facts, run, wanted) for run in shown]
     return [Sheet(root, images, classes, [right, *group]) for group in groups(columns)]
 
 
@@ -119,10 +119,11 @@ def predicted(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _column(facts: ExperimentFacts, run: RunFacts, wanted: set[int]) -> Column:
+def column(facts: ExperimentFacts, run: RunFacts, wanted: set[int]) -> Column:
+    """What a run's chosen checkpoint detected on the `wanted` images. Raises OSError, DataError as `predicted`."""
     line = run.chosen or {}
     found = predicted(predictions(facts, run))
-    boxes = _by_image((entry for entry in found if entry["score"] >= THRESHOLD), wanted)
+    boxes = by_image((entry for entry in found if entry["score"] >= THRESHOLD), wanted)
     highest: dict[int, float] = {}
     for entry in found:
         highest[entry["image_id"]] = max(entry["score"], highest.get(entry["image_id"], 0.0))
@@ -131,11 +132,12 @@ def _column(facts: ExperimentFacts, run: RunFacts, wanted: set[int]) -> Column:
     return Column(title, (run.arm, run.seed, epoch), boxes, {number: highest.get(number, 0.0) for number in wanted})
 
 
-def _by_image(entries: Any, wanted: set[int]) -> dict[int, list[dict[str, Any]]]:
+def by_image(entries: Any, wanted: set[int]) -> dict[int, list[dict[str, Any]]]:
+    """Image → its boxes, every wanted image having a list."""
     found: dict[int, list[dict[str, Any]]] = {number: [] for number in sorted(wanted)}
     for entry in entries:
         if entry["image_id"] in found:
-            kept = {key: entry[key] for key in ("bbox", "category_id", "score") if key in entry}
+            kept = {key: entry[key] for key in ("bbox", "category_id", "score", "area") if key in entry}
             found[entry["image_id"]].append(kept)
     return found
 
@@ -151,7 +153,7 @@ def draw(sheet: Sheet, label: str) -> Figure:
         if column.run and not column.boxes.get(image):
             _say_none(axis, column.highest.get(image, 0.0))
     present = {entry["category_id"] for column in sheet.columns for boxes in column.boxes.values() for entry in boxes}
-    handles = [Patch(facecolor="none", edgecolor=_colour(sheet, number), linewidth=1.5, label=_ascii(name))
+    handles = [Patch(facecolor="none", edgecolor=colour_of(sheet, number), linewidth=1.5, label=ascii_of(name))
                for number, name in sheet.classes.items() if number in present]  # fmt: skip
     finish(figure, handles[:24], f"detections with confidence of at least {THRESHOLD}", label, "  -  ")
     return figure
@@ -175,9 +177,9 @@ def grid_of(
             axis.imshow(pixels, interpolation="antialiased")
             axis.set(xticks=[], yticks=[], xlim=(0, pixels.width), ylim=(pixels.height, 0))
             cells.append((axis, image["id"], place))
-        grid[row][0].set_ylabel(_ascii(Path(image["file_name"]).name), fontsize=7)
+        grid[row][0].set_ylabel(ascii_of(Path(image["file_name"]).name), fontsize=7)
     for axis, title in zip(grid[0], titles, strict=True):
-        axis.set_title(_ascii(title), fontsize=9)
+        axis.set_title(ascii_of(title), fontsize=9)
     return figure, cells
 
 
@@ -194,7 +196,7 @@ def _detections(axis: Axes, boxes: Sequence[Mapping[str, Any]], sheet: Sheet) ->
     height = axis.get_ylim()[0]
     for entry in sorted(boxes, key=lambda entry: entry.get("score", 1.0)):
         x, y, width, tall = entry["bbox"]
-        colour = _colour(sheet, entry["category_id"])
+        colour = colour_of(sheet, entry["category_id"])
         axis.add_patch(Rectangle((x, y), width, tall, fill=False, edgecolor="black", linewidth=1.8))
         axis.add_patch(Rectangle((x, y), width, tall, fill=False, edgecolor=colour, linewidth=1.1))
         if "score" in entry:
@@ -210,9 +212,11 @@ def _say_none(axis: Axes, highest: float) -> None:
     axis.text(0.5, 0.04, text, transform=axis.transAxes, ha="center", va="bottom", fontsize=7, bbox=box)
 
 
-def _colour(sheet: Sheet, category: int) -> str:
+def colour_of(sheet: Sheet, category: int) -> str:
+    """The colour of a class, the same on all pictures of a sheet."""
     return CLASS_COLOURS[list(sheet.classes).index(category) % len(CLASS_COLOURS)]
 
 
-def _ascii(text: str) -> str:
+def ascii_of(text: str) -> str:
+    """Text for a figure: no mathematics, and no sign that the font lacks."""
     return text.replace("$", "\\$").encode("ascii", "replace").decode()

@@ -12,13 +12,19 @@ from detui.engine.analysis import compare, judge_goal
 from detui.engine.errors import MissingError, RecipeError
 from detui.engine.evaluate.coco import MAX_DETECTIONS
 from detui.engine.record import text
+from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
+from detui.engine.record.by_class import ByClass
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
+from detui.engine.record.milestones import Milestones
 from detui.engine.record.over_images import Images
-from detui.engine.record.results import Results, label
+from detui.engine.record.preparation import Preparation
+from detui.engine.record.results import OFFICIAL, Results, label
 from detui.engine.record.setup import Setup
+from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
+from detui.engine.record.stability import Stability
 from detui.engine.record.words import Words
 
 WORST_FIRST = (
@@ -43,13 +49,13 @@ class Picture:
     """A figure beside the record."""
 
     name: str
-    """"losses", "ap", "pr", "memory", "detections" or "failures"."""
+    """"losses", "ap", "pr", "shares", "detections", "small_objects", "failures" or "misses"."""
     path: str
     """Relative to the record."""
     runs: tuple[tuple[str, int, int], ...] = ()
     """Arm, seed and epoch of each column, where the figure shows one checkpoint an arm."""
     threshold: float | None = None
-    """Confidence below which detections were not drawn."""
+    """Confidence below which detections were not drawn; of misses the product that is told from none."""
 
 
 def render(
@@ -59,18 +65,20 @@ def render(
     images: Mapping[str, Images] = MappingProxyType({}),
 ) -> str:
     """The whole record in one language. Raises MissingError, RecipeError for a template that does not work."""
-    from jinja2 import StrictUndefined, TemplateError
+    from jinja2 import FunctionLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     name = f"{(facts.info.get('record') or {}).get('template', 'default')}.{language}.md.jinja"
     environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
-    )
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+        loader=FunctionLoader(_template),
+    )  # fmt: skip
     try:
         return environment.from_string(_template(name)).render(**_context(facts, language, pictures, images))
     except TemplateError as error:
         line = getattr(error, "lineno", None)
-        where = f"{name}:{line}" if line else name
+        file = getattr(error, "name", None) or name  # of the parts that it imports, where those are wrong
+        where = f"{file}:{line}" if line else name
         raise RecipeError(f"The record's template does not work: {error.message}.", where=where) from error
 
 
@@ -79,7 +87,8 @@ def _template(name: str) -> str:
     try:
         return (folder / name).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
-        known = sorted({entry.name.split(".")[0] for entry in folder.iterdir() if entry.name.endswith(".jinja")})
+        names = (entry.name for entry in folder.iterdir() if entry.name.endswith(".jinja"))
+        known = sorted({name.split(".")[0] for name in names if not name.startswith("_")})
         raise MissingError(
             "There is no such template for a record.",
             where=f"{folder / name}",
@@ -98,8 +107,15 @@ def _context(
         "words": words,
         "setup": setup,
         "results": results,
+        "milestones": Milestones(results),
+        "stability": Stability(results),
+        "shares": Shares(results),
+        "baseline": Baseline(results),
+        "by_class": ByClass(results),
+        "preparation": Preparation(setup),
         "final": Final(results, images),
-        "pictures": [(picture, _caption(picture, words)) for picture in pictures],
+        "pictures": [(picture, _caption(picture, words), number) for number, picture in enumerate(pictures, start=1)],
+        "official": OFFICIAL,
         "title": text.plain(words.pick(facts.info.get("title")) or facts.info["recipe"]),
         "question": text.plain(words.pick(facts.info.get("question"))),
         "state": overall(facts),

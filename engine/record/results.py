@@ -12,9 +12,10 @@ from detui.engine.record.text import Table, code, count, duration, percent, plai
 from detui.engine.record.words import Words
 
 MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
-MILESTONE = ("val/AP", "val/AP50", "val/AP_small")
 BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large")
 
+OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
+"""What the toolkit of VisDrone's authors computes, beside AP as COCO has it; only of data that are judged so."""
 NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps"}
 """Metrics that go by a word instead of their name."""
 
@@ -42,29 +43,33 @@ class Results:
     def __init__(self, facts: ExperimentFacts, words: Words, ledger: Ledger) -> None:
         self.facts, self.words, self.ledger = facts, words, ledger
 
-    def per_seed(self) -> Table:
-        """AP in percent of each run's chosen checkpoint, then mean ± std of each arm."""
+    def per_seed(self, metrics: Sequence[str] = MAIN) -> Table:
+        """Metrics in percent of each run's chosen checkpoint, then mean ± std of each arm."""
         words = self.words
-        head = [words("arm"), words("seed"), *(f"{label(name)} (%)" for name in MAIN), words("chosen epoch"),
+        head = [words("arm"), words("seed"), *(f"{label(name)} (%)" for name in metrics), words("chosen epoch"),
                 words("source")]  # fmt: skip
         rows: list[list[str]] = []
         for arm in self.facts.arms:
-            rows += [self._seed_row(run) for run in self.facts.of(arm)]
-            rows.append(self._mean_row(arm))
+            rows += [self._seed_row(run, metrics) for run in self.facts.of(arm)]
+            rows.append(self._mean_row(arm, metrics))
         return Table(head, rows, frozenset(range(1, len(head) - 1)))
 
-    def _seed_row(self, run: RunFacts) -> list[str]:
-        cells = [self.cell(run.value(name), percent, chosen=run.chosen) for name in MAIN]
+    def has(self, metrics: Sequence[str]) -> bool:
+        """Whether any chosen checkpoint has one of these metrics."""
+        return any(run.value(name) for run in self.facts.runs for name in metrics)
+
+    def _seed_row(self, run: RunFacts, metrics: Sequence[str]) -> list[str]:
+        cells = [self.cell(run.value(name), percent, chosen=run.chosen) for name in metrics]
         epoch = str(run.chosen["epoch"]) if run.chosen else self.words("missing")
         seed = seed_of(run, self.words)
         mark = self.ledger.cite(run.source(run.chosen), self.words("said chosen")) if run.chosen else ""
         return [code(run.arm), seed, *cells, epoch, mark]
 
-    def _mean_row(self, arm: str) -> list[str]:
-        seeds = max((len(self.facts.points(arm, name)) for name in MAIN), default=0)
+    def _mean_row(self, arm: str, metrics: Sequence[str]) -> list[str]:
+        seeds = max((len(self.facts.points(arm, name)) for name in metrics), default=0)
         title = self.words("mean ± std" if seeds > 1 else "mean", seeds) + self.seeds_finished(arm)
-        cells = [self.spread(self.facts.values(arm, name), seeds) for name in MAIN]
-        used = [point.source for name in MAIN for point in self.facts.points(arm, name).values()]
+        cells = [self.spread(self.facts.values(arm, name), seeds) for name in metrics]
+        used = [point.source for name in metrics for point in self.facts.points(arm, name).values()]
         return [f"**{code(arm)}**", f"**{title}**", *cells, "", self.ledger.cite_all(used, self.words("said chosen"))]
 
     def seeds_finished(self, arm: str) -> str:
@@ -142,12 +147,12 @@ class Results:
         device, kind = plain(speed["device"]["name"]), plain(speed["postprocess"]["kind"])
         return words("speed with", device, speed["threads"], size, speed["batch"], speed["precision"], fused, kind)
 
-    def differences(self) -> Table:
+    def differences(self, metrics: Sequence[str] = MAIN) -> Table:
         """Each further arm against the first, with Welch's interval and a verdict."""
         words = self.words
         head = [words("arm"), words("metric"), f"{words('delta')} (pp)", words("interval"), words("p"), words("n"),
                 words("paired"), words("verdict")]  # fmt: skip
-        told = [(arm, metric) for arm in self.facts.arms[1:] for metric in MAIN if self._comparable(arm, metric)]
+        told = [(arm, metric) for arm in self.facts.arms[1:] for metric in metrics if self._comparable(arm, metric)]
         rows = [self._difference(arm, metric) for arm, metric in told]
         origins = [self._origins(metric, self.facts.arms[0], arm) for arm, metric in told]
         return Table(head, rows, frozenset({2, 4}), origins)
@@ -199,57 +204,6 @@ class Results:
         cells = [self.spread(self.facts.values(arm, metric), evaluated).replace("**", "") for metric in metrics]
         used = [point.source for metric in metrics for point in self.facts.points(arm, metric).values()]
         return [plain(name), code(arm), *cells, self.ledger.cite_all(used, self.words("said class"))]
-
-    def milestones(self) -> Table:
-        """Mean over finished seeds at each milestone, the others one by one; what was not reached says so."""
-        words = self.words
-        head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in MILESTONE), words("loss"),
-                words("source")]  # fmt: skip
-        rows = [
-            self._milestone(epoch, arm) for epoch in self.facts.info.get("milestones", ()) for arm in self.facts.arms
-        ]
-        return Table(head, rows, frozenset({0, *range(2, len(head) - 1)}))
-
-    def _milestone(self, epoch: int, arm: str) -> list[str]:
-        runs = self.facts.of(arm)
-        lines = [(run, line) for run in runs for line in run.evaluations if line["epoch"] == epoch]
-        absent = self._not_reached(runs, epoch)
-        cells = []
-        for metric in MILESTONE:
-            found = [(run, value.value) for run, line in lines if (value := run.value(metric, line))]
-            cells.append(self._partial(found, len(self.facts.finished(arm))) if lines else absent)
-        mark = self.ledger.cite_all((run.source(line) for run, line in lines), self.words("milestones"))
-        losses, loss_mark = self._losses(self.facts.finished(arm), epoch)
-        return [str(epoch), code(arm), *cells, losses, ", ".join(filter(None, (mark, loss_mark)))]
-
-    def _partial(self, found: Sequence[tuple[RunFacts, float]], finished: int) -> str:
-        whole = {run.seed: value for run, value in found if run.finished}
-        cells = [self.spread(whole, finished).replace("**", "")] if whole else []
-        cells += [f"s{run.seed}: {percent(value)} ({self.words('not finished')})"
-                  for run, value in found if not run.finished]  # fmt: skip
-        return "; ".join(cells) or self.words("not available")
-
-    def _not_reached(self, runs: Sequence[RunFacts], epoch: int) -> str:
-        if runs and all(run.terminal and run.epoch < epoch for run in runs):
-            return self.words("stopped early at", max(run.epoch for run in runs))
-        return self.words("missing")
-
-    def _losses(self, runs: Sequence[RunFacts], epoch: int) -> tuple[str, str]:
-        """Each loss term, averaged over the seeds ("box 1.21, cls 0.83"), and the marks of where they stand."""
-        terms: dict[str, list[float]] = {}
-        sources: list[Source] = []
-        for run in runs:
-            found = {name: dict(zip(*series, strict=True)).get(epoch) for name, series in run.losses.items()}
-            for name, value in found.items():
-                if value is not None:
-                    terms.setdefault(name.removeprefix("train/").removeprefix("loss_"), []).append(value)
-            if any(value is not None for value in found.values()):
-                attempt = run.trained.get(epoch, 1)
-                sources.append(Source(run.name, attempt, epoch, f"runs/{run.name}/attempts/{attempt}/metrics.jsonl"))
-        if not terms:
-            return self.words("missing"), ""
-        shown = ", ".join(f"{plain(name)} {sum(values) / len(values):.3g}" for name, values in sorted(terms.items()))
-        return shown, self.ledger.cite_all(sources, self.words("said loss"))
 
     def goals(self) -> Table:
         """The recipe's goals, each with the numbers that its verdict rests on."""

@@ -170,6 +170,14 @@ class Setup:
         yield "commit", code(code_state["commit"]) if code_state.get("commit") else ""
         yield "dirty", self._dirty(code_state)
 
+    def commit(self) -> str:
+        """The commit that the experiment was launched from, and whether there were changes beside it."""
+        state = self.info.get("code") or {}
+        if not state.get("commit"):
+            return self.words("unknown")
+        changed = self._dirty(state) if state.get("dirty") else ""
+        return code(state["commit"]) + (f" ({self.words('dirty')}: {changed})" if changed else "")
+
     def _gpu(self, device: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if device.get("kind") == "cpu":
             yield "gpu", self.words("no gpu")

@@ -213,6 +213,31 @@ WORDS: dict[str, tuple[str, str]] = {
     "pr": ("Precision and recall at IoU 0.5", "IoU 0.5 下的精确率与召回率"),
     "detections": ("Detections on the same pictures", "同一组图像上的检测结果"),
     "failures": ("Failure cases on the same pictures", "同一组图像上的失败案例"),
+    "shares": ("Share of gradient by size", "各尺寸的梯度占比"),
+    "small_objects": ("Detections of small objects", "小目标检测示例"),
+    "misses": ("Highest-loss misses", "损失最高的漏检"),
+    "detail shares": (
+        "Of the magnitude of the gradient at the detection head, the part that goes to objects of each size; sampled "
+        "during training, means over stretches of samples. One line a run.",
+        "检测头处梯度绝对值中分给各尺寸目标的部分；训练中抽样，按段取均值。每条线为一个运行。",
+    ),
+    "detail small_objects": (
+        "Confidence of at least {}. Of the validation split, the pictures with the most boxes below 32² px², and of "
+        "each the part where most of them lie; grey: boxes that are not small. Each arm's lowest evaluated seed, at "
+        "its chosen checkpoint: {}.",
+        "置信度不低于 {}。图像为验证集中面积小于 32² px² 的标注框最多者，取其中小目标最集中的区域；灰色：非小目标的框。"
+        "每组取已评估的最小随机种子及其选定的检查点：{}。",
+    ),
+    "detail misses": (
+        "The loss of a box is −ln of the best product of confidence and IoU that a detection of its class has, the "
+        "product being at least {}. Of the validation split, the boxes with the highest loss, averaged over the arms; "
+        "of equal ones the larger; one an image where there are enough: the worst, and so no fair sample. Dashed: the "
+        "box; solid: the best detection. Each arm's lowest evaluated seed, at its chosen checkpoint: {}.",
+        "一个标注框的损失为 −ln（同类检测的置信度 × IoU 的最大值），乘积下限为 {}。"
+        "取验证集中各组平均损失最高的标注框，"
+        "相同时取面积较大者，图像足够时每图一个：这是最差的情况，并非公平的抽样。虚线：标注框；实线：最佳检测。"
+        "每组取已评估的最小随机种子及其选定的检查点：{}。",
+    ),
     "detail losses": (
         "One line a run; colour: arm, line style: seed.",
         "每条线为一个运行；颜色表示实验组，线型表示随机种子。",
@@ -242,6 +267,43 @@ WORDS: dict[str, tuple[str, str]] = {
         "图像为验证集中各组漏检数与误检数之和最大者：这是最差的情况，并非公平的抽样。"
         "每组取已评估的最小随机种子及其选定的检查点：{1}。",
     ),
+    # sizes, milestones, stability
+    "size": ("size", "尺寸"),
+    "size small": ("small", "小"),
+    "size medium": ("medium", "中"),
+    "size large": ("large", "大"),
+    "share of objects": ("share of assigned objects", "被分配目标的占比"),
+    "share of gradient": ("share of gradient", "梯度占比"),
+    "gradient an object": ("gradient ÷ objects", "梯度 ÷ 目标"),
+    "samples": ("samples", "采样数"),
+    "said shares": ("shares by size", "各尺寸占比"),
+    "time reached": ("time (UTC)", "时间 (UTC)"),
+    "expected": ("expected end (UTC)", "预计完成 (UTC)"),
+    "said times": ("times", "时间"),
+    "if step": ("if “{}”: {}", "如果“{}”：{}"),
+    "ended at": ("end (UTC)", "完成时间 (UTC)"),
+    "best of": ("{} of the chosen checkpoint", "选定检查点的 {}"),
+    "highest of": ("highest {} evaluated", "评估中最高的 {}"),
+    "trend": ("trend since epoch {}", "趋势（自第 {} 轮起）"),
+    "trend of": ("{} {} pp (higher in {} of {} seeds)", "{0} {1} pp（{3} 个种子中 {2} 个升高）"),
+    "measured here": ("measured here", "此处测得"),
+    "said baseline": ("beside what is claimed", "与声称值并列"),
+    "said stability": ("losses and validation over epochs", "损失与验证随轮次的变化"),
+    "stock": ("the framework's own loss", "框架自身的损失"),
+    "planned": ("{} (planned)", "{} (计划)"),
+    "no class gained": ("no class gained", "没有类别提升"),
+    "gained most": ("{}, {}: {}", "{}，{}：{}"),
+    "loss at the end": ("training loss, last tenth of the epochs", "训练损失，最后十分之一的轮次"),
+    "place of chosen": ("place of the chosen epoch", "选定轮次的位置"),
+    "after best": ("{} after its highest", "{} 最高点之后"),
+    "loss moved": ("{} % ({} → {}, epochs {}–{})", "{} %（{} → {}，第 {}–{} 轮）"),
+    "place": ("{} of {} ({} %)", "{} / {}（{} %）"),
+    "the last evaluated": ("the last one evaluated", "即最后一次评估"),
+    "highest at last": ("highest at the last evaluation (epoch {})", "最后一次评估（第 {} 轮）即最高"),
+    "fell after": ("{} pp from epoch {} ({} %) to {}", "自第 {1} 轮（{2} %）到第 {3} 轮 {0} pp"),
+    "loss meanwhile": ("training loss meanwhile {} %", "同期训练损失 {} %"),
+    "interval within": ("The 95 % interval lies within “{}”.", "95 % 区间全部落在“{}”之内。"),
+    "interval reaches": ("The 95 % interval reaches from “{}” to “{}”.", "95 % 区间从“{}”延伸到“{}”。"),
     "of epoch": ("{}: seed {}, epoch {}", "{}：种子 {}，第 {} 轮"),
     "said loss": ("training loss at milestones", "里程碑处的训练损失"),
 }

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from detui.engine.analysis.fairness import flatten
+from detui.engine.record import moments
 from detui.engine.record.facts import ExperimentFacts, RunFacts, Source
-from detui.engine.record.foreign import moments
 from detui.engine.record.setup import BATCH, IMAGE
 from detui.engine.record.words import Words
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.gather import gather
 from detui.engine.record.latex import CAPTIONS, tables
+from detui.engine.record.milestones import Milestones
 from detui.engine.record.results import Results
 from detui.engine.record.sources import Ledger
 from detui.engine.record.tex import escape, from_markdown
@@ -72,7 +73,7 @@ def full(make_trial):
 def markdown_rows(facts: ExperimentFacts, language: str) -> dict[str, list[list[str]]]:
     results = Results(facts, Words(language), Ledger())
     found = {"results": results.per_seed(), "differences": results.differences(), "classes": results.per_class(),
-             "milestones": results.milestones(), "goals": results.goals(), "cost": results.cost(),
+             "milestones": Milestones(results).table(), "goals": results.goals(), "cost": results.cost(),
              "claimed": results.claims()}  # fmt: skip
     marked = Words(language)("source")
     return {name: [list(row[:-1] if table.head[-1] == marked else row) for row in table.rows]

@@ -1,0 +1,52 @@
+"""One metric per class, the arms side by side; and the classes that a change did most for."""
+
+from __future__ import annotations
+
+from detui.engine.record.results import Results, label
+from detui.engine.record.text import Table, code, plain, points
+
+MOST = 3
+"""Classes that are named as those that gained most."""
+
+
+class ByClass:
+    """Tables of classes, in one language."""
+
+    def __init__(self, results: Results) -> None:
+        self.results, self.facts, self.words = results, results.facts, results.words
+
+    def table(self, metric: str) -> Table:
+        """Class × arm: the metric ("val/AP_small") in percent, mean ± standard deviation over the finished seeds."""
+        head = [self.words("class"), *map(code, self.facts.arms), self.words("source")]
+        rows = [self._row(name, f"{metric}/{name}") for name in self.facts.classes]
+        return Table(head, rows, frozenset(range(1, len(head) - 1)))
+
+    def _row(self, name: str, metric: str) -> list[str]:
+        cells, used = [], []
+        for arm in self.facts.arms:
+            evaluated = sum(run.chosen is not None for run in self.facts.finished(arm))
+            cells.append(self.results.spread(self.facts.values(arm, metric), evaluated).replace("**", ""))
+            used += [point.source for point in self.facts.points(arm, metric).values()]
+        return [plain(name), *cells, self.results.ledger.cite_all(used, self.words("said class"))]
+
+    def gains(self, metric: str) -> dict[str, list[tuple[str, float]]]:
+        """Arm → class and difference of means to the reference arm (0–1), the largest first; those measured in both."""
+        found: dict[str, list[tuple[str, float]]] = {}
+        for arm in self.facts.arms[1:]:
+            deltas = []
+            for name in self.facts.classes:
+                sides = [self.facts.values(one, f"{metric}/{name}") for one in (self.facts.arms[0], arm)]
+                if all(sides):
+                    before, after = (sum(side.values()) / len(side) for side in sides)
+                    deltas.append((name, after - before))
+            found[arm] = sorted(deltas, key=lambda pair: -pair[1])
+        return found
+
+    def gained_most(self, metric: str) -> list[str]:
+        """A line an arm: "`weighted`: AP small of car +2.1, van +1.0 pp"; that no class gained, where none did."""
+        lines = []
+        for arm, deltas in self.gains(metric).items():
+            most = [f"{plain(name)} {points(delta)}" for name, delta in deltas[:MOST] if delta > 0]
+            said = f"{', '.join(most)} pp" if most else self.words("no class gained" if deltas else "missing")
+            lines.append(self.words("gained most", code(arm), label(metric), said))
+        return lines

@@ -1,0 +1,77 @@
+"""How sizes were weighted, depth was made and pictures were augmented: as used, where that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detui.engine.analysis.fairness import flatten
+from detui.engine.errors import DetuiError
+from detui.engine.record.setup import Setup
+from detui.engine.record.starts import shown
+from detui.engine.record.text import Table, code, plain
+from detui.engine.run.files import read_json
+
+WEIGHTS = "loss.by_size"
+"""Section of the fields that weigh the loss by the size of objects."""
+AUGMENT = "augment"
+
+
+class Preparation:
+    """Tables of one language."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup, self.facts, self.words = setup, setup.facts, setup.words
+
+    def weights(self) -> Table:
+        """Field × arm of the weights: what the training reported that it used; before it did, what is planned."""
+        return self._fields(WEIGHTS)
+
+    def augmentation(self) -> Table:
+        """Field × arm of the augmentation."""
+        return self._fields(AUGMENT)
+
+    def _fields(self, section: str) -> Table:
+        values = {arm: self._values(arm, section) for arm in self.facts.arms}
+        names = dict.fromkeys(name for told in values.values() for name in told)
+        rows = []
+        for name in sorted(names):
+            rows.append([code(name), *(values[arm].get(name, self._absent(section)) for arm in self.facts.arms)])
+        return Table([self.words("field"), *map(code, self.facts.arms)], rows)
+
+    def _absent(self, section: str) -> str:
+        """An arm without the section trains as the framework does."""
+        return self.words("stock") if section == WEIGHTS else "–"
+
+    def _values(self, arm: str, section: str) -> dict[str, str]:
+        """Field → value as used by all runs of the arm, or as planned and said to be so."""
+        used: dict[str, dict[str, None]] = {}
+        for run in self.facts.of(arm):
+            for name, value in flatten(run.begin.get("used") or {}).items():
+                if _within(name, section):
+                    used.setdefault(name, {})[code(shown(value))] = None
+        if used or any(run.begin for run in self.facts.of(arm)):
+            return {name: ", ".join(told) for name, told in used.items()}
+        config = next((one.get("config") or {} for one in self.facts.info["arms"] if one["name"] == arm), {})
+        planned = {name: value for name, value in flatten(config).items() if _within(name, section)}
+        return {name: self.words("planned", code(shown(value))) for name, value in planned.items() if value is not None}
+
+    def depth(self) -> Table:
+        """Item and value of how the depth maps were made and encoded, as the data set's definition has it."""
+        rows = [[code(name), plain(shown(value))] for name, value in sorted(self._depth().items())]
+        return Table([self.words("item"), self.words("value")], rows)
+
+    def _depth(self) -> Mapping[str, Any]:
+        data = self.facts.info.get("data") or {}
+        told = data.get("depth")
+        if told is None and data.get("prepared"):
+            try:
+                told = read_json(Path(data["prepared"]) / "dataset.json").get("depth")
+            except DetuiError:  # moved or removed since: the record does without it
+                return {}
+        return flatten(told) if isinstance(told, Mapping) else {} if told is None else {"depth": told}
+
+
+def _within(name: str, section: str) -> bool:
+    return name == section or name.startswith(f"{section}.")
