@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,24 @@ def test_data_without_the_notion_is_prepared_as_before(make_site):
     assert "metric" not in prepared.info and "ignore_regions" not in (prepared.path / "val.json").read_text()
     plain = site.open()
     assert all(split.ignore_regions is None for split in plain.splits.values())
+
+
+def test_the_definition_of_the_docs_is_one(make_site, repository: Path):
+    site = make_site()
+    text = (repository / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    path = site.write("drone.yaml", block)
+    for split in ("train", "val"):
+        site.image(f"VisDrone2019-DET-{split}/images/a.jpg")
+        site.write(f"VisDrone2019-DET-{split}/annotations/a.txt", CAR)
+    dataset = open_dataset(load_definition(path), site.configuration, cache=site.cache)
+    assert [len(split.annotations) for split in dataset.splits.values()] == [1, 1]
+
+
+def test_the_published_set_states_its_counts():
+    published = load_definition("visdrone").layout.published
+    assert published.images == {"train": 6471, "val": 548, "test-dev": 1610}
+    assert published.without_crowd == {"val": 38759, "test-dev": 75102}
 
 
 @pytest.fixture
