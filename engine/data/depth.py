@@ -47,7 +47,8 @@ def read_depth(path: Path, encoding: str, far: float | None) -> npt.NDArray[np.u
         raise DataError(f"The depth map cannot be used: {error}.", where=str(path), hint=_HINT) from None
     if encoding == UINT8:
         return np.ascontiguousarray(pixels, dtype=np.uint8)
-    return _table(_reach(far, path))[pixels]
+    seen: npt.NDArray[np.uint8] = _table(_reach(far, path))[pixels]
+    return seen
 
 
 _HINT = "`detui data check` lists all depth maps that cannot be used"
@@ -79,7 +80,8 @@ def _table(far: float) -> npt.NDArray[np.uint8]:
     import numpy as np
 
     metres = np.arange(DEEPEST + 1, dtype=np.float64) / PER_METRE
-    return np.rint(np.minimum(metres / far, 1.0) * 255).astype(np.uint8)
+    seen: npt.NDArray[np.uint8] = np.rint(np.minimum(metres / far, 1.0) * 255).astype(np.uint8)
+    return seen
 
 
 def level(value: int, far: float) -> int:

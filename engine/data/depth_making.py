@@ -130,10 +130,13 @@ def _jobs(definition: DatasetDefinition, images: Iterable[Image]) -> list[Job]:
 def _unmixed(root: Path, base: str, jobs: Sequence[Job], note: Mapping[str, Any], force: bool) -> None:
     """Refuse a folder with maps that something else made; with `force`, remove them. Raises UsageError, RunError."""
     folder = root / base
+    if not folder.is_dir():
+        return
     try:
         found = read_note(folder)
-    except FormatError:
+    except FormatError as error:
         if not force:
+            error.hint = "restore it from a copy, or make all maps below it anew with --force"
             raise
         found = None
     if found is not None and identity(found) == identity(note):

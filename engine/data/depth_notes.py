@@ -29,8 +29,10 @@ def write_note(folder: Path, note: Mapping[str, Any]) -> None:
 
 
 def identity(note: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a note in which maps of one folder must agree."""
-    return {"encoding": note.get("encoding"), "model": note.get("model")}
+    """The part of a note in which maps of one folder must agree. A model is its files, whatever its folder's name."""
+    model = note.get("model")
+    files = {key: value for key, value in model.items() if key != "name"} if isinstance(model, dict) else None
+    return {"encoding": note.get("encoding"), "model": files}
 
 
 def in_words(note: Mapping[str, Any]) -> str:
