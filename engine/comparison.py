@@ -16,7 +16,7 @@ from detui.engine.record.over_images import REPLICATES, Images, compare_runs, pa
 from detui.engine.run.directory import RunDir
 
 METRICS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large", "val/precision",
-           "val/recall")  # fmt: skip
+           "val/recall", "val/official_AP", "val/official_AP50", "val/official_AP75")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

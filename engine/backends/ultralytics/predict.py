@@ -36,7 +36,8 @@ class Loaded:
     batch: int
     """Pictures in a batch of the training; a validation takes twice as many."""
     max_det: int
-    """Detections of a picture at most: Ultralytics raises the 300 where a picture of the data has more objects."""
+    """Detections of a picture at most: as the data's metric has it, or as many as the training took, if those were more
+    (Ultralytics raises its 300 where a picture of the data has more objects)."""
     freeze: int
     """How many of the first layers stayed as they were."""
     channels: int
@@ -98,7 +99,7 @@ def _loaded(spec: RunSpec, checkpoint: Path, device: str) -> Loaded:
         model=model.float().eval().to(torch.device(device)),
         imgsz=imgsz,
         batch=batch,
-        max_det=max(settings.DETECTIONS, int(saved.get("max_det") or 0)),
+        max_det=max(settings.detections(spec.data), int(saved.get("max_det") or 0)),
         freeze=int(saved.get("freeze") or 0),
         channels=input_channels(model),
     )

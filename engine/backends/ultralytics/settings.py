@@ -20,11 +20,26 @@ GAINS = ("box", "cls", "dfl")
 """Fields of the loss that Ultralytics reads; the others are size_weights.py's."""
 
 CONFIDENCE, IOU, DETECTIONS = 0.001, 0.7, 300
-PREDICTIONS = {"confidence": CONFIDENCE, "nms_iou": IOU, "max_det": DETECTIONS, "precision": "fp32"}
-"""How predictions are made, for every arm. A confidence of 0.25 costs points of AP; fp16 would differ between arms."""
+BY_METRIC = {"visdrone": 500}
+"""Detections of a picture at most where the data is judged by a metric that counts more of them than 300."""
 
 
-def arguments(config: Mapping[str, Any], *, seed: int, data: Path, folder: Path, device: str) -> dict[str, Any]:
+def detections(data: Mapping[str, Any] | None) -> int:
+    """Detections of a picture at most that are asked for: what the metric of the run's data can use."""
+    return BY_METRIC.get((data or {}).get("metric", "coco"), DETECTIONS)
+
+
+def predictions(trainer: Any) -> dict[str, Any]:
+    """How predictions are made, for every arm, with the limit of detections as the trainer has it.
+
+    A confidence of 0.25 costs points of AP; fp16 would differ between arms.
+    """
+    return {"confidence": CONFIDENCE, "nms_iou": IOU, "max_det": trainer.args.max_det, "precision": "fp32"}
+
+
+def arguments(
+    config: Mapping[str, Any], *, seed: int, data: Path, folder: Path, device: str, max_det: int = DETECTIONS
+) -> dict[str, Any]:
     """The keyword arguments of an Ultralytics trainer for one stage: every field of the recipe, and how it predicts."""
     train = {key: value for key, value in config["train"].items() if key not in NOT_ARGUMENTS}
     return {
@@ -45,7 +60,7 @@ def arguments(config: Mapping[str, Any], *, seed: int, data: Path, folder: Path,
         "val": True,
         "conf": CONFIDENCE,
         "iou": IOU,
-        "max_det": DETECTIONS,
+        "max_det": max_det,
         "verbose": True,
         "pretrained": False,
     }

@@ -84,9 +84,9 @@ def _trainer(spec: RunSpec, index: int, folder: Path, weights: Path | None, resu
     config = spec.stages[index].config
     data = private_view(spec.data or {}, folder / "data", channels=RGBD if reads_depth(config) else RGB)
     device = "cpu" if spec.device.kind == "cpu" else ",".join(map(str, range(spec.device.count)))
-    arguments = settings.arguments(
-        config, seed=spec.seed, data=data, folder=folder / spec.stages[index].name, device=device
-    )
+    own = folder / spec.stages[index].name
+    limit = settings.detections(spec.data)
+    arguments = settings.arguments(config, seed=spec.seed, data=data, folder=own, device=device, max_det=limit)
     name = config["model"]["name"]
     arguments["model"] = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
     if weights is not None:

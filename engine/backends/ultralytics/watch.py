@@ -87,7 +87,7 @@ class Watch:
                 asked=asked,
                 used=used,
                 device=device_facts(trainer.device),
-                predictions=settings.PREDICTIONS,
+                predictions=settings.predictions(trainer),
                 **resumed,
                 **self.facts,
             )

@@ -47,6 +47,8 @@ def test_ignore_regions_are_dropped_in_every_number(make_trial) -> None:
     lines = [json.loads((trial.path / f"runs/{run}-s0/attempts/1/evaluations.jsonl").read_text().splitlines()[-1])
              for run in ("baseline", "no-mosaic")]  # fmt: skip
     assert {line["max_dets"] for line in lines} == {500} and lines[0]["boxes"] < len(truth["annotations"])
+    official = [row.summary.points for row in report.rows if row.metric == "val/official_AP"]
+    assert official == [(lines[1]["values"]["val/official_AP"],)]
     (images,) = report.images
     assert images.problem is None
     for delta in images.deltas:
