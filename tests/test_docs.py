@@ -14,6 +14,10 @@ import pytest
 
 from detui.engine.backends.command.plan import CommandConfig
 from detui.engine.backends.ultralytics.plan import UltralyticsConfig
+from detui.engine.data.definition import Published, VocDefinition
+from detui.engine.data.depth_layout import DepthLayout
+from detui.engine.data.problems import KINDS
+from detui.engine.data.scene_options import SceneOptions
 from detui.engine.recipe.load import read_recipe
 from detui.engine.recipe.resolve import resolve
 from detui.engine.recipe.schema import RecipeFile
@@ -29,6 +33,7 @@ DOCUMENTS = [
     *READMES,
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/data.md",
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",
@@ -59,7 +64,7 @@ def test_the_first_lines_are_the_two_commands(repository: Path, name: str) -> No
     assert "make test" in (repository / ".ci" / "run").read_text()
 
 
-@pytest.mark.parametrize("name", [*READMES, "docs/recipes.md"])
+@pytest.mark.parametrize("name", [*READMES, "docs/recipes.md", "docs/data.md"])
 def test_every_command_line_is_understood(repository: Path, name: str) -> None:
     """Each `detui …` line names a command and options that exist (nothing is run)."""
     lines = [line for block in blocks(repository / name, "sh") for line in block.splitlines()]
@@ -117,6 +122,19 @@ def test_every_dependency_has_its_reason(repository: Path) -> None:
     for requirement in named:
         package = re.split(r"[<>=; ]", requirement)[0]
         assert re.search(rf"\b{re.escape(package)}\b.*\|", table), package
+
+
+def test_every_kind_of_problem_is_documented_with_what_can_be_done(repository: Path) -> None:
+    text = (repository / "docs/data.md").read_text(encoding="utf-8")
+    for name, kind in KINDS.items():
+        others = ", ".join(action for action in kind.actions if action != kind.default)
+        assert f"| `{name}` | {kind.text} | {kind.default} | {others} |\n" in text
+
+
+def test_every_key_of_a_definition_is_documented(repository: Path) -> None:
+    text = (repository / "docs/data.md").read_text(encoding="utf-8")
+    keys = {key for model in (VocDefinition, DepthLayout, Published, SceneOptions) for key in model.model_fields}
+    assert {key for key in keys - {"definition_schema"} if f"`{key}`" not in text} - {"images", "annotations"} == set()
 
 
 def test_the_schema_for_editors_is_printed() -> None:
