@@ -11,7 +11,7 @@ from pathlib import Path
 
 from detui.engine.errors import MissingError, UsageError
 from detui.engine.record.exported import write_exports
-from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts, record_path
+from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts, Source, record_path
 from detui.engine.record.gather import gather
 from detui.engine.record.words import Words
 
@@ -84,7 +84,7 @@ def _csv(experiment: Path, to: Path, options: Options) -> dict[Path, bytes]:
 
 
 def _rows(facts: ExperimentFacts) -> Iterator[tuple[object, ...]]:
-    """One row a number: every evaluation of every run, the chosen one marked, then the run's cost."""
+    """One row a number: every evaluation of every run, the chosen one marked, its cost, means of its statistics."""
     profile = facts.info.get("profile")
     for run in facts.runs:
         for line in run.evaluations:
@@ -94,6 +94,10 @@ def _rows(facts: ExperimentFacts) -> Iterator[tuple[object, ...]]:
                     yield _row(run, metric, found, role, profile)
         for metric, found in run.cost.items():
             yield _row(run, metric, found, "cost", profile)
+        for metric, samples in run.statistics.items():
+            attempt = samples.attempts[-1]
+            source = Source(run.name, attempt, None, f"runs/{run.name}/attempts/{attempt}/metrics.jsonl")
+            yield _row(run, metric, Measured(samples.mean, source), "statistic", profile)
 
 
 def _row(run: RunFacts, metric: str, found: Measured, role: str, profile: object) -> tuple[object, ...]:

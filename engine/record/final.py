@@ -131,9 +131,9 @@ class Final:
             arm, against, metric = (str(decision[key]) for key in ("arm", "against", "metric"))
             found = _compared(self.facts, metric, against, arm)
             holding = zip(decision["steps"], self._holding(decision, found, arm, against), strict=True)
-            titles = [plain(self.words.pick(step["title"])) for step, holds in holding if holds]
+            titles = [f"**{plain(self.words.pick(step['title']))}**" for step, holds in holding if holds]
             said = [self._measured(found, arm, against), *titles, self._reach(decision, found)]
-            yield f"{label(metric)}, {code(arm)} − {code(against)}: {'; '.join(filter(None, said))}"
+            yield f"{label(metric)}, {code(arm)} − {code(against)}: {' – '.join(filter(None, said))}"
 
     def next_steps(self) -> Iterator[str]:
         """What the decisions' steps lead to as check boxes, that of the step that holds ticked."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from detui.engine.record.facts import ExperimentFacts, Source
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.results import Results
+from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
 from detui.engine.record.tex import comment, from_markdown, needs_chinese, needs_unicode
 from detui.engine.record.text import Table, code, plain
@@ -45,6 +46,11 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "once a second.",
         "各运行的开销；训练时间为各轮用时之和，主机内存为每秒采样中的最大值。",
     ),
+    "shares": (
+        "Shares of the assigned objects and of the gradient's magnitude at the detection head by size, sampled during "
+        "training.",
+        "各尺寸在被分配目标中、以及在检测头处梯度绝对值中的占比，训练中抽样。",
+    ),
     "claimed": (
         "Claimed: numbers that some document states. They were not measured here.",
         "声称值：某些文献声称的数值，并非在此测得。",
@@ -65,6 +71,7 @@ def tables(facts: ExperimentFacts, language: str = "en", *, standalone: bool = F
     """
     words, ledger = Words(language), Ledger()
     results = Results(facts, words, ledger)
+    shares = Shares(results)
     found = {
         "results": results.per_seed(),
         "differences": results.differences(),
@@ -72,6 +79,7 @@ def tables(facts: ExperimentFacts, language: str = "en", *, standalone: bool = F
         "milestones": Milestones(results).table(),
         "goals": results.goals(),
         "cost": results.cost(),
+        **({"shares": shares.table()} if shares.measured() else {}),
         "claimed": results.claims(),
     }
     write = _Writer(facts, words, {mark: source for mark, source, _ in ledger.entries()})

@@ -52,7 +52,7 @@ def highest(truth: Truth, arms: Sequence[Detections], rows: int = ROWS) -> list[
     """The boxes of the highest mean loss, the highest first; of equal ones the larger, then the lower id.
 
     An image gives one box; a further one only where there are fewer such images than `rows`. Crowd regions are no
-    boxes.
+    boxes, and what the data's metric drops (evaluate/regions.py) is not looked at.
     """
     misses = sorted(_all(truth, arms), key=lambda miss: (-miss.loss, -float(miss.box["area"]), miss.box["id"]))
     seen: set[int] = set()
@@ -67,11 +67,13 @@ def highest(truth: Truth, arms: Sequence[Detections], rows: int = ROWS) -> list[
 
 def _all(truth: Truth, arms: Sequence[Detections]) -> Iterator[Miss]:
     """Every box of the ground truth, with the nearest that each arm came to it."""
+    from detui.engine.evaluate.regions import drop
+
     boxes: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
-    for entry in truth["annotations"]:
+    for entry in drop(truth, ())[0]["annotations"]:
         if not entry.get("iscrowd"):
             boxes.setdefault((entry["image_id"], entry["category_id"]), []).append(entry)
-    by_arm = [_grouped(detections) for detections in arms]
+    by_arm = [_grouped(drop(truth, detections)[1]) for detections in arms]
     for place, group in boxes.items():
         nearest = [_nearest(group, said.get(place, ())) for said in by_arm]
         yield from (Miss(box, best) for box, *best_of in zip(group, *nearest, strict=True) for best in [tuple(best_of)])

@@ -16,6 +16,10 @@ from detui.engine.run.files import read_json
 WEIGHTS = "loss.by_size"
 """Section of the fields that weigh the loss by the size of objects."""
 AUGMENT = "augment"
+KNOWN = {"encoding": "depth encoding", "far": "depth far", "note": "depth note"}
+"""What a data set says of its depth maps, and the words of that."""
+INPUTS = {"channels": "input channels", "depth_filter": "depth filter"}
+"""What a worker says of the model's input, and the words of that."""
 
 
 class Preparation:
@@ -59,8 +63,20 @@ class Preparation:
 
     def depth(self) -> Table:
         """Item and value of how the depth maps were made and encoded, as the data set's definition has it."""
-        rows = [[code(name), plain(shown(value))] for name, value in sorted(self._depth().items())]
+        told = {name: plain(shown(value)) for name, value in sorted(self._depth().items()) if value is not None}
+        rows = [[self.words(KNOWN[name]) if name in KNOWN else code(name), value] for name, value in told.items()]
+        rows += [[self.words(word), text] for name, word in INPUTS.items() if (text := self._built(name))]
         return Table([self.words("item"), self.words("value")], rows)
+
+    def _built(self, name: str) -> str:
+        """A fact of the built models as the workers told it: one for all arms, or each arm's own."""
+        found = {arm: ", ".join(dict.fromkeys(str(model[name]) for run in self.facts.of(arm)
+                                              if (model := run.begin.get("model") or {}).get(name) is not None))
+                 for arm in self.facts.arms}  # fmt: skip
+        known = {arm: value for arm, value in found.items() if value}
+        if len(set(found.values())) == 1:
+            return code(next(iter(found.values())))
+        return ", ".join(f"{code(arm)}: {code(value)}" for arm, value in known.items())
 
     def _depth(self) -> Mapping[str, Any]:
         data = self.facts.info.get("data") or {}

@@ -14,6 +14,9 @@ SHARES = ("objects", "gradient")
 """Families of statistics: the share of the assigned positives, and of the gradient's magnitude at the detection head,
 that objects of a size have; 0–1, "objects/small"."""
 
+SCALE = "weight/mean"
+"""The statistic of the mean weight of a sample's objects."""
+
 
 class Shares:
     """The table of shares by size, in one language."""
@@ -32,6 +35,17 @@ class Shares:
                 words("gradient an object"), words("n"), words("samples"), words("source")]  # fmt: skip
         rows = [self._row(arm, size) for arm in self.facts.arms for size in SIZES]
         return Table(head, rows, frozenset({2, 3, 4, 5, 6}))
+
+    def scale(self) -> list[str]:
+        """A line an arm: the mean weight of an object after normalisation, 1 where the loss is as large as without."""
+        lines = []
+        for arm in self.facts.arms:
+            runs = [run for run in self.facts.finished(arm) if SCALE in run.statistics]
+            if runs:
+                mean = sum(run.statistics[SCALE].mean for run in runs) / len(runs)
+                mark = self.results.ledger.cite_all(_sources(runs), self.words("said shares"))
+                lines.append(f"{code(arm)}: {mean:.3g} ({mark})")
+        return lines
 
     def _row(self, arm: str, size: str) -> list[str]:
         runs = [run for run in self.facts.finished(arm) if f"gradient/{size}" in run.statistics]

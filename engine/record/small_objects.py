@@ -47,11 +47,14 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets; none before the first evaluation, or where nothing is small. Raises DetuiError for broken files."""
+    from detui.engine.evaluate.regions import drop
+
     shown, prepared = pictures.source(facts)
     if not shown or not prepared:
         return []
     truth = read_json(prepared / "val.json")
-    small = [entry for entry in truth["annotations"] if is_small(entry) and not entry.get("iscrowd")]
+    judged = drop(truth, ())[0]["annotations"]
+    small = [entry for entry in judged if is_small(entry) and not entry.get("iscrowd")]
     counts = Counter(entry["image_id"] for entry in small)
     most = sorted(counts, key=lambda image: (-counts[image], image))[: pictures.PICTURES]
     if not most:
@@ -60,7 +63,7 @@ def sheets(facts: ExperimentFacts) -> list[Sheet]:
     boxes = {image: [entry["bbox"] for entry in small if entry["image_id"] == image] for image in most}
     windows = {one["id"]: window(one["width"], one["height"], boxes[one["id"]]) for one in images}
     classes = {entry["id"]: str(entry["name"]) for entry in truth["categories"]}
-    right = pictures.Column(pictures.GROUND_TRUTH, None, pictures.by_image(truth["annotations"], set(most)), {})
+    right = pictures.Column(pictures.GROUND_TRUTH, None, pictures.by_image(judged, set(most)), {})
     columns = [pictures.column(facts, run, set(most)) for run in shown]
     root = pictures.root_of(prepared)
     return [Sheet(pictures.Sheet(root, images, classes, [right, *group]), windows)

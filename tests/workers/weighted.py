@@ -83,7 +83,7 @@ class Weighted(Trial):
             "arms": arms, "varies": ["loss.by_size"], "differs": {"loss.by_size.weights.small": small},
             "fairness": [{"level": "varies", "field": "loss.by_size.weights.small", "text": "differs, as declared."}],
             "goals": GOALS, "decisions": [{"metric": "val/AP_small", **AGAINST, "steps": STEPS}], "claims": CLAIMS,
-            "data": {**self.data, "depth": {"method": "ZoeDepth", "encoding": {"bits": 8, "unit": "relative"}}},
+            "data": {**self.data, "depth": {"encoding": "uint8", "far": None, "note": "ZoeDepth nyu"}},
             "record": {"template": "size-weights", "languages": ["en", "zh"]},
             "runs": [f"{arm}-s{seed}" for arm in self._arms for seed in self.seeds],
             "estimates": {arm: {"seconds": 3600.0} for arm in self._arms},
@@ -93,7 +93,8 @@ class Weighted(Trial):
         arm = name.rsplit("-s", 1)[0]
         for line in super()._lines(name, epochs, number):
             if line["kind"] == "begin":
-                line = {**line, "asked": {}, "used": used_by(arm)}
+                model = {**line["model"], "channels": 4, "depth_filter": "mean"}
+                line = {**line, "model": model, "asked": {}, "used": used_by(arm)}
             yield line
             if line["kind"] == "epoch":
                 wobble = 0.01 if line["epoch"] % 2 else -0.01  # cancels over an even number of samples
@@ -102,7 +103,7 @@ class Weighted(Trial):
                           "gradient/large": others[1]}  # fmt: skip
                 shares |= {f"objects/{size}": share for size, share in zip(SIZES, OBJECTS, strict=True)}
                 yield {"kind": "statistic", "t": line["t"], "step": line["step"], "epoch": line["epoch"],
-                       "values": shares}  # fmt: skip
+                       "values": {**shares, "weight/mean": 1.65 if arm == "uniform-scale" else 1.0}}  # fmt: skip
 
 
 assert EPOCHS % 2 == 0
