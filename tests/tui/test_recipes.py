@@ -11,6 +11,7 @@ from pilots import LARGE, SMALL, play, shows, text, until
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
+from detui.engine.recipe.library import recipe_files
 from detui.engine.recipe.schema import Claim, Goal
 from detui.tui import language
 from detui.tui.app import DetuiApp
@@ -102,7 +103,8 @@ def test_wrapped_lines_hang(workspace: Path, size: tuple[int, int]) -> None:
         await pilot.press("2")
         await shows(app, pilot, "starter/mosaic", "bccd")
         lines = [line for line in text(app).splitlines()[1:-1] if line.strip()]
-        assert [line for line in lines if not line.startswith(" ")] == [lines[0]]  # the family alone
+        headings = [line.split()[0] for line in lines if not line.startswith(" ")]
+        assert set(headings) <= {name.split("/")[0] for name, _ in recipe_files()}, "the families alone"
         await pilot.press("G", "enter")
         await shows(app, pilot, "Question")
         await pilot.press("G")
