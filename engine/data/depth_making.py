@@ -95,7 +95,8 @@ def make_depth(
     written, or when the model gives no finite depth.
     """
     layout = depth_of(definition)
-    dataset = open_dataset(definition, configuration, splits=splits, progress=progress)
+    where: dict[str, Any] = {"splits": splits, "progress": progress}
+    dataset = open_dataset(definition, configuration, depth=True, judge_depth=False, **where)
     jobs = _jobs(definition, (image for split in dataset.splits.values() for image in split.images))
     bases = tuple(sorted({job.place.base for job in jobs}))
     for base in bases:
@@ -116,14 +117,19 @@ def make_depth(
 
 
 def _jobs(definition: DatasetDefinition, images: Iterable[Image]) -> list[Job]:
-    """One for each map. Raises DataError where two images would have the same."""
+    """One for each map. Raises DataError where two images would have the same, or one of them would be it."""
     found: dict[str, Job] = {}
+    images = list(images)
+    names = {image.file for image in images}
     for image in images:
         job = Job(image, place_of(definition, image))
         other = found.setdefault(job.place.file, job)
         if other.image.file != image.file:
             message = f"{other.image.file} and {image.file} would have the same depth map, {job.place.file}."
             raise DataError(message, where=str(definition.path), hint="rename one of the images")
+        if job.place.file in names:
+            message = f"The depth map of {image.file} would be {job.place.file}, which is an image of the data set."
+            raise DataError(message, where=str(definition.path), hint="choose another depth.folder")
     return list(found.values())
 
 
@@ -163,18 +169,23 @@ def _unmixed(root: Path, base: str, jobs: Sequence[Job], note: Mapping[str, Any]
 
 
 def _absent(root: Path, jobs: Sequence[Job], layout: DepthLayout, files: ImageFiles, progress: Progress) -> list[Job]:
-    """The jobs whose map is not there, or cannot be used."""
+    """The jobs whose map is not there, or cannot be used. Raises DataError for a picture in the place of one."""
     todo = []
     for index, job in enumerate(jobs):
         progress("looking at depth maps", index, len(jobs))
         size = (job.image.width, job.image.height)
         try:
-            wrong = fault(files.see_depth(job.place.file, size), size, layout.encoding, layout.reach)
+            seen = files.see_depth(job.place.file, size)
         except OSError:
             todo.append(job)
             continue
-        if wrong is not None and wrong[0] in _REMADE:
-            todo.append(job)
+        wrong = fault(seen, size, layout.encoding, layout.reach)
+        if wrong is None or wrong[0] not in _REMADE:
+            continue
+        if seen.complaint is None and not seen.kind.endswith("bit grey"):
+            message = f"{job.place.file} is {seen.kind}: a picture, which is not overwritten."
+            raise DataError(message, where=str(root), hint="move it away, or choose another depth.folder")
+        todo.append(job)
     progress("looking at depth maps", len(jobs), len(jobs))
     files.save()
     return todo

@@ -82,10 +82,10 @@ class ZoeDepth:
 
         if device == "cuda" and not torch.cuda.is_available():
             raise MissingError("torch finds no GPU here.", where="--device", hint="--device cpu")
-        how = {"local_files_only": True}
+        how: dict[str, Any] = {"local_files_only": True}
         try:
             model, loading = zoe.ZoeDepthForDepthEstimation.from_pretrained(
-                str(folder.path), use_safetensors=True, output_loading_info=True, **how
+                str(folder.path), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **how
             )
             self._processor = zoe.ZoeDepthImageProcessor.from_pretrained(str(folder.path), **how)
         except Exception as error:  # transformers raises anything about a folder's content
@@ -101,7 +101,7 @@ class ZoeDepth:
     def __call__(self, images: Sequence[Image.Image]) -> list[npt.NDArray[np.float32]]:
         """Metres of RGB images, all of one size: for each a (height, width) array at its own size.
 
-        Raises RunError when the device's memory does not suffice.
+        Raises RunError when the device's memory does not suffice, or the model cannot take images of that size.
         """
         import torch
 
@@ -115,6 +115,9 @@ class ZoeDepth:
         except torch.OutOfMemoryError:
             message = f"The GPU's memory does not suffice for {len(images)} images at once."
             raise RunError(message, where="--batch", hint="--batch 1, or --device cpu") from None
+        except Exception as error:  # what a preprocessor_config.json asks for, or an image of a few pixels
+            size = f"{images[0].width}×{images[0].height}"
+            raise RunError(f"The model cannot take an image of {size}: {_first_line(error)}") from error
 
 
 def _transformers() -> Any:

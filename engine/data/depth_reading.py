@@ -33,11 +33,11 @@ def with_depth(definition: DatasetDefinition) -> DatasetDefinition:
 
 def place_of(definition: DatasetDefinition, image: Image) -> Place:
     """Where the map of an image lies: where its annotation file says, or where the definition does."""
-    layout = definition.layout.depth
-    if image.depth_file or layout is None:
-        file = image.depth_file or image.file
-        return Place(file, Path(file).parent.as_posix())
-    return layout.place(image.file)
+    layout, named = definition.layout.depth, image.depth_file
+    expected = layout.place(image.file) if layout else None
+    if expected and named in (None, expected.file):
+        return expected
+    return Place(named or "", Path(named or "").parent.as_posix())
 
 
 def assign(

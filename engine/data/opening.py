@@ -34,6 +34,7 @@ def open_dataset(
     *,
     options: Mapping[str, Any] | None = None,
     depth: bool | None = False,
+    judge_depth: bool = True,
     splits: tuple[str, ...] | None = None,
     limits: Mapping[str, int] | None = None,
     cache: Path | None = None,
@@ -45,8 +46,9 @@ def open_dataset(
 
     The annotations of the named `splits` (all by default) are read whole; `limits` keeps the first N
     images of a split, and only the images kept are opened (`decode`: down to the last pixel). `depth`:
-    whether the map of each image is read too, None where a folder of maps is there. `cache` holds
-    generated scenes and what was remembered of files, by default `.data` in the workspace.
+    whether the map of each image is read too, None where a folder of maps is there; without `judge_depth`
+    each image has its map's name, and no map is opened. `cache` holds generated scenes and what was
+    remembered of files, by default `.data` in the workspace.
 
     Raises MissingError with every place tried, RecipeError for an unknown split or option and for depth
     of data without it, DataError with the first ten problems unless `tolerate`; then they stand in the result.
@@ -66,7 +68,7 @@ def open_dataset(
     kept, maps = assign(definition, kept, root, depth)
     files = ImageFiles(root, cache, decode=decode)
     hashes: dict[str, str] = {}
-    check = MapCheck(maps, files, ledger, hashes)
+    check = MapCheck(maps if judge_depth else None, files, ledger, hashes)
     seen = {name: _look_at(split, check, progress) for name, split in kept.items()}
     files.save()
     counted = checksums(layout.published, content)

@@ -149,6 +149,19 @@ def test_two_images_that_would_share_a_map(site):
         make(site)
 
 
+def test_no_picture_is_overwritten(site):
+    entry = {"id": 1, "file_name": "a.png", "width": 100, "height": 80, "depth_file": "a.png"}
+    site.coco([], images=[entry], depth=METRES)
+    with pytest.raises(DataError, match="which is an image of the data set"):
+        make(site)
+    site.coco([], images=[{**entry, "depth_file": "b.png"}], depth=METRES)
+    make(site, splits=("train",))
+    picture = site.image("train/b.png").read_bytes()
+    with pytest.raises(DataError, match=r"train/b\.png is colour \(RGB\): a picture, which is not overwritten"):
+        make(site, splits=("train",))
+    assert (site.root / "train/b.png").read_bytes() == picture
+
+
 def test_a_full_disk(site, monkeypatch):
     """The third map does not fit any more: what is there is whole, and the next call goes on."""
     from detui.engine.run import files
@@ -358,6 +371,19 @@ def test_a_map_does_not_depend_on_its_batch(site, model):
     network = ZoeDepth(find_model(model))
     for alone, together in zip((network([one])[0] for one in pictures), network(pictures), strict=True):
         assert np.abs(alone - together).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_weights_of_half_the_bits_and_an_image_of_a_few(model, tmp_path):
+    from transformers import ZoeDepthForDepthEstimation, ZoeDepthImageProcessor
+
+    half = tmp_path / "half"
+    ZoeDepthForDepthEstimation.from_pretrained(model).half().save_pretrained(half)
+    ZoeDepthImageProcessor.from_pretrained(model).save_pretrained(half)
+    network = ZoeDepth(find_model(half))
+    assert network([Image.new("RGB", (60, 40))])[0].dtype == np.float32
+    with pytest.raises(RunError, match="cannot take an image of 2×1"):
+        network([Image.new("RGB", (2, 1))])
 
 
 @pytest.mark.slow
