@@ -63,9 +63,14 @@ def make_depth(
         )
         batch = 1
     with _narrated() as progress:
+
+        def load() -> Any:
+            progress.end()
+            return _load(model, device, name)
+
         try:
             made = make(
-                definition, Configuration.load(), model.note(layout.encoding), lambda: _load(model, device, name),
+                definition, Configuration.load(), model.note(layout.encoding), load,
                 splits=splits or None, batch=batch, force=force, progress=progress,
             )  # fmt: skip
         except KeyboardInterrupt:
