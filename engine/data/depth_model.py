@@ -101,7 +101,7 @@ class ZoeDepth:
     def __call__(self, images: Sequence[Image.Image]) -> list[npt.NDArray[np.float32]]:
         """Metres of RGB images, all of one size: for each a (height, width) array at its own size.
 
-        Raises RunError when the device's memory does not suffice, or the model cannot take images of that size.
+        Raises RunError when the device's memory does not suffice, or the model fails on images of that size.
         """
         import torch
 
@@ -117,7 +117,7 @@ class ZoeDepth:
             raise RunError(message, where="--batch", hint="--batch 1, or --device cpu") from None
         except Exception as error:  # what a preprocessor_config.json asks for, or an image of a few pixels
             size = f"{images[0].width}×{images[0].height}"
-            raise RunError(f"The model cannot take an image of {size}: {_first_line(error)}") from error
+            raise RunError(f"The model fails on an image of {size}: {_first_line(error)}") from error
 
 
 def _transformers() -> Any:

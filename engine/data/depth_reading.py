@@ -54,10 +54,15 @@ def assign(
     if depth is None or wanted is False:
         return {name: _without(split) for name, split in splits.items()}, None
     bases = sorted({place_of(definition, image).base for split in splits.values() for image in split.images})
-    if wanted is None and not any((root / base).is_dir() for base in bases):
+    if wanted is None and not any(_holds_a_map(root / base) for base in bases):
         return {name: _without(split) for name, split in splits.items()}, None
     maps = DepthMaps(encoding=depth.encoding, far=depth.reach, note=note_of(root, bases))
     return {name: _with(definition, split) for name, split in splits.items()}, maps
+
+
+def _holds_a_map(folder: Path) -> bool:
+    """Whether any map is below a folder: a note alone is what an attempt to make some left."""
+    return next(folder.rglob("*.png"), None) is not None
 
 
 def _with(definition: DatasetDefinition, split: Split) -> Split:

@@ -375,6 +375,8 @@ def test_maps_are_taken_where_they_are(make_site):
     site = make_site()
     site.yolo("", depth=UINT8)
     assert site.open(depth=None).depth is None
+    site.write("depth/depth.json", "{}")
+    assert site.open(depth=None).depth is None
     with_maps(site, UINT8)
     found = site.open(depth=None).depth
     assert found is not None
