@@ -124,7 +124,7 @@ objects = st.lists(st.lists(st.integers(-1, 11), min_size=8, max_size=8), max_si
 typical = objects.map(lambda found: "\n".join(",".join(map(str, row)) for row in found).encode())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(rows | typical | st.binary(max_size=30))
 def test_visdrone(content):
     from PIL import Image

@@ -193,10 +193,10 @@ def assert_equal(ours: dict[str, float | None], theirs: dict[str, float | None])
         assert ours[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", range(2))
 def test_the_main_metric_is_the_reference_after_the_drop_step(block: int) -> None:
     crowded = several = 0
-    for seed in range(block * 20, block * 20 + 20):
+    for seed in range(block * 25, block * 25 + 25):
         truth, detections = case_with_regions(random.Random(seed))
         known, kept = dropped(truth, detections)
         if not kept or not known["annotations"]:
@@ -260,7 +260,7 @@ def toolkit(truth: dict[str, Any], detections: list[dict[str, Any]]) -> list[flo
     return [float(mean.mean()), float(mean[0]), float(mean[5])]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_official_numbers_are_the_toolkits(seed: int) -> None:
     truth, detections = case_with_regions(random.Random(seed))
     for rank, entry in enumerate(detections):  # without ties, which each library may order as it likes
@@ -341,7 +341,7 @@ def test_nothing_detected_and_nothing_to_detect() -> None:
     assert empty["AP"] is None and empty["official_AP"] is None
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_bootstrap_judges_the_same_way(seed: int) -> None:
     truth, detections = case_with_regions(random.Random(seed))
     truth["images"] = [*truth["images"], {"id": 99, "width": 320, "height": 240}]  # at least two
