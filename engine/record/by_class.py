@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from detui.engine.record.results import Results, label
 from detui.engine.record.text import Table, code, plain, points
 
@@ -29,24 +31,22 @@ class ByClass:
             used += [point.source for point in self.facts.points(arm, metric).values()]
         return [plain(name), *cells, self.results.ledger.cite_all(used, self.words("said class"))]
 
-    def gains(self, metric: str) -> dict[str, list[tuple[str, float]]]:
-        """Arm → class and difference of means to the reference arm (0–1), the largest first; those measured in both."""
-        found: dict[str, list[tuple[str, float]]] = {}
-        for arm in self.facts.arms[1:]:
-            deltas = []
-            for name in self.facts.classes:
-                sides = [self.facts.values(one, f"{metric}/{name}") for one in (self.facts.arms[0], arm)]
-                if all(sides):
-                    before, after = (sum(side.values()) / len(side) for side in sides)
-                    deltas.append((name, after - before))
-            found[arm] = sorted(deltas, key=lambda pair: -pair[1])
-        return found
+    def gains(self, arm: str, metric: str, reference: str | None = None) -> list[tuple[str, float]]:
+        """Class and difference of means (0–1) to the reference arm, the largest first; those measured in both."""
+        deltas = []
+        for name in self.facts.classes:
+            sides = [self.facts.values(one, f"{metric}/{name}") for one in (reference or self.facts.arms[0], arm)]
+            if all(sides):
+                before, after = (sum(side.values()) / len(side) for side in sides)
+                deltas.append((name, after - before))
+        return sorted(deltas, key=lambda pair: -pair[1])
+
+    def most(self, deltas: Sequence[tuple[str, float]]) -> str:
+        """ "car +2.1, van +1.0 pp"; that no class gained, where none did."""
+        gained = [f"{plain(name)} {points(delta)}" for name, delta in deltas[:MOST] if delta > 0]
+        return f"{', '.join(gained)} pp" if gained else self.words("no class gained" if deltas else "missing")
 
     def gained_most(self, metric: str) -> list[str]:
-        """A line an arm: "`weighted`: AP small of car +2.1, van +1.0 pp"; that no class gained, where none did."""
-        lines = []
-        for arm, deltas in self.gains(metric).items():
-            most = [f"{plain(name)} {points(delta)}" for name, delta in deltas[:MOST] if delta > 0]
-            said = f"{', '.join(most)} pp" if most else self.words("no class gained" if deltas else "missing")
-            lines.append(self.words("gained most", code(arm), label(metric), said))
-        return lines
+        """A line an arm: "`weighted`: AP small of car +2.1, van +1.0 pp"."""
+        return [self.words("gained most", code(arm), label(metric), self.most(self.gains(arm, metric)))
+                for arm in self.facts.arms[1:]]  # fmt: skip

@@ -129,11 +129,17 @@ class Final:
         """A line a decision: the difference, the title of the step that it comes to, and what its interval reaches."""
         for decision in self.facts.info.get("decisions") or ():
             arm, against, metric = (str(decision[key]) for key in ("arm", "against", "metric"))
-            found = _compared(self.facts, metric, against, arm)
-            holding = zip(decision["steps"], self._holding(decision, found, arm, against), strict=True)
-            titles = [f"**{plain(self.words.pick(step['title']))}**" for step, holds in holding if holds]
-            said = [self._measured(found, arm, against), *titles, self._reach(decision, found)]
-            yield f"{label(metric)}, {code(arm)} − {code(against)}: {' – '.join(filter(None, said))}"
+            yield f"{label(metric)}, {code(arm)} − {code(against)}: {self.outcome(decision)[0]}"
+
+    def outcome(self, decision: Mapping[str, Any]) -> tuple[str, bool]:
+        """What a decision comes to in words, and whether it is decided."""
+        arm, against, metric = (str(decision[key]) for key in ("arm", "against", "metric"))
+        found = _compared(self.facts, metric, against, arm)
+        holding = self._holding(decision, found, arm, against)
+        steps = zip(decision["steps"], holding, strict=True)
+        titles = [plain(self.words.pick(step["title"])) for step, holds in steps if holds]
+        said = [self._measured(found, arm, against), *titles, self._reach(decision, found)]
+        return " – ".join(filter(None, said)), any(holding)
 
     def next_steps(self) -> Iterator[str]:
         """What the decisions' steps lead to as check boxes, that of the step that holds ticked."""

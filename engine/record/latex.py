@@ -47,9 +47,9 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "各运行的开销；训练时间为各轮用时之和，主机内存为每秒采样中的最大值。",
     ),
     "shares": (
-        "Shares of the assigned objects and of the gradient's magnitude at the detection head by size, sampled during "
-        "training.",
-        "各尺寸在被分配目标中、以及在检测头处梯度绝对值中的占比，训练中抽样。",
+        "Shares of objects, of points that learn one, and of the gradient's magnitude at those points by size, sampled "
+        "during training.",
+        "各尺寸在目标、学习目标的点、以及这些点处梯度绝对值中的占比，训练中抽样。",
     ),
     "claimed": (
         "Claimed: numbers that some document states. They were not measured here.",

@@ -129,8 +129,10 @@ class Milestones:
 
     def _between(self, epoch: int, before: int | None) -> Table:
         head = [*self._head(), self.words("trend", before), self.words("source")]
-        rows = [[code(arm), *self._reached(arm, epoch), self._trend(arm, before or 0, epoch), self._marks(arm, epoch)]
-                for arm in self.facts.arms]  # fmt: skip
+        rows = []
+        for arm in self.facts.arms:
+            trend = self.trend(self.facts.of(arm), before or 0, epoch)
+            rows.append([code(arm), *self._reached(arm, epoch), trend, self._marks(arm, epoch)])
         return Table(head, rows, frozenset({2, 3}))
 
     def _last(self, epoch: int, before: int | None) -> Table:
@@ -173,11 +175,11 @@ class Milestones:
         known = [value for value in found if value is not None]
         return f"{sum(known) / len(known):.3g}" if known else self.words("missing")
 
-    def _trend(self, arm: str, before: int, epoch: int) -> str:
+    def trend(self, runs: Sequence[RunFacts], before: int, epoch: int) -> str:
         """The change of each metric in pp, over the seeds that have both epochs, and how many of them rose."""
         said = []
         for metric in METRICS:
-            changes = [values[epoch] - values[before] for run in self.facts.of(arm)
+            changes = [values[epoch] - values[before] for run in runs
                        if before in (values := _by_epoch(run, metric)) and epoch in values]  # fmt: skip
             if changes:
                 mean, rose = sum(changes) / len(changes), sum(change > 0 for change in changes)

@@ -1,4 +1,4 @@
-"""What the training measured of sizes: how many of the assigned objects are small, and how much gradient they got."""
+"""What the training measured of sizes: how many of the objects are small, and how much gradient they got."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, percent
 
 SIZES = ("small", "medium", "large")
-SHARES = ("objects", "gradient")
-"""Families of statistics: the share of the assigned positives, and of the gradient's magnitude at the detection head,
-that objects of a size have; 0–1, "objects/small"."""
+SHARES = ("objects", "positives", "gradient")
+"""Families of statistics: the share of the objects, of the points that learn one, and of the gradient's magnitude at
+those points of the detection head, that a size has; 0–1, "objects/small"."""
 
 SCALE = "weight/mean"
 """The statistic of the mean weight of a sample's objects."""
@@ -29,12 +29,12 @@ class Shares:
         return any(f"gradient/{size}" in run.statistics for run in self.facts.runs for size in SIZES)
 
     def table(self) -> Table:
-        """Arm × size: share of objects, share of gradient, and their ratio; mean ± std over the finished seeds."""
+        """Arm × size: shares of objects, points and gradient, mean ± std over the finished seeds; gradient ÷ objects."""
         words = self.words
-        head = [words("arm"), words("size"), f"{words('share of objects')} (%)", f"{words('share of gradient')} (%)",
+        head = [words("arm"), words("size"), *(f"{words(f'share of {name}')} (%)" for name in SHARES),
                 words("gradient an object"), words("n"), words("samples"), words("source")]  # fmt: skip
         rows = [self._row(arm, size) for arm in self.facts.arms for size in SIZES]
-        return Table(head, rows, frozenset({2, 3, 4, 5, 6}))
+        return Table(head, rows, frozenset(range(2, len(head) - 1)))
 
     def scale(self) -> list[str]:
         """A line an arm: the mean weight of an object after normalisation, 1 where the loss is as large as without."""
@@ -52,10 +52,10 @@ class Shares:
         name = self.words(f"size {size}")
         if not runs:
             missing = self.words("missing")
-            return [code(arm), name, missing, missing, missing, "–", "–", ""]
+            return [code(arm), name, *[missing] * (len(SHARES) + 1), "–", "–", ""]
         shares = [[run.statistics[f"{family}/{size}"].mean for run in runs if f"{family}/{size}" in run.statistics]
                   for family in SHARES]  # fmt: skip
-        objects, gradient = (sum(side) / len(side) if side else 0.0 for side in shares)
+        objects, gradient = (sum(side) / len(side) if side else 0.0 for side in (shares[0], shares[-1]))
         ratio = f"{gradient / objects:.2f}" if objects else "–"
         samples = sum(len(run.statistics[f"gradient/{size}"].values) for run in runs)
         mark = self.results.ledger.cite_all(_sources(runs), self.words("said shares"))

@@ -102,14 +102,14 @@ class Stability:
     def _row(self, run: RunFacts) -> list[str]:
         alarms = "; ".join(plain(text) for text in run.alarms) or self.words("none")
         return [code(run.arm), seed_of(run, self.words), alarms, self.loss(run), self.place(run), self.after(run),
-                self.results.ledger.cite_all(self._sources(run), self.words("said stability"))]  # fmt: skip
+                self.results.ledger.cite_all(self.sources(run), self.words("said stability"))]  # fmt: skip
 
     def loss(self, run: RunFacts) -> str:
         """ "-0.8 % (1.234 → 1.224, epochs 271–300)"."""
         end = loss_end(run)
         if end is None:
             return self.words("missing")
-        return self.words("loss moved", f"{100 * end.change:+.1f}", f"{end.before:.3g}", f"{end.last:.3g}", *end.epochs)
+        return self.words("loss moved", points(end.change), f"{end.before:.3g}", f"{end.last:.3g}", *end.epochs)
 
     def place(self, run: RunFacts) -> str:
         """ "280 of 300 (93 %)"; that it is the last one evaluated, where it is."""
@@ -129,7 +129,7 @@ class Stability:
             return self.words("highest at last", found.last_epoch)
         text = self.words("fell after", points(found.change), found.best_epoch, percent(found.best), found.last_epoch)
         loss = loss_between(run, found.best_epoch, found.last_epoch)
-        return f"{text}; {self.words('loss meanwhile', f'{100 * loss:+.1f}')}" if loss is not None else text
+        return f"{text}; {self.words('loss meanwhile', points(loss))}" if loss is not None else text
 
     def mosaic_closes(self) -> str:
         """The epochs at whose end mosaic is switched off, as the runs used it: "10"; "" where it never is."""
@@ -139,7 +139,7 @@ class Stability:
         return ", ".join(sorted(told))
 
     @staticmethod
-    def _sources(run: RunFacts) -> Sequence[Source]:
+    def sources(run: RunFacts) -> Sequence[Source]:
         """Where the losses of the run's epochs and its evaluations stand."""
         trained = sorted(set(run.trained.values()))
         losses = [Source(run.name, n, None, f"runs/{run.name}/attempts/{n}/metrics.jsonl") for n in trained]

@@ -17,7 +17,9 @@ TITLES = {
 }
 SIZES = ("small", "medium", "large")
 OBJECTS = (0.5, 0.3, 0.2)
-"""Shares of the assigned objects, by size."""
+"""Shares of the objects, by size."""
+POSITIVES = (0.4, 0.35, 0.25)
+"""Shares of the points that learn one."""
 STEPS = [
     {"at_least": 0.02, "title": {"en": "reached", "zh": "达到预期"},
      "next": {"en": "FPN attention", "zh": "FPN 注意力"}},
@@ -101,7 +103,8 @@ class Weighted(Trial):
                 first, *others = gradient(arm)
                 shares = {"gradient/small": first + wobble, "gradient/medium": others[0] - wobble,
                           "gradient/large": others[1]}  # fmt: skip
-                shares |= {f"objects/{size}": share for size, share in zip(SIZES, OBJECTS, strict=True)}
+                for family, parts in (("objects", OBJECTS), ("positives", POSITIVES)):
+                    shares |= {f"{family}/{size}": share for size, share in zip(SIZES, parts, strict=True)}
                 yield {"kind": "statistic", "t": line["t"], "step": line["step"], "epoch": line["epoch"],
                        "values": {**shares, "weight/mean": 1.65 if arm == "uniform-scale" else 1.0}}  # fmt: skip
 

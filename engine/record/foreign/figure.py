@@ -18,7 +18,11 @@ _KINDS = (
     (re.compile(r"(?<![a-z])m?ap(?![a-z])"), "ap"),
     (re.compile(r"检测|detection"), "detections"),
 )
+"""The first that a label matches, else the first that its section matches. Every figure shows all arms."""
+_CURVES = re.compile(r"曲线|curve")
+_COMPARED = re.compile(r"对比图?|comparison")
 _SIZE = re.compile(r"small|medium|large|小目标|大目标")
+_SMALL = re.compile(r"small|小目标")
 _FAILURE = re.compile(r"fail|失败|误检|漏检")
 
 
@@ -27,11 +31,16 @@ def picture(question: Question, facts: ExperimentFacts, folder: Path) -> Value |
     names = sorted(path.name for path in (facts.path / "figures").glob("*.png"))
     there = f"the experiment's figures: {', '.join(names) or 'none yet'}"
     label, section = key(question.label), key(" ".join(question.path[-1:]))
-    kind = _kind((label, section if "曲线" not in section and "curve" not in section else ""))
-    if kind is None or _FAILURE.search(label):
-        return Refusal(f"which figure is meant is not known ({there})")
+    curves = bool(_CURVES.search(section))
+    kind = _kind((label, "" if curves else section)) or ("ap" if curves and _COMPARED.search(label) else None)
+    if _FAILURE.search(label):
+        kind = next((name for name in ("misses", "failures") if f"{name}.png" in names), None)
     if kind == "detections" and _SIZE.search(label):
-        return Refusal("there is no figure with detections of one size alone (figures/detections.png shows all)")
+        if not _SMALL.search(label) or "small_objects.png" not in names:
+            return Refusal("there is no figure with detections of this size alone (figures/detections.png shows all)")
+        kind = "small_objects"
+    if kind is None:
+        return Refusal(f"which figure is meant is not known ({there})")
     path = facts.path / "figures" / f"{kind}.png"
     if not path.is_file():
         return Refusal(f"figures/{kind}.png has not been drawn ({there})")

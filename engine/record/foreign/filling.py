@@ -15,12 +15,15 @@ from detui.engine.record.foreign.changes import Changes
 from detui.engine.record.foreign.figure import picture
 from detui.engine.record.foreign.held import corrected
 from detui.engine.record.foreign.holes import hole
-from detui.engine.record.foreign.labels import Names
+from detui.engine.record.foreign.labels import Names, titled
 from detui.engine.record.foreign.numbers import fitted
 from detui.engine.record.foreign.places import read
 from detui.engine.record.foreign.questions import GOAL, Ask, Question, Refusal, Wanted
 from detui.engine.record.foreign.values import Value, Values
 from detui.engine.record.foreign.writing import Neighbours, in_markdown
+
+_RATIO = re.compile(r"\s+\d+(?:\.\d+)?(?:/\d+(?:\.\d+)?)+$")
+"""What a title ends with that a document does not repeat: "Loss 权重改进 2/1.5/1"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +78,7 @@ def fill_text(text: str, facts: ExperimentFacts, options: Options, folder: Path)
     changes nothing. `folder`: where the document stands, for paths of figures.
     """
     document = read(text)
-    filler = _Filler(text, facts, options, folder)
+    filler = _Filler(text, facts, options, folder, document.title)
     questions = filler.asker.questions(document)
     entries = [*filler.entries(questions)]
     entries += [Entry(what="left", line=one.line, label="", was=one.text, note="stands in prose: a person's to write")
@@ -94,12 +97,13 @@ def _language(text: str) -> str:
 class _Filler:
     """One document being filled."""
 
-    def __init__(self, text: str, facts: ExperimentFacts, options: Options, folder: Path) -> None:
+    def __init__(self, text: str, facts: ExperimentFacts, options: Options, folder: Path, title: str) -> None:
         self.facts, self.options, self.folder = facts, options, folder
         self.language = _language(text)
         self.reference = reference(facts, options)
-        self.asker = Asker(names(facts, options), _wanted(facts, options, self.reference))
-        self.values = Values(facts, self.language)
+        known = names(facts, options)
+        self.asker = Asker(known, _wanted(facts, options, self.reference, titled(title, known)))
+        self.values = Values(facts, self.language, self.reference)
         self.edits: list[tuple[int, int, str]] = []
         """Start, end and new text of what changes."""
 
@@ -226,15 +230,16 @@ def reference(facts: ExperimentFacts, options: Options) -> str | None:
     return facts.arms[0] if len(facts.arms) > 1 else None
 
 
-def _wanted(facts: ExperimentFacts, options: Options, against: str | None) -> Wanted:
+def _wanted(facts: ExperimentFacts, options: Options, against: str | None, title: str | None) -> Wanted:
     data = facts.info.get("data") or {}
     datasets = tuple(str(data[name]) for name in ("name", "title") if data.get(name))
-    return Wanted(arm=_default_arm(facts, options, against), seed=options.seed, datasets=datasets)
+    return Wanted(arm=_default_arm(facts, options, against, title), seed=options.seed, datasets=datasets)
 
 
-def _default_arm(facts: ExperimentFacts, options: Options, against: str | None) -> str | Refusal:
-    if options.arm is not None:
-        return options.arm
+def _default_arm(facts: ExperimentFacts, options: Options, against: str | None, title: str | None) -> str | Refusal:
+    """The arm that a person says, else that the document's title names, else the only one there can be."""
+    if options.arm or title:
+        return str(options.arm or title)
     others = [arm for arm in facts.arms if arm != against] or facts.arms
     if len(others) == 1:
         return others[0]
@@ -247,5 +252,7 @@ def names(facts: ExperimentFacts, options: Options) -> Names:
     for arm in facts.info["arms"]:
         title = arm.get("title")
         titles = list(title.values()) if isinstance(title, dict) else [title]
-        calls[str(arm["name"])] = tuple(dict.fromkeys([str(arm["name"]), *(str(one) for one in titles if one)]))
+        known = [str(one) for one in titles if one]
+        short = [one for one in (_RATIO.sub("", title) for title in known) if one and one not in known]
+        calls[str(arm["name"])] = tuple(dict.fromkeys([str(arm["name"]), *known, *short]))
     return Names(classes=facts.classes, arms=calls, reference=reference(facts, options), mapped=dict(options.mapped))

@@ -111,6 +111,26 @@ def understand(label: str, names: Names) -> Meaning:
     return replace(found, text=shown(label), odd=shown(label) if found.residue else "")
 
 
+def _statement(text: str) -> str | None:
+    """The statement that a whole label asks for: "fact/trend", or with the percentage that it names "fact/goal/42"."""
+    for pattern, name in v.STATEMENTS:
+        if match := pattern.fullmatch(text):
+            number = next((group for group in match.groups() if group), None) if pattern.groups else None
+            return f"{name}/{number}" if number else name
+    return None
+
+
+def titled(title: str, names: Names) -> str | None:
+    """The one arm besides the reference that a document's title names, as in "Loss 权重改进实验记录"."""
+    rest, found = key(title), set()
+    calls = [(key(call), arm) for arm, known in names.arms.items() for call in known if key(call)]
+    for call, arm in sorted(calls, key=lambda pair: -len(pair[0])):
+        rest, count = re.subn(rf"(?<![\w-]){re.escape(call)}(?![a-z0-9_-])(?=$|\W|{v.OF_RECORDS})", " ", rest)
+        if count and arm != names.reference:
+            found.add(arm)
+    return next(iter(found)) if len(found) == 1 else None
+
+
 def _said(said: str, found: Meaning, text: str, names: Names) -> Meaning:
     """A label of which a person said what it means; that it is a change, or of an epoch, its own words say."""
     roles = found.roles & {"change", "verdict"}
@@ -131,6 +151,10 @@ class _Eater:
 
     def meaning(self) -> Meaning:
         """Everything that the label says."""
+        if statement := _statement(self.text):
+            return Meaning(quantities=frozenset({statement}))
+        if v.FAILURES.fullmatch(self.text):
+            return Meaning(roles=frozenset({"figure"}))
         percent = bool(_PERCENT.search(self.rest))
         best = bool(v.BEST.search(self.rest))
         final = bool(v.FINAL.search(self.rest))

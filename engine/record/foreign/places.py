@@ -92,6 +92,8 @@ class Document:
     tables: tuple[Table, ...]
     items: tuple[Item, ...]
     prose: tuple[Prose, ...]
+    title: str = ""
+    """The first heading of the first level."""
 
 
 def read(text: str) -> Document:
@@ -121,6 +123,7 @@ class _Reader:
         self._tables: list[Table] = []
         self._items: list[Item] = []
         self._prose: list[Prose] = []
+        self._title = ""
 
     def read(self, tokens: Sequence[Token]) -> Document:
         rows: list[int] = []
@@ -138,7 +141,8 @@ class _Reader:
                 self._lead = "" if not self._groups else self._lead
             elif token.type == "inline" and before is not None and token.map:
                 self._inline(before, token)
-        return Document(tables=tuple(self._tables), items=tuple(self._items), prose=tuple(self._prose))
+        return Document(tables=tuple(self._tables), items=tuple(self._items), prose=tuple(self._prose),
+                        title=self._title)  # fmt: skip
 
     def _inline(self, before: Token, token: Token) -> None:
         if before.type == "heading_open":
@@ -149,6 +153,7 @@ class _Reader:
     def _heading(self, level: int, token: Token) -> None:
         self._headings = [one for one in self._headings if one[0] < level] + [(level, token.content)]
         self._lead = ""
+        self._title = self._title or (token.content if level == 1 else "")
         if token.map and mentions(token.content):
             self._prose.append(Prose(line=token.map[0] + 1, text=token.content))
 

@@ -10,6 +10,7 @@ from detui.engine.record.facts import SPEED, ExperimentFacts, Measured, RunFacts
 from detui.engine.record.foreign.about import FACT_NAMES, Told, Unknown, tell
 from detui.engine.record.foreign.labels import key
 from detui.engine.record.foreign.questions import Ask, Refusal
+from detui.engine.record.foreign.statements import STATED, Statements, stated
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
 
@@ -45,8 +46,9 @@ class Value:
 class Values:
     """Answers questions about one experiment, in the language of the document."""
 
-    def __init__(self, facts: ExperimentFacts, language: str) -> None:
+    def __init__(self, facts: ExperimentFacts, language: str, reference: str | None = None) -> None:
         self.facts, self.language = facts, language
+        self.statements = Statements(facts, language, reference)
 
     def answer(self, ask: Ask) -> Value | Refusal:
         """The value that is asked for, whatever its role; or why there is none."""
@@ -178,6 +180,14 @@ class Values:
 
     def _fact(self, quantity: str, runs: Sequence[RunFacts], ask: Ask) -> Value | Refusal:
         epoch = ask.epoch
+        if stated(quantity):
+            unevaluated = None if epoch is None else self._unevaluated(runs, epoch)
+            said = unevaluated or self.statements.of(quantity, runs, epoch)
+            if isinstance(said, Refusal):
+                return said
+            done = sum(run.finished for run in runs)
+            note = f"{done} of {len(runs)} seeds finished" if done < len(runs) else ""
+            return Value(kind="text", text=said.text, quantity=quantity, arm=ask.arm, sources=said.sources, note=note)
         bound = quantity in ("fact/time", "fact/ended", "fact/best_epoch", "fact/estimated_end", "fact/started")
         if epoch is not None and bound:
             if refusal := self._unevaluated(runs, epoch):
@@ -233,4 +243,4 @@ def known_metrics(facts: ExperimentFacts) -> list[str]:
     losses = {name for run in facts.runs for name in run.losses}
     losses |= {name for run in facts.runs for name in load_history(RunDir(facts.path / "runs" / run.name)).names()}
     costs = {name for run in facts.runs for name in run.cost}
-    return sorted({*measured, *losses, *costs, *KINDS, *UNTOLD, *FACT_NAMES})
+    return sorted({*measured, *losses, *costs, *KINDS, *UNTOLD, *FACT_NAMES, *STATED})

@@ -28,6 +28,32 @@ AGAINST = _word(r"(?:over|vs\.?|versus|than|against|对比|相对于?|相比于?
 CLAIM = _word(r"论文|文献|官方|声称|paper|reported|published|official|claimed|单位|units?")
 FIGURE = _word(r"曲线图?|curves?|对比图?|效果图|示意图|图片|可视化|示例|figures?|plots?|images? of|visuali[sz]ations?")
 
+STATEMENTS = (
+    (re.compile(r"趋势|trend"), "fact/trend"),
+    (
+        re.compile(
+            r"(?:主要)?提升(?:最大|最多|最明显)?的(?:主要)?类别"
+            r"|(?:most improved classes|classes that (?:gained|improved) (?:the )?most)"
+        ),
+        "fact/classes_gained",
+    ),
+    (
+        re.compile(
+            r"(?:是否达到预期|as expected\??) ?(?:\(\+?(\d+(?:\.\d+)?)(?: ?[-~–] ?\d+(?:\.\d+)?)? ?(?:%|pp)\))?"
+        ),
+        "fact/expected",
+    ),
+    (
+        re.compile(r"是否达到目标 ?\([>≥ ]*(\d+(?:\.\d+)?) ?%\)|goal reached\?? ?\([>≥ ]*(\d+(?:\.\d+)?) ?%\)"),
+        "fact/goal",
+    ),
+    (re.compile(r"副作用 ?(?:\([^()]*\))?|side effects? ?(?:\([^()]*\))?"), "fact/side_effect"),
+    (re.compile(r"(?:训练)?(?:loss|损失) ?收敛(?:情况)?|(?:loss )?convergence"), "fact/convergence"),
+    (re.compile(r"是否(?:出现|存在)?过拟合\??|过拟合(?:情况|迹象)?|over-?fitting\??"), "fact/overfitting"),
+)
+"""Whole labels that ask for what the numbers say in words; a longer label asks for what somebody makes of them."""
+FAILURES = re.compile(r"失败案例(?:分析|示例|可视化)?|failure cases?(?: analysis)?")
+"""A whole label that asks for pictures of failures."""
 SIZES = (
     (_word(r"small[ -]?(?:目标|物体|objects?|targets?|size)?|小(?:目标|物体|尺寸|型目标)"), "small"),
     (_word(r"medium[ -]?(?:目标|物体|objects?|targets?|size)?|中(?:等|型)?(?:目标|物体|尺寸)"), "medium"),
@@ -143,5 +169,7 @@ KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
 EVERYTHING = re.compile(r"all(?: classes)?|overall|总体|整体|平均|全部|所有(?:类别)?|mean|average|总计|合计")
 """Rows of a table of classes or sizes that mean all of them."""
 REFERENCE = _word(r"baseline|基线|基准|对照组?|reference")
+OF_RECORDS = r"的?(?:对比)?(?:实验|记录|报告|日志)"
+"""What follows the name of an arm in the title of a record without a blank."""
 COMPARED = _word(r"对比|比较|vs\.?|versus|compar\w*|against|相比|与")
 STILL_TRAINING = re.compile(r"训练中|进行中|运行中|排队中|in progress|training|running|queued|ongoing", re.IGNORECASE)

@@ -133,17 +133,17 @@ def test_few_milestones_have_a_last_one_before_a_first(facts, epochs, kinds) -> 
 def test_the_shares_are_means_over_the_samples_with_their_file(weighted, facts) -> None:
     table = rows(find(text_of(weighted))["shares"])
     small = next(row for row in table if row[:2] == ["`weighted`", "small"])
-    assert small[2:7] == ["50.0 ± 0.0", f"{100 * gradient('weighted')[0]:.1f} ± 0.0", "1.21", "3", "90"]
+    assert small[2:8] == ["50.0 ± 0.0", "40.0 ± 0.0", f"{100 * gradient('weighted')[0]:.1f} ± 0.0", "1.21", "3", "90"]
     marks = [row for row in rows(find(text_of(weighted))["provenance"]) if "shares by size" in row[1]]
     assert {row[5] for row in marks} == {f"`runs/{run.name}/attempts/1/metrics.jsonl`" for run in facts.runs}
-    assert {row[0] for row in marks if "weighted" in row[2]} == set(small[7].split(", "))
+    assert {row[0] for row in marks if "weighted" in row[2]} == set(small[8].split(", "))
 
 
 def test_an_unfinished_run_enters_no_share(facts) -> None:
     stopped = replace(facts, runs=tuple(replace(run, state="stopped") if run.name == "weighted-s0" else run
                                         for run in facts.runs))  # fmt: skip
     table = Shares(Results(stopped, Words("en"), Ledger())).table()
-    assert [row[5:7] for row in table.rows if row[0] == "`weighted`"] == [["2", "60"]] * 3
+    assert [row[6:8] for row in table.rows if row[0] == "`weighted`"] == [["2", "60"]] * 3
 
 
 def test_samples_of_a_resumed_run_come_from_both_attempts(tmp_path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import weighted
 
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.foreign import Filling, choose, fill_text
@@ -18,6 +20,7 @@ from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
 VISDRONE = ("pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor")
 SIZES = ("small", "medium", "large")
+FIGURES = ("losses", "ap", "pr", "detections")
 
 
 def scores(arm: str, seed: int, epoch: int, classes: Sequence[str], epochs: int) -> dict[str, float | None]:
@@ -34,13 +37,22 @@ def scores(arm: str, seed: int, epoch: int, classes: Sequence[str], epochs: int)
     return values
 
 
-def write(folder: Path, *, seeds: Sequence[int] = (0,), epochs: int = 300, done: dict[str, int] | None = None,
-          classes: Sequence[str] = VISDRONE, arms: Sequence[str] = ("baseline", "no-mosaic")) -> Path:  # fmt: skip
-    """An experiment evaluated at every sixth of its epochs; `done`: run → epochs of those that are still training."""
+def write(
+    folder: Path, *, seeds: Sequence[int] = (0,), epochs: int = 300, done: dict[str, int] | None = None,
+    classes: Sequence[str] = VISDRONE, arms: Sequence[str] = ("baseline", "no-mosaic"), **changes: Any,
+) -> Path:  # fmt: skip
+    """An experiment evaluated at every sixth of its epochs; `done`: run → epochs of those that are still training.
+
+    `changes`: fields of experiment.json that are other than here, and `titles` of arms.
+    """
     path = folder / "starter.mosaic-20261120-134500"
     path.mkdir(parents=True)
     every = epochs // 6
-    titles = {"baseline": {"en": "with mosaic", "zh": "使用马赛克增强"}, "no-mosaic": {"en": "without mosaic"}}
+    titles: dict[str, Any] = {
+        "baseline": {"en": "with mosaic", "zh": "使用马赛克增强"},
+        "no-mosaic": {"en": "without mosaic"},
+        **changes.pop("titles", {}),
+    }
     config = {"model": {"name": "yolo12n"}, "train": {"batch": 16, "imgsz": 640, "lr0": 0.001}}
     info = {
         "schema": 1, "id": path.name, "recipe": "starter/mosaic", "profile": "full", "seeds": list(seeds),
@@ -53,9 +65,10 @@ def write(folder: Path, *, seeds: Sequence[int] = (0,), epochs: int = 300, done:
         "estimates": {"no-mosaic": {"seconds": 7200.0}},
         "runs": [f"{arm}-s{seed}" for arm in arms for seed in seeds],
     }  # fmt: skip
+    info |= changes
     write_json(path / "experiment.json", info)
     (path / "figures").mkdir()
-    for name in ("losses", "ap", "pr", "detections"):
+    for name in (*FIGURES, *(("small_objects", "failures", "misses", "shares") if changes else ())):
         (path / "figures" / f"{name}.png").write_bytes(b"\x89PNG")
     for name in info["runs"]:
         _run(path, name, info, epochs, every, (done or {}).get(name))
@@ -108,6 +121,25 @@ def experiment(tmp_path: Path) -> Callable[..., ExperimentFacts]:
 def facts(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFacts:
     """Two arms, one seed, 300 epochs, VisDrone's classes; for tests that only read it."""
     return gather(write(tmp_path_factory.mktemp("foreign")))
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFacts:
+    """The four arms of the size-weighting family, three seeds, 300 epochs; for tests that only read it."""
+    return gather(write(tmp_path_factory.mktemp("family"), **family_shape()))
+
+
+def family_shape() -> dict[str, Any]:
+    """Arms, titles, goals and decision of the recipe that document 003 is about."""
+    decisions = [{"metric": "val/AP_small", **weighted.AGAINST, "steps": weighted.STEPS}]
+    return {"seeds": (0, 1, 2), "arms": tuple(weighted.FACTORS), "titles": weighted.TITLES, "goals": weighted.GOALS,
+            "decisions": decisions}  # fmt: skip
+
+
+@pytest.fixture
+def family_with(tmp_path: Path) -> Callable[..., ExperimentFacts]:
+    """The same, otherwise: `family_with(seeds=(0, 1))`."""
+    return lambda **changes: gather(write(tmp_path / "logs", **{**family_shape(), **changes}))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_it_is_filled_where_the_runs_have_the_answer(document_003, fill):
 def test_what_a_person_writes_and_what_was_not_measured_stays(document_003, fill):
     filled = fill(document_003)
     lines, reasons = lines_of(filled.text), {(e.line, e.label): e.note for e in filled.entries if e.what == "left"}
-    for number, label in ((82, "观察"), (89, "趋势"), (159, "主要原因分析"), (241, "实验负责人"), (243, "最后更新")):
+    for number, label in ((82, "观察"), (159, "主要原因分析"), (241, "实验负责人"), (243, "最后更新")):
         assert "(待填写)" in lines[number] and reasons[number, label] == "a person's to write"
     assert "not measured" in reasons[44, "Precision × Baseline"]
     assert "FPS" in lines[131] and "not measured" in reasons[131, "FPS (RTX 4090) × Loss 权重改进"]
