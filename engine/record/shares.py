@@ -29,7 +29,7 @@ class Shares:
         return any(f"gradient/{size}" in run.statistics for run in self.facts.runs for size in SIZES)
 
     def table(self) -> Table:
-        """Arm × size: shares of objects, points and gradient, mean ± std over the finished seeds; gradient ÷ objects."""
+        """Arm × size: shares of objects, points and gradient, mean ± std over finished seeds; gradient ÷ objects."""
         words = self.words
         head = [words("arm"), words("size"), *(f"{words(f'share of {name}')} (%)" for name in SHARES),
                 words("gradient an object"), words("n"), words("samples"), words("source")]  # fmt: skip
