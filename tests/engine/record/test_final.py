@@ -162,3 +162,23 @@ def test_the_test_images_say_how_much_they_matter_and_are_asked_once(finished, m
     before = (finished.path / "record.json").read_bytes()
     fill(finished.path)
     assert (finished.path / "record.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("goal", "says"),
+    [
+        ("{metric: model/parameters, arm: b, unchanged: true}", "against belongs to"),
+        ("{metric: val/AP, arm: b, against: a, unchanged: true}", "only model/parameters"),
+        ("{metric: model/gflops, arm: b, against: c, unchanged: true}", "no arm 'c'"),
+        ("{metric: model/gflops, arm: b, against: a, unchanged: yes}", "True"),
+    ],
+)
+def test_an_unchanged_goal_that_makes_no_sense_names_its_line(tmp_path, goal: str, says: str) -> None:
+    path = tmp_path / "r.yaml"
+    good = RECIPE[: RECIPE.index("decisions:")].format() + "goals:\n  - "
+    path.write_text(good + "{metric: model/gflops, arm: b, against: a, unchanged: true}\n")
+    assert load_recipe(str(path)).file.goals[0].unchanged
+    path.write_text(f"{good}{goal}\n")
+    with pytest.raises(RecipeError, match=says) as caught:
+        load_recipe(str(path))
+    assert "r.yaml:8" in str(caught.value)

@@ -251,3 +251,18 @@ def test_exports_hold_it(weighted, tmp_path) -> None:
     written = list(csv.DictReader(export(weighted.path, "csv", tmp_path / "r.csv")[0].read_text().splitlines()))
     shares = [row for row in written if row["role"] == "statistic" and row["metric"] == "gradient/small"]
     assert len(shares) == 6 and {row["file"].rpartition("/")[2] for row in shares} == {"metrics.jsonl"}
+
+
+def test_no_text_from_elsewhere_breaks_a_block_or_a_table(tmp_path) -> None:
+    ugly = "a | b <!-- detui:end claims --> `x` **y**"
+    claims = [{"metric": "val/AP_small", "arm": "baseline", "value": 0.3, "source": ugly, "note": ugly}]
+    steps = [{**step, "title": {"en": ugly, "zh": ugly}, "next": {"en": ugly, "zh": ugly}} for step in STEPS]
+    decisions = [{"metric": "val/AP_small", "arm": "weighted", "against": "baseline", "steps": steps}]
+    trial = Weighted(tmp_path, arms=("baseline", "weighted"), seeds=(0,), claims=claims, decisions=decisions)
+    trial.train_all()
+    facts = gather(trial.path)
+    for language in ("en", "zh"):
+        text = render(facts, language)
+        assert text.count("<!-- detui:begin ") == text.count("<!-- detui:end ") == len(find(text))
+        table = rows(find(text)["claims"])
+        assert {len(row) for row in table} == {7} and "detui:end claims" in table[4][3]
