@@ -74,13 +74,12 @@ class _Stacked(BaseDataset):  # type: ignore[misc]
     def build_transforms(self, hyp: Any = None) -> Any:
         """Ultralytics' own, with what changes colours kept from the depth. Raises RunError where that is not found."""
         transforms = super().build_transforms(hyp)
-        steps = transforms.transforms
-        for index, step in enumerate(steps):
-            if isinstance(step, (RandomHSV, Albumentations)) and not getattr(step, "contains_spatial", False):
-                steps[index] = ColoursOnly(step)
-        if self.augment and not any(isinstance(step, ColoursOnly) for step in steps):
+        found = [index for index, step in enumerate(transforms.transforms) if _colours(step)]
+        if self.augment and not any(isinstance(transforms.transforms[index], RandomHSV) for index in found):
             raise RunError("This version of Ultralytics changes colours in another way: RGB-D cannot be augmented.",
                            hint="pip install 'ultralytics>=8.4.190,<8.5'")  # fmt: skip
+        for index in found:
+            transforms.transforms[index] = ColoursOnly(transforms.transforms[index])
         return transforms
 
 
@@ -90,6 +89,13 @@ class RGBDDataset(_Stacked, YOLODataset):  # type: ignore[misc]
 
 class RGBDRTDETRDataset(_Stacked, rtdetr_val.RTDETRDataset):  # type: ignore[misc]
     """RT-DETR's data set on RGB-D: stretched to the square, not letterboxed."""
+
+
+def _colours(step: Any) -> bool:
+    """Whether a step changes colours and moves nothing. Albumentations, where it is not installed, does nothing."""
+    if isinstance(step, Albumentations):
+        return step.transform is not None and not step.contains_spatial
+    return isinstance(step, RandomHSV)
 
 
 class ColoursOnly:
