@@ -50,6 +50,11 @@ class Milestones:
             rows.append([code(run.name), *(one[0] if one else words("missing") for one in found), mark])
         return Table(head, rows)
 
+    def latest(self) -> str:
+        """When the last run that has ended did so: what the record says is as old as that."""
+        found = [moment[0] for run in self.facts.runs if (moment := moments.ended(self.facts, run))]
+        return max(found, default=self.words("missing"))
+
     def stones(self) -> list[Stone]:
         """The recipe's milestones in order; none where it names none."""
         epochs = sorted(self.facts.info.get("milestones") or ())

@@ -39,7 +39,7 @@ class Setup:
         yield "note", plain(info.get("note") or "")
         yield "recipe", code(info["recipe"])
         yield "profile", self._profile()
-        yield "created", moment(info.get("created")) or ""
+        yield "created", self.created()
         yield "arms", "; ".join(self._arm(arm) for arm in info["arms"])
         yield "model", self._field(MODEL) or words("unknown")
         yield from self._data()
@@ -169,6 +169,10 @@ class Setup:
         yield "detui", plain(code_state.get("version") or "")
         yield "commit", code(code_state["commit"]) if code_state.get("commit") else ""
         yield "dirty", self._dirty(code_state)
+
+    def created(self) -> str:
+        """When the experiment was launched; "" where it is not known."""
+        return moment(self.info.get("created")) or ""
 
     def commit(self) -> str:
         """The commit that the experiment was launched from, and whether there were changes beside it."""
