@@ -1,4 +1,4 @@
-"""The plan half for Ultralytics: the closed schema of its sections, and what can be checked without importing it.
+"""The plan half for Ultralytics: the closed schema of its sections; checks.py is what can be checked beforehand.
 
 The names are Ultralytics' own; the defaults are those of 8.4, except where a
 comment says why not. Everything is passed explicitly, so that no default of
@@ -7,14 +7,13 @@ the installed version decides silently.
 
 from __future__ import annotations
 
-import importlib.util
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.backends.ultralytics.architectures import is_file
 from detui.engine.closed import Closed
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -22,9 +21,6 @@ Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-MODEL = re.compile(r"(yolo(v8|v9|v10|11|12|26)[a-z]|rtdetr-(l|x|resnet50|resnet101))")
-STRIDE = 32
 
 
 class Model(Closed):
@@ -180,7 +176,7 @@ class UltralyticsBackend:
     def weights(self, config: Mapping[str, Any]) -> list[WeightFile]:
         """The weight file to start from, and the model's own YAML, if any."""
         model = config["model"]
-        files = [WeightFile(keys=("model", "name"), name=model["name"], sha256=None)] if _is_file(model["name"]) else []
+        files = [WeightFile(keys=("model", "name"), name=model["name"], sha256=None)] if is_file(model["name"]) else []
         if model["weights"]:
             files.append(WeightFile(keys=("model", "weights"), name=model["weights"], sha256=model["sha256"]))
         return files
@@ -191,144 +187,6 @@ class UltralyticsBackend:
 
     def check(self, context: CheckContext) -> list[Problem]:
         """Contradictions between fields, and what the device cannot do."""
-        config = context.config
-        found = [*_installed(), *_model(config), *_device(config, context.device), *_devices(context.devices)]
-        found += [*_by_size(config["loss"]["by_size"]), *_inputs(config, context.depth)]
-        return [*found, *_warm_up(config["train"]), *_batches(config, context.train_images),
-                *_updates(config["train"], context.train_images)]  # fmt: skip
+        from detui.engine.backends.ultralytics.checks import check
 
-
-def _is_file(name: str) -> bool:
-    """Whether a model is named by a YAML of the user's own."""
-    return name.endswith((".yaml", ".yml"))
-
-
-def is_rtdetr(name: str) -> bool:
-    """Whether a model name or model YAML is of the RT-DETR family."""
-    return name.rsplit("/", 1)[-1].startswith("rtdetr")
-
-
-def _installed() -> list[Problem]:
-    absent = [name for name in ("ultralytics", "torch") if importlib.util.find_spec(name) is None]
-    if not absent:
-        return []
-    text = f"The package {absent[0]} is not installed in this environment."
-    return [Problem(level="error", text=text, hint="pip install -c constraints.txt 'detui[ultralytics]'", missing=True)]
-
-
-def _model(config: Mapping[str, Any]) -> list[Problem]:
-    model, found = config["model"], []
-    name = model["name"]
-    if not _is_file(name) and not MODEL.fullmatch(name):
-        text = f"{name!r} is no architecture that Ultralytics ships."
-        found.append(_error("model.name", text, "yolo12n, yolo11s, rtdetr-l, or a path to a model YAML"))
-    if model["weights"] and not model["sha256"]:
-        text = f"{model['weights']} is loaded by executing its pickle, and nothing says which file it must be."
-        found.append(_error("model.sha256", text, "set model.sha256 to the output of sha256sum for a file you trust"))
-    if is_rtdetr(name) and config["loss"] != LossGains().model_dump():
-        found.append(_error("loss", "RT-DETR's criterion does not read these gains.", "leave the section out"))
-    return found
-
-
-def _inputs(config: Mapping[str, Any], depth: bool) -> list[Problem]:
-    """RGB-D that the data does not have, and what would be dropped silently with four channels, or with three."""
-    model, found = config["model"], []
-    if model["inputs"] == "rgb":
-        if model["depth_filter"] != Model.model_fields["depth_filter"].default:
-            text = "The network takes RGB alone, which has no depth filter."
-            found.append(Problem(level="warning", text=text, where="model.depth_filter",
-                                 hint="set it in the arms that train on RGB-D"))  # fmt: skip
-        return found
-    if not depth:
-        text = "RGB-D needs depth maps, and the recipe does not ask for its data's."
-        hint = "--set data.depth=true for data that has them, or --set model.inputs=rgb"
-        found.append(_error("model.inputs", text, hint))
-    if config["augment"]["bgr"]:
-        text = "Ultralytics swaps the colours of pictures of three channels alone, and RGB-D has four."
-        found.append(_error("augment.bgr", text, "--set augment.bgr=0.0"))
-    if config["train"]["freeze"]:
-        text = "The first layer stays as it is, and so does its depth filter as it starts."
-        found.append(Problem(level="warning", text=text, where="train.freeze", hint="--set train.freeze=0"))
-    return found
-
-
-def _devices(count: int) -> list[Problem]:
-    if count == 1:
-        return []
-    text = f"Runs of this backend train on one device, and each would take {count}."
-    return [_error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")]
-
-
-def _device(config: Mapping[str, Any], device: str) -> list[Problem]:
-    train, found = config["train"], []
-    if device == "cpu" and train["amp"]:
-        text = f"{train['amp']} mixed precision needs a GPU, and this run is planned on the CPU."
-        found.append(_error("train.amp", text, "--set train.amp=false"))
-    if device == "cuda" and train["deterministic"] and is_rtdetr(config["model"]["name"]):
-        text = "grid_sample, which RT-DETR uses, has no deterministic backward on a GPU."
-        found.append(_error("train.deterministic", text, "--set train.deterministic=false"))
-    if train["amp"] == "fp16" and is_rtdetr(config["model"]["name"]):
-        found.append(Problem(level="warning", text="RT-DETR in fp16 is a known source of NaN.", where="train.amp",
-                             hint="--set train.amp=bf16"))  # fmt: skip
-    if train["patience"] and not train["val"]:
-        text = "Early stopping looks at the framework's validation of every epoch, and that is switched off."
-        found.append(_error("train.patience", text, "--set train.val=true, or --set train.patience=0"))
-    if train["imgsz"] % STRIDE:
-        near = max(STRIDE, round(train["imgsz"] / STRIDE) * STRIDE)
-        text = f"{train['imgsz']} is no multiple of {STRIDE}; Ultralytics would silently use another size."
-        found.append(_error("train.imgsz", text, f"--set train.imgsz={near}"))
-    return found
-
-
-def _warm_up(train: Mapping[str, Any]) -> list[Problem]:
-    """Ultralytics leaves at least the last epoch to regular training, and so shortens a longer warm-up."""
-    if train["warmup_epochs"] <= max(train["epochs"] - 1, 0):
-        return []
-    text = f"A warm-up of {train['warmup_epochs']:g} epochs in a training of {train['epochs']} would be cut short."
-    return [_error("train.warmup_epochs", text, f"--set train.warmup_epochs={max(train['epochs'] - 1, 0)}")]
-
-
-def _batches(config: Mapping[str, Any], images: int | None) -> list[Problem]:
-    """RT-DETR's and BatchNorm's trouble with a batch of one image."""
-    batch = config["train"]["batch"]
-    last = images % batch if images else 0
-    if batch > 1 and last != 1:
-        return []
-    text = (
-        "A batch of one image"
-        if batch == 1
-        else f"{images} images in batches of {batch} leave a last batch of one, which"
-    )
-    text += " gives BatchNorm wrong statistics (and, for RT-DETR on a CPU, wrong gradients)."
-    level: Literal["error", "warning"] = "error" if is_rtdetr(config["model"]["name"]) else "warning"
-    return [Problem(level=level, text=text, where="train.batch", hint=f"--set train.batch={max(2, batch + 1)}")]
-
-
-def _by_size(wanted: Mapping[str, Any] | None) -> list[Problem]:
-    """Weights that change how large the loss is, and not only how it is shared out."""
-    if not wanted or wanted["normalise"] == "mean" or set(wanted["weights"].values()) == {1.0}:
-        return []
-    text = "Without normalisation the weights change the scale of the loss, which acts like another learning rate."
-    hint = "loss.by_size.normalise=mean weighs by size alone"
-    return [Problem(level="warning", text=text, where="loss.by_size.normalise", hint=hint)]
-
-
-FEW_UPDATES = 30
-"""Optimizer steps below which arms may end alike whatever is asked of them."""
-
-
-def _updates(train: Mapping[str, Any], images: int | None) -> list[Problem]:
-    """Where gradients are accumulated over more batches than there are, the optimizer hardly ever steps."""
-    if not images:
-        return []
-    accumulate = max(round(train["nbs"] / train["batch"]), 1)
-    updates = train["epochs"] * -(-images // train["batch"]) // accumulate
-    if updates >= FEW_UPDATES or accumulate == 1:
-        return []
-    text = f"About {updates} optimizer steps in all: gradients are accumulated over {accumulate} batches (nbs / batch)."
-    hint = f"--set train.nbs={train['batch']} steps after every batch"
-    return [Problem(level="warning", text=text, where="train.nbs", hint=hint)]
-
-
-def _error(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="error", text=text, where=where, hint=hint)
+        return check(context)

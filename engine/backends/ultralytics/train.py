@@ -15,6 +15,7 @@ from typing import Any
 
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 from detui.engine.backends.ultralytics import settings
+from detui.engine.backends.ultralytics.architectures import is_rtdetr
 from detui.engine.backends.ultralytics.checkpoints import readable, resumable, stage_of
 from detui.engine.backends.ultralytics.continuing import Continuation
 from detui.engine.backends.ultralytics.dataset import datasets, private_view
@@ -101,8 +102,6 @@ def _trainer(spec: RunSpec, index: int, folder: Path, weights: Path | None, resu
 
 
 def _trainer_class(name: str) -> Any:
-    from detui.engine.backends.ultralytics.plan import is_rtdetr
-
     if is_rtdetr(name):
         from ultralytics.models.rtdetr.train import RTDETRTrainer as Base
     else:
