@@ -44,7 +44,7 @@ class Baseline:
             stated = [form(claim["value"]), plain(claim.get("source") or self.words("unknown")),
                       plain(claim.get("note") or "") or "–"]  # fmt: skip
         points = self.facts.points(arm, metric) if arm else {}
-        measured = self.words("missing")
+        measured = self.results.absent(metric, arm) if arm else self.words("missing")
         if points:
             summary = summarise([point.value for point in points.values()])
             spread = f" ± {form(summary.std)}" if summary.std is not None else ""

@@ -54,7 +54,8 @@ class Final:
             return []
         ours, form = metric.startswith("val/"), self.results.form(metric)
         means = [summarise(list(side.values())).mean if side else None for side in (reference, values)]
-        cells = [self.words("missing") if mean is None else form(mean) for mean in means]
+        sides = zip((self.facts.arms[0], arm), means, strict=True)
+        cells = [self.results.absent(metric, side) if mean is None else form(mean) for side, mean in sides]
         name = (
             f"{label(metric)} (%)"
             if ours
@@ -64,8 +65,7 @@ class Final:
 
     def _goals(self, arm: str, metric: str) -> tuple[str, str]:
         goals = [goal for goal in self._all_goals() if goal["metric"] == metric and goal.get("arm") in (arm, None)]
-        verdicts = [judge_goal(goal, self.facts.results(), self.facts.open_runs()) for goal in goals]
-        written = "; ".join(map(self.results.goal, goals)), "; ".join(map(self.results.verdict, verdicts))
+        written = "; ".join(map(self.results.goal, goals)), "; ".join(map(self.results.verdict_of, goals))
         return written[0] or "–", written[1] or "–"
 
     def _all_goals(self) -> Sequence[Mapping[str, Any]]:
@@ -103,7 +103,7 @@ class Final:
         for goal in self._all_goals():
             verdict = judge_goal(goal, self.facts.results(), self.facts.open_runs())
             box = "x" if verdict.word == "met" else " "
-            lines.append(f"- [{box}] {self.results.goal(goal)}: {self.results.verdict(verdict)}")
+            lines.append(f"- [{box}] {self.results.goal(goal)}: {self.results.verdict_of(goal)}")
         return lines
 
     def decisions(self) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
+from detui.engine.analysis.goals import NOT_MEASURED
 from detui.engine.record.facts import SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
@@ -96,6 +97,25 @@ class Results:
         """A number; "n/a" where the evaluation has none for want of ground truth; a placeholder before it."""
         return form(value.value) if value else self._absent(bool(chosen))
 
+    def evaluated(self, *arms: str) -> bool:
+        """Whether each of these arms has a finished run whose checkpoint was evaluated."""
+        return all(any(run.chosen for run in self.facts.finished(arm)) for arm in arms)
+
+    def absent(self, metric: str, *arms: str) -> str:
+        """What stands for a metric without a value: n/a where the evaluations have none for want of ground truth."""
+        told = (run.chosen["values"] for arm in arms for run in self.facts.finished(arm) if run.chosen)
+        return self._absent(self.evaluated(*arms) and all(metric in values for values in told))
+
+    def verdict_of(self, goal: Mapping[str, Any]) -> str:
+        """The verdict on a goal in words."""
+        found = judge_goal(goal, self.facts.results(), self.facts.open_runs())
+        if found.word == NOT_MEASURED:
+            return self.absent(str(goal["metric"]), *self._arms_of(goal))
+        return self.verdict(found)
+
+    def _arms_of(self, goal: Mapping[str, Any]) -> list[str]:
+        return [str(goal[name]) for name in ("against", "arm") if goal.get(name)] or self.facts.arms
+
     def _absent(self, evaluated: bool) -> str:
         return self.words("not available" if evaluated else "missing")
 
@@ -164,8 +184,7 @@ class Results:
     def _comparable(self, arm: str, metric: str) -> bool:
         """A metric with no ground truth for anybody needs no row; one that is not measured yet keeps it."""
         measured = self.facts.values(arm, metric) and self.facts.values(self.facts.arms[0], metric)
-        evaluated = all(any(run.chosen for run in self.facts.finished(name)) for name in (arm, self.facts.arms[0]))
-        return bool(measured) or not evaluated
+        return bool(measured) or not self.evaluated(arm, self.facts.arms[0])
 
     def _difference(self, arm: str, metric: str) -> list[str]:
         reference, values = self.facts.values(self.facts.arms[0], metric), self.facts.values(arm, metric)
@@ -216,7 +235,8 @@ class Results:
             delta = "delta_at_least" in goal
             form = points if delta else _signed if goal.get("unchanged") else self.form(str(goal["metric"]))
             interval = f"[{form(verdict.interval[0])}, {form(verdict.interval[1])}]" if verdict.interval else "–"
-            measured = words("missing") if verdict.measured is None else form(verdict.measured)
+            absent = self.absent(str(goal["metric"]), *self._arms_of(goal))
+            measured = absent if verdict.measured is None else form(verdict.measured)
             arm = code(goal["arm"]) if goal.get("arm") else words("every arm")
             rows.append(
                 [
@@ -225,14 +245,13 @@ class Results:
                     measured,
                     interval,
                     " / ".join(map(str, verdict.n)) or "–",
-                    self.verdict(verdict),
+                    self.verdict_of(goal),
                 ]
             )
         return Table(head, rows, origins=[self._goal_origins(goal) for goal in self.facts.info.get("goals", ())])
 
     def _goal_origins(self, goal: Mapping[str, Any]) -> list[Source]:
-        arms = [str(goal[name]) for name in ("against", "arm") if goal.get(name)] or self.facts.arms
-        return self._origins(str(goal["metric"]), *arms)
+        return self._origins(str(goal["metric"]), *self._arms_of(goal))
 
     def goal(self, goal: Mapping[str, Any]) -> str:
         """A goal in words: its title, then "AP50 ≥ 42.0 %"."""

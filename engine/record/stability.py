@@ -109,7 +109,8 @@ class Stability:
         end = loss_end(run)
         if end is None:
             return self.words("missing")
-        return self.words("loss moved", points(end.change), f"{end.before:.3g}", f"{end.last:.3g}", *end.epochs)
+        return self.words("loss moved", points(end.change), f"{end.before:.3g}", f"{end.last:.3g}",
+                          "–".join(dict.fromkeys(map(str, end.epochs))))  # fmt: skip
 
     def place(self, run: RunFacts) -> str:
         """ "280 of 300 (93 %)"; that it is the last one evaluated, where it is."""

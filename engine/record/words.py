@@ -249,7 +249,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "loss at the end": ("training loss, last tenth of the epochs", "训练损失，最后十分之一的轮次"),
     "place of chosen": ("place of the chosen epoch", "选定轮次的位置"),
     "after best": ("{} after its highest", "{} 最高点之后"),
-    "loss moved": ("{} % ({} → {}, epochs {}–{})", "{} %（{} → {}，第 {}–{} 轮）"),
+    "loss moved": ("{} % ({} → {}, epoch {})", "{} %（{} → {}，第 {} 轮）"),
     "place": ("{} of {} ({} %)", "{} / {}（{} %）"),
     "the last evaluated": ("the last one evaluated", "即最后一次评估"),
     "highest at last": ("highest at the last evaluation (epoch {})", "最后一次评估（第 {} 轮）即最高"),

@@ -5,7 +5,9 @@ Evidence with its interval, in the words of the record. What caused it, and what
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +39,13 @@ class Said:
     """A statement, and where its numbers stand."""
 
     text: str
+    """Without the marks that keep it from being Markdown: whoever writes it down adds those."""
     sources: tuple[Source, ...]
+
+
+def bare(text: str) -> str:
+    """A text of the record without its Markdown: "a\\|b &lt;c" is "a|b <c"."""
+    return html.unescape(re.sub(r"\\([\\`*\[\]|~$_#])", r"\1", text))
 
 
 class Statements:
@@ -101,7 +109,7 @@ class Statements:
         if not deltas:
             return Refusal(f"{metric} by class was not measured in both arms")
         sources = self._sources([f"{metric}/{name}" for name, _ in deltas], arm)
-        return Said(f"{label(metric)}: {by_class.most(deltas)}", sources)
+        return Said(f"{label(metric)}: {bare(by_class.most(deltas))}", sources)
 
     def _side_effect(self, arm: str) -> Said | Refusal:
         """The differences of medium and large objects with their intervals."""
@@ -131,7 +139,8 @@ class Statements:
         bounds = [step.get("at_least") for step in decision["steps"]]
         if bound is not None and not any(one is not None and math.isclose(one, bound) for one in bounds):
             return Refusal(f"the recipe's decision about {arm} has no step at {points(bound)} points")
-        text, decided = Final(self.results, {}).outcome(decision)
+        told, decided = Final(self.results, {}).outcome(decision)
+        text = bare(told)
         if not decided:
             return Refusal(f"not decided: {text}")
         metric = str(decision["metric"])

@@ -266,3 +266,17 @@ def test_no_text_from_elsewhere_breaks_a_block_or_a_table(tmp_path) -> None:
         assert text.count("<!-- detui:begin ") == text.count("<!-- detui:end ") == len(find(text))
         table = rows(find(text)["claims"])
         assert {len(row) for row in table} == {7} and "detui:end claims" in table[4][3]
+
+
+def test_a_metric_without_ground_truth_is_not_waited_for(facts) -> None:
+    def without_large(run):
+        return replace(run, chosen={**run.chosen, "values": {**run.chosen["values"], "val/AP_large": None}})
+
+    goal = {"metric": "val/AP_large", "arm": "weighted", "against": "baseline", "delta_at_least": -0.01}
+    other = replace(facts, info={**facts.info, "goals": [goal]}, runs=tuple(map(without_large, facts.runs)))
+    blocks = find(render(other, "en"))
+    assert next(row for row in rows(blocks["final"]) if row[0] == "AP large (%)")[2:] == [
+        "n/a", "n/a", "–", "AP large, `weighted` − `baseline` ≥ -1.0 pp", "n/a"
+    ]  # fmt: skip
+    assert rows(blocks["goals"])[2][2:] == ["n/a", "–", "–", "n/a"] and "pp: n/a" in blocks["conclusions"]
+    assert next(row for row in rows(blocks["claims"]) if row[0] == "AP large (%)")[5] == "n/a"

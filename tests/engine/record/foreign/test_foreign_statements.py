@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from weighted import TITLES
+from weighted import AGAINST, STEPS, TITLES
 
 from detui.engine.record.foreign.labels import Names, titled, understand
 from detui.engine.record.gather import gather
@@ -132,3 +132,13 @@ def test_a_title_that_ends_with_a_ratio_is_known_without_it(document_003, family
     assert TITLES["weighted"]["zh"].endswith("2/1.5/1")
     entries = fill_from("# R\n\n- Loss 权重改进 mAP50: ?\n- 小目标 mAP: ?\n", family).entries
     assert entries[0].arm == "weighted" and "names no arm" in entries[1].note
+
+
+def test_what_the_record_escapes_is_escaped_once(family_with, fill_from):
+    steps = [{**step, "title": "+1 % < a_b | c"} for step in STEPS]
+    decisions = [{"metric": "val/AP_small", **AGAINST, "steps": steps}]
+    facts = family_with(decisions=decisions, classes=("car|van", "a<b"))
+    text = "# Loss 权重改进\n\n- 是否达到预期: ?\n- 主要提升的类别: ?\n"
+    entries = {entry.line: entry.text for entry in fill_from(text, facts).entries}
+    assert "&amp;" not in entries[3] + entries[4] and "\\\\" not in entries[3] + entries[4]
+    assert "car" in entries[4] and "van +1.2" in entries[4]
