@@ -1,6 +1,6 @@
 """`python -m detui.engine.record RUN_DIR [--no-evaluate]`: evaluate what the run has dumped, then fill the record.
 
-What a run's supervisor starts at milestones and after the worker's end. Exit
+What a run's supervisor starts at milestones and after the worker's end; only then are pictures drawn. Exit
 code 1 when something could not be evaluated; the record is filled all the same.
 """
 
@@ -15,6 +15,7 @@ from detui.engine.evaluate.pending import evaluate_run
 from detui.engine.measured import remember_run
 from detui.engine.record.fill import fill
 from detui.engine.run.directory import RunDir, find_run
+from detui.engine.run.state import read_state
 
 NO_EVALUATE = "--no-evaluate"
 """Fill the record with what is there: predictions wait until somebody asks for their evaluation."""
@@ -32,7 +33,8 @@ def main(arguments: list[str]) -> int:
         if NO_EVALUATE not in arguments:
             evaluate_run(run, problems)
         _remember(run)
-        fill(run.experiment_dir)
+        # Beside a training, what takes seconds waits for its end; whoever wants it now asks `detui record fill`.
+        fill(run.experiment_dir, photographs=read_state(run).terminal)
     except DetuiError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -42,17 +42,21 @@ log = logging.getLogger(__name__)
 Drawing = Callable[[], "Figure"]
 
 
-def draw(facts: ExperimentFacts, known: dict[str, Any]) -> list[Picture]:
+def draw(facts: ExperimentFacts, known: dict[str, Any], *, photographs: bool = True) -> list[Picture]:
     """Draw what there is data for into figures/; return it in the record's order.
 
     `known` remembers, by path, the hash of what it was drawn from, and is
     brought up to date. A figure that cannot be drawn is left out and logged.
+    Without `photographs` no new figure is drawn of pictures of the data: that
+    takes seconds, and what is out of date is left out instead.
     """
     done: list[Picture] = []
     for job in _wanted(facts):
         name, mark, path = job.picture.path, _digest(job.inputs), facts.path / job.picture.path
         try:
             if known.get(name) != mark or not path.exists():
+                if job.picture.name in _SHEETS and not photographs:
+                    continue
                 path.parent.mkdir(exist_ok=True)
                 write_whole(path, _png(job.drawing()))
                 known[name] = mark

@@ -22,9 +22,10 @@ from detui.engine.run.files import read_json_if_there, write_json
 log = logging.getLogger(__name__)
 
 
-def fill(experiment_dir: Path) -> list[Path]:
+def fill(experiment_dir: Path, *, photographs: bool = True) -> list[Path]:
     """Render record.md (English), record.zh.md (Chinese) and the figures; return the records' paths.
 
+    `photographs`: draw figures of pictures of the data too, where they are out of date, which takes seconds.
     Filling again with nothing new changes no byte. Waits for another process
     of this machine that fills the same record. Raises MissingError,
     FormatError, RecipeError, RunError.
@@ -32,7 +33,7 @@ def fill(experiment_dir: Path) -> list[Path]:
     with node_lock("record", experiment_dir):
         facts = gather(experiment_dir)
         memory = _Memory(experiment_dir / "record.json")
-        pictures = draw(facts, memory.figures)
+        pictures = draw(facts, memory.figures, photographs=photographs)
         images = of_arms(facts, memory.images)
         memory.save()
         return [_fill_language(facts, language, (pictures, images), memory) for language in languages(facts)]
