@@ -96,50 +96,34 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
     shares = share_figure.inputs(facts)
     if shares:
         yield _Job(Picture("shares", "figures/shares.png"), [shares, label], lambda: _shares(facts, shares, label))
-    for name, prepare in _SHEETS.items():
+    for name in _SHEETS:
         if name not in EXTRA or template in EXTRA[name]:
-            yield from _sheets(name, lambda prepare=prepare: list(prepare(facts, label)))  # type: ignore[misc]
+            yield from _sheets(name, facts, label)
 
 
-def _sheets(name: str, prepare: Callable[[], list[_Job]]) -> list[_Job]:
+def _sheets(name: str, facts: ExperimentFacts, label: str) -> list[_Job]:
+    make, drawing, threshold = _SHEETS[name]
     try:
-        return prepare()
+        return [
+            _Job(
+                Picture(name, _file(name, number), sheet.runs, threshold),
+                [sheet.key(), label],
+                partial(drawing, sheet, label),
+            )
+            for number, sheet in enumerate(make(facts), start=1)
+        ]
     except (DetuiError, OSError, ValueError, KeyError) as error:
         log.warning("%s are left out: %s", name, error)
         return []
 
 
-def _detections(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
-    for number, sheet in enumerate(detections.sheets(facts), start=1):
-        picture = Picture("detections", _file("detections", number), sheet.runs, detections.THRESHOLD)
-        yield _Job(picture, [sheet.key(), label], partial(detections.draw, sheet, label))
-
-
-def _failures(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
-    for number, sheet in enumerate(failures.sheets(facts), start=1):
-        picture = Picture("failures", _file("failures", number), sheet.runs)
-        yield _Job(picture, [sheet.key(), label], partial(failures.draw, sheet, label))
-
-
-def _small(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
-    for number, sheet in enumerate(small_objects.sheets(facts), start=1):
-        picture = Picture("small_objects", _file("small_objects", number), sheet.runs, detections.THRESHOLD)
-        yield _Job(picture, [sheet.key(), label], partial(small_objects.draw, sheet, label))
-
-
-def _misses(facts: ExperimentFacts, label: str) -> Iterator[_Job]:
-    for number, sheet in enumerate(failures.sheets(facts), start=1):
-        picture = Picture("misses", _file("misses", number), sheet.runs, FLOOR)
-        yield _Job(picture, [sheet.key(), label], partial(miss_pictures.draw, sheet, label))
-
-
-_SHEETS: dict[str, Callable[[ExperimentFacts, str], Iterator[_Job]]] = {
-    "detections": _detections,
-    "small_objects": _small,
-    "failures": _failures,
-    "misses": _misses,
+_SHEETS: dict[str, tuple[Callable[[ExperimentFacts], Sequence[Any]], Callable[[Any, str], Figure], float | None]] = {
+    "detections": (detections.sheets, detections.draw, detections.THRESHOLD),
+    "small_objects": (small_objects.sheets, small_objects.draw, detections.THRESHOLD),
+    "failures": (failures.sheets, failures.draw, None),
+    "misses": (failures.sheets, miss_pictures.draw, FLOOR),
 }
-"""Figures of pictures, in the record's order."""
+"""Figures of pictures, in the record's order: their sheets, how one is drawn, and the threshold that it names."""
 EXTRA = {"small_objects": ("size-weights",), "misses": ("size-weights",)}
 """Figures that only some templates show: the names of those."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from detui.engine.analysis import Comparison, compare, judge_goal, summarise
 from detui.engine.analysis.seeds import FEWEST_SEEDS
-from detui.engine.record.facts import ExperimentFacts
+from detui.engine.record.facts import SPEED, ExperimentFacts
 from detui.engine.record.over_images import Images
 from detui.engine.record.results import MAIN, Results, label, seed_of
 from detui.engine.record.text import Table, code, percent, plain, points
@@ -50,8 +50,8 @@ class Final:
     def _row(self, arm: str, metric: str) -> list[str]:
         reference, values = self.facts.values(self.facts.arms[0], metric), self.facts.values(arm, metric)
         goals = self._goals(arm, metric)
-        if not reference and not values and goals == ("–", "–"):
-            return []
+        if goals == ("–", "–") and not values and (not reference or metric in SPEED):
+            return []  # the speed is measured of the arms that a goal is about
         ours, form = metric.startswith("val/"), self.results.form(metric)
         means = [summarise(list(side.values())).mean if side else None for side in (reference, values)]
         sides = zip((self.facts.arms[0], arm), means, strict=True)

@@ -47,7 +47,10 @@ class Milestones:
         for run in (run for arm in self.facts.arms for run in self.facts.of(arm)):
             found = (moments.started(run), moments.expected(self.facts, run), moments.ended(self.facts, run))
             mark = self.results.ledger.cite_all((one[1] for one in found if one), words("said times"))
-            rows.append([code(run.name), *(one[0] if one else words("missing") for one in found), mark])
+            cells = [one[0] if one else words("missing") for one in found]
+            if run.began and not found[1]:
+                cells[1] = "–"  # nothing was known to estimate it from, and nothing will be
+            rows.append([code(run.name), *cells, mark])
         return Table(head, rows)
 
     def latest(self) -> str:
