@@ -152,6 +152,8 @@ def _data(plan: Plan) -> Iterator[str]:
             name, count = split.split, split.images
             first = tr("{role}: the first {count} images of {split}", role=role, count=count, split=name)
             yield first if count else f"{role}: {name}"
+        if selected.depth:
+            yield tr("with a depth map for every image")
 
 
 def goal_text(goal: Goal) -> str:
@@ -160,8 +162,12 @@ def goal_text(goal: Goal) -> str:
 
     arm = goal.arm or tr("every arm")
     if goal.delta_at_least is not None:
-        by = _difference(goal.metric, goal.delta_at_least)
-        reached = tr("{arm} at least {by} above {against}", arm=arm, by=by, against=goal.against)
+        by = _difference(goal.metric, abs(goal.delta_at_least))
+        sides = {"arm": arm, "by": by, "against": goal.against}
+        if goal.delta_at_least < 0:
+            reached = tr("{arm} at most {by} below {against}", **sides)
+        else:
+            reached = tr("{arm} at least {by} above {against}", **sides)
     elif goal.at_least is not None:
         reached = tr("{arm} at least {value}", arm=arm, value=_value(goal.metric, goal.at_least))
     elif goal.unchanged:
@@ -181,13 +187,19 @@ def claim_text(claim: Claim) -> str:
               source=claim.source, note=note)  # fmt: skip
 
 
+_LARGE = 10_000
+"""From here on a number is written out, in thousands: parameters are counted so."""
+
+
 def _is_share(metric: str) -> bool:
     """Whether a metric is our evaluator's, and so 0–1: shown in percent, as everywhere else."""
     return metric.startswith("val/")
 
 
 def _value(metric: str, value: float) -> str:
-    return f"{round(100 * value, 6):g} %" if _is_share(metric) else f"{value:g}"
+    if _is_share(metric):
+        return f"{round(100 * value, 6):g} %"
+    return f"{value:,.0f}" if value >= _LARGE else f"{value:g}"
 
 
 def _difference(metric: str, value: float) -> str:

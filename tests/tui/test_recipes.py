@@ -190,7 +190,8 @@ def test_a_profile_that_is_wrong_does_not_hide_the_others(workspace: Path, toy_r
         (Goal(metric="val/AP", arm="a", at_most=0.125, title="low"), "low – val/AP: a at most 12.5 %"),
         (Goal(metric="val/AP", arm="a", against="b", delta_at_least=0.01), "a at least 1 percentage point above b"),
         (Goal(metric="val/AP", arm="a", against="b", delta_at_least=0.005), "at least 0.5 percentage points above b"),
-        (Goal(metric="model/parameters", at_most=3e6), "model/parameters: every arm at most 3e+06"),
+        (Goal(metric="val/AP", arm="a", against="b", delta_at_least=-0.01), "a at most 1 percentage point below b"),
+        (Goal(metric="model/parameters", at_most=3e6), "model/parameters: every arm at most 3,000,000"),
         (Goal(metric="cost/training_seconds", arm="a", against="b", delta_at_least=2), "a at least 2 above b"),
     ],
 )
