@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detui.engine.data.form import Annotation, Box, Dataset, Image, Split
+from detui.engine.data.form import Annotation, Box, Dataset, Image
 from detui.engine.data.imagefiles import NoImageError, pillow_errors
 from detui.engine.data.lettering import write
 from detui.engine.data.reading import Progress, no_progress
@@ -40,7 +40,7 @@ class Sheet:
 
     png: bytes
     crops: dict[str, int]
-    """How many crops each class has on it."""
+    """How many crops of each class belong on it; those of unreadable images are empty."""
     unreadable: tuple[str, ...]
     """Images of which a crop was wanted and that cannot be decoded."""
 
@@ -52,12 +52,15 @@ def contact_sheet(dataset: Dataset, split: str, *, per_class: int = 10, progress
     """
     progress = progress or no_progress
     part = dataset.splits[split]
-    rows = [list(_chosen(part, number, per_class)) for number in range(1, len(dataset.classes) + 1)]
-    crops, unreadable = _crops(dataset.root, rows, progress)
-    totals = [0] * len(dataset.classes)
+    objects: list[list[Annotation]] = [[] for _ in dataset.classes]
     for annotation in part.annotations:
-        totals[annotation.category_id - 1] += not annotation.crowd
-    title = f"{dataset.title}, {split}: {len(part.images)} images, {sum(totals)} objects, {len(rows)} classes"
+        if not annotation.crowd:
+            objects[annotation.category_id - 1].append(annotation)
+    images = {image.id: image for image in part.images}
+    rows = [chosen(images, of_class, per_class) for of_class in objects]
+    crops, unreadable = _crops(dataset.root, rows, progress)
+    totals = [len(of_class) for of_class in objects]
+    title = f"{dataset.title}, {split}: {len(images)} images, {sum(totals)} objects, {len(rows)} classes"
     png = _draw(title, list(zip(dataset.classes, totals, rows, strict=True)), crops, per_class)
     shown = {name: len(row) for name, row in zip(dataset.classes, rows, strict=True)}
     return Sheet(png, shown, tuple(unreadable))
@@ -66,21 +69,18 @@ def contact_sheet(dataset: Dataset, split: str, *, per_class: int = 10, progress
 Choice = tuple[Image, Annotation]
 
 
-def _chosen(split: Split, category: int, count: int) -> Iterator[Choice]:
+def chosen(images: Mapping[int, Image], objects: Sequence[Annotation], count: int) -> list[Choice]:
     """The crops of a class: plain ones before small ones, one an image before a second of the same.
 
     Among equals a hash of the image's name and the box decides, which is as good as chance and always the same.
     """
-    images = {image.id: image for image in split.images}
-    of_class = [a for a in split.annotations if a.category_id == category and not a.crowd]
-    of_class.sort(key=lambda a: (min(a.box[2:]) < PLAIN, _lot(images[a.image_id].file, a.box)))
+    drawn = sorted(objects, key=lambda a: (min(a.box[2:]) < PLAIN, _lot(images[a.image_id].file, a.box)))
     seen: dict[int, int] = {}
     turns = {}
-    for annotation in of_class:
+    for annotation in drawn:
         turns[annotation.id] = seen[annotation.image_id] = seen.get(annotation.image_id, 0) + 1
-    of_class.sort(key=lambda a: (min(a.box[2:]) < PLAIN, turns[a.id]))
-    for annotation in of_class[:count]:
-        yield images[annotation.image_id], annotation
+    drawn.sort(key=lambda a: (min(a.box[2:]) < PLAIN, turns[a.id]))
+    return [(images[annotation.image_id], annotation) for annotation in drawn[:count]]
 
 
 def _lot(file: str, box: Box) -> str:

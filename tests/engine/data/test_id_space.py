@@ -45,6 +45,7 @@ def test_each_space_is_known_and_sound(space: str) -> None:
         {name: IDS[name] for name in KITCHEN},  # a subset with its own ids
         {"person": 1, "bicycle": 2, "car": 3, "van": 4, "truck": 5, "bus": 6},  # another taxonomy
         {"cat": 17, "horse": 3},
+        {"cat": 17, "dog": 18, "chair": 3, "couch": 9, "bed": 5, "tv": 6},  # two that fit by accident
         {},
     ],
 )

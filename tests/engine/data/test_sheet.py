@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from detui.engine.data.sheet import GAP, HEAD, LABEL, TILE, contact_sheet
+from detui.engine.data.sheet import GAP, HEAD, LABEL, TILE, chosen, contact_sheet
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 
@@ -83,20 +83,21 @@ def test_the_same_data_gives_the_same_picture_wherever_it_lies(make_site: Any) -
 
 
 def test_large_objects_and_other_images_come_first(make_site: Any) -> None:
+    """One image has many large cats, one a single one, one only small cats."""
     site = make_site()
-    build(site, 2)
+    build(site, 3)
     content = json.loads((site.root / "val.json").read_text())
-    small = [{"id": 50 + n, "image_id": 1, "category_id": 1, "bbox": [n * 9, 1, 8, 8]} for n in range(9)]
-    again = {"id": 70, "image_id": 1, "category_id": 1, "bbox": [20, 70, 40, 40]}
-    site.write("val.json", json.dumps({**content, "annotations": [*small, again, *content["annotations"]]}))
-    dataset = site.open()
-    chosen = contact_sheet(dataset, "val", per_class=2)
-    assert [middle(pixels(chosen.png), 0, column) for column in range(2)].count(RED) >= 1
-    from detui.engine.data.sheet import _chosen
-
-    assert {image.id for image, _ in _chosen(dataset.splits["val"], 1, 2)} == {1, 2}
-    assert all(min(a.box[2:]) >= 24 for _, a in _chosen(dataset.splits["val"], 1, 3))
-    assert len(list(_chosen(dataset.splits["val"], 1, 99))) == 12
+    cats = [(1, [n * 30, 70, 28, 28 + n]) for n in range(6)] + [(2, [20, 30, 40, 40])]
+    cats += [(3, [n * 9, 1, 8, 8]) for n in range(5)]
+    annotations = [{"id": n, "image_id": at, "category_id": 1, "bbox": box} for n, (at, box) in enumerate(cats, 1)]
+    site.write("val.json", json.dumps({**content, "annotations": annotations}))
+    split = site.open().splits["val"]
+    images = {image.id: image for image in split.images}
+    order = [(image.id, a.box[2]) for image, a in chosen(images, split.annotations, 99)]
+    assert sorted(order[:2]) == [(1, 28), (2, 40)]
+    assert order[2:7] == [(1, 28)] * 5
+    assert order[7:] == [(3, 8)] * 5
+    assert [(image.id, a.box[2]) for image, a in chosen(images, split.annotations, 3)] == order[:3]
 
 
 @pytest.mark.parametrize("box", [[0, 0, 200, 120], [0, 0, 1, 120], [199, 119, 1, 1], [-30, -30, 260, 40]])
