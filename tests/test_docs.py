@@ -14,10 +14,12 @@ import pytest
 
 from detui.engine.backends.command.plan import CommandConfig
 from detui.engine.backends.ultralytics.plan import UltralyticsConfig
-from detui.engine.data.definition import Published, VocDefinition
+from detui.engine.data.definition import CocoDefinition, VocDefinition
 from detui.engine.data.depth_layout import DepthLayout
 from detui.engine.data.problems import KINDS
+from detui.engine.data.published import Published
 from detui.engine.data.scene_options import SceneOptions
+from detui.engine.data.selection import Select
 from detui.engine.recipe.load import read_recipe
 from detui.engine.recipe.resolve import resolve
 from detui.engine.recipe.schema import RecipeFile
@@ -133,7 +135,11 @@ def test_every_kind_of_problem_is_documented_with_what_can_be_done(repository: P
 
 def test_every_key_of_a_definition_is_documented(repository: Path) -> None:
     text = (repository / "docs/data.md").read_text(encoding="utf-8")
-    keys = {key for model in (VocDefinition, DepthLayout, Published, SceneOptions) for key in model.model_fields}
+    keys = {
+        key
+        for model in (VocDefinition, CocoDefinition, Select, DepthLayout, Published, SceneOptions)
+        for key in model.model_fields
+    }
     assert {key for key in keys - {"definition_schema"} if f"`{key}`" not in text} - {"images", "annotations"} == set()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from detui.engine.data.definition import Published
 from detui.engine.data.form import Checksum, Split
 from detui.engine.data.problems import Ledger
+from detui.engine.data.published import Published
 from detui.engine.data.reading import Content
 
 

@@ -16,9 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
 from detui.engine.data.definition import CocoDefinition, CocoSplit
-from detui.engine.data.form import Image
+from detui.engine.data.form import Image, Split
+from detui.engine.data.id_space import Category, faults
 from detui.engine.data.masks import area_of
 from detui.engine.data.reading import Content, Gathering, Reading, is_name
+from detui.engine.data.selecting import Entry, Selecting, absent_class
+from detui.engine.data.selection import Select
 from detui.engine.errors import DataError
 
 STEP = 500
@@ -29,14 +32,14 @@ LARGEST_ID = 10**12 - 1
 
 def read_coco(layout: CocoDefinition, reading: Reading) -> Content:
     """Read the wanted splits. Raises MissingError, DataError for a file that is no COCO JSON."""
-    classes: tuple[str, ...] | None = tuple(layout.classes) if layout.classes else None
+    classes = layout.class_names
     splits = {}
     for name, split in layout.splits.items():
         if not reading.wants(name):
             continue
         file = _File.load(reading, split)
         classes = classes or file.class_names()
-        splits[name] = _read_split(file, name, classes)
+        splits[name] = _read_split(file, name, classes, layout.select)
     return Content(classes or (), splits)
 
 
@@ -105,11 +108,15 @@ def _parse(reading: Reading, path: Path) -> Mapping[str, Any]:
     return value
 
 
-def _read_split(file: _File, name: str, classes: tuple[str, ...]) -> Any:
+def _read_split(file: _File, name: str, classes: tuple[str, ...], rule: Select | None) -> Split:
     gathering = Gathering(name, classes, file.reading.ledger)
     gathering.declared_images = len(file.images)
-    images = _images(file)
-    by_image = _by_image(file, images, gathering)
+    selecting = Selecting(rule, classes) if rule else None
+    _check_ids(file, classes, rule)
+    images: Mapping[int, Image] = _images(file)
+    by_image = _by_image(file, images, gathering, selecting)
+    if selecting:
+        images, gathering.selection = selecting.choose(images, by_image)
     for index, image in enumerate(images.values()):
         if index % STEP == 0:
             file.reading.progress(f"checking {file.name}", index, len(images))
@@ -118,6 +125,29 @@ def _read_split(file: _File, name: str, classes: tuple[str, ...]) -> Any:
             _add(file, gathering, image, position, entry, category_id)
     file.reading.progress(f"checking {file.name}", len(images), len(images))
     return gathering.split()
+
+
+def _check_ids(file: _File, classes: tuple[str, ...], rule: Select | None) -> None:
+    """Report numbers and names that do not belong together, and selected classes that the file does not have."""
+    names = file.category_names()
+    at = {entry["id"]: index for index, entry in enumerate(file.categories)}
+    used: dict[int, int] = {}
+    for entry in file.annotations:
+        number = entry.get("category_id") if isinstance(entry, dict) else None
+        if _is_id(number):
+            used[number] = used.get(number, 0) + 1
+    categories = {number: Category(name, _group(file.categories[at[number]])) for number, name in names.items()}
+    for fault in faults(categories, used, rule.ids if rule else {}):
+        line = "annotations" if fault.id is None else f"categories[{at[fault.id]}]"
+        file.reading.ledger.report("id_space", file.name, line, fault.reason)
+    for name in classes if rule else ():
+        if name not in names.values():
+            file.reading.ledger.report("unknown_class", file.name, "categories", absent_class(name, names))
+
+
+def _group(category: Mapping[str, Any]) -> str | None:
+    group = category.get("supercategory")
+    return group if isinstance(group, str) else None
 
 
 def _images(file: _File) -> dict[int, Image]:
@@ -166,13 +196,13 @@ def _image_fault(entry: Any) -> str | None:
 
 
 def _by_image(
-    file: _File, images: Mapping[int, Image], gathering: Gathering
-) -> dict[int, list[tuple[int, dict[str, Any], int]]]:
+    file: _File, images: Mapping[int, Image], gathering: Gathering, selecting: Selecting | None
+) -> dict[int, list[Entry]]:
     """The annotations that can be used, by image: position in the file, entry, contiguous category."""
     names = file.category_names()
     numbers = {name: number for number, name in enumerate(gathering.classes, 1)}
     listed = {entry["id"] for entry in file.images if isinstance(entry, dict) and _is_id(entry.get("id"))}
-    grouped: dict[int, list[tuple[int, dict[str, Any], int]]] = {}
+    grouped: dict[int, list[Entry]] = {}
     seen: dict[object, int] = {}
     for index, entry in enumerate(file.annotations):
         if reason := _annotation_fault(entry):
@@ -187,6 +217,8 @@ def _by_image(
             if entry["image_id"] not in listed:
                 reason = f"there is no image {entry['image_id']}"
                 file.report("unknown_image", "annotations", index, reason)
+        elif selecting and name is not None and name not in numbers:
+            selecting.drop(entry["image_id"], name)
         elif name is None or name not in numbers:
             reason = f"{_name(entry)} has the category {entry['category_id']} ({name or 'not in the file'})"
             file.report("unknown_class", "annotations", index, f"{reason}, which is no class of the data set")

@@ -27,7 +27,9 @@ from pydantic import AfterValidator, Field, model_validator
 from detui.engine.closed import Closed, Keys, validate
 from detui.engine.data.depth_layout import DepthLayout
 from detui.engine.data.problems import ALIASES, KINDS
+from detui.engine.data.published import Published
 from detui.engine.data.scene_options import SceneOptions
+from detui.engine.data.selection import PERSON, Select
 from detui.engine.errors import MissingError, RecipeError
 from detui.engine.run.files import SCHEMA, check_schema
 from detui.engine.yaml import Document, load_yaml
@@ -60,24 +62,6 @@ def _distinct(value: list[str]) -> list[str]:
 Inside = Annotated[str, AfterValidator(_inside)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Classes = Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Published(Closed):
-    """Numbers that the authors of the data set state; they serve as checksums of the annotation files."""
-
-    source: str | None = None
-    """Where they are stated."""
-    images: dict[str, Count] = {}
-    """Images by split."""
-    annotations: dict[str, Count] = {}
-    """Annotations by split, crowd regions included."""
-    without_crowd: dict[str, Count] = {}
-    """Annotations by split, crowd regions left out."""
-    without_boxes: dict[str, Count] = {}
-    """Images by split on which nothing is annotated."""
-    boxes: dict[str, Count] = {}
-    """Annotations by class, over all splits together."""
 
 
 class CocoSplit(Closed):
@@ -139,8 +123,34 @@ class CocoDefinition(_Definition):
 
     format: Literal["coco"]
     classes: Classes | None = None
-    """By default all categories of the file, sorted by id. Others are `unknown_class`."""
+    """By default all categories of the file, sorted by id. Others are `unknown_class`, unless `select` drops them."""
     splits: Annotated[dict[str, CocoSplit], Field(min_length=1)]
+    files_of: Name | None = None
+    """The data set whose files these are: they are looked for where that one lies, too."""
+    select: Select | None = None
+    """The rule by which classes and images are taken out of the file."""
+
+    @model_validator(mode="after")
+    def _selects_by_class(self) -> CocoDefinition:
+        if self.select is None:
+            return self
+        if not self.classes:
+            raise ValueError("select needs classes: the names of what is taken.")
+        if PERSON in self.classes and self.select.person != "ignore":
+            raise ValueError("person stands in classes, so select.person has nothing to decide: leave one of them out.")
+        if strangers := sorted(set(self.select.ids) - set(self.class_names or ())):
+            raise ValueError(f"select.ids numbers what is not in classes: {', '.join(strangers)}.")
+        if self.published.without_boxes:
+            raise ValueError("published.without_boxes counts images of the whole file, which select does not keep.")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes of the data set in their order, person last where the rule adds it; None: those of the file."""
+        if self.classes is None:
+            return None
+        added = (PERSON,) if self.select and self.select.person == "class" else ()
+        return (*self.classes, *added)
 
 
 class YoloDefinition(_Definition):

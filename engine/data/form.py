@@ -8,7 +8,7 @@ Sizes are those of the picture as a viewer shows it, its EXIF orientation applie
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,32 @@ class IgnoreRegion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a rule took out of the annotation file of a split."""
+
+    rule: Mapping[str, Any]
+    """The rule as the definition states it, defaults filled in; the classes are the data set's."""
+    sha256: str
+    """Of the classes and of the file's ids that were taken (`selecting.selection_hash`)."""
+    images: int
+    """Taken."""
+    of_images: int
+    """Images of the file, as far as their entries can be used."""
+    boxes: int
+    """Annotations on the images taken, crowd regions included, before anything else was left out."""
+    crowd: int
+    """How many of those are crowd regions."""
+    dropped: int
+    """Annotations of other classes in the whole file."""
+    left_out: Mapping[str, int]
+    """Images that were not taken, by the first reason."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `dataset.json` and `detui data check --json` carry."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """The images of one split, in its own order, with what is annotated on them."""
 
@@ -73,6 +99,13 @@ class Split:
     """How many of those are crowd regions."""
     ignore_regions: tuple[IgnoreRegion, ...] | None = None
     """In the order of the images; None where the format has no such notion, which is something else than none found."""
+    selection: Selection | None = None
+    """Where the definition states a rule: what it took. The `declared` numbers stay those of the file."""
+
+    @property
+    def available(self) -> int:
+        """How many images there are to ask for, before any was found unusable."""
+        return self.selection.images if self.selection else self.declared_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

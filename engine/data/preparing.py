@@ -96,11 +96,11 @@ def _choose(dataset: Dataset, role: str, name: str, images: int | None) -> Split
     """The part of a split that takes a role, its annotations numbered from 1."""
     split = dataset.splits[name]
     if images is not None:
-        if images > split.declared_images:
+        if images > split.available:
             raise RecipeError(
-                f"The split {name!r} of {dataset.name} has {split.declared_images} images, {images} are asked for.",
+                f"The split {name!r} of {dataset.name} has {split.available} images, {images} are asked for.",
                 where=f"data.{role}.images",
-                hint=f"ask for at most {split.declared_images}",
+                hint=f"ask for at most {split.available}",
             )
         split = keep_images(split, split.images[:images])
     if not split.images:
@@ -142,13 +142,18 @@ def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSu
         "classes": list(dataset.classes),
         "root": str(dataset.root),
         "splits": {
-            role: {"json": f"{role}.json", "images": len(split.images), "boxes": len(split.annotations)}
+            role: {"json": f"{role}.json", "images": len(split.images), "boxes": len(split.annotations), **_rule(split)}
             for role, split in chosen.items()
         },
         "problems": [problem.to_json() for problem in (*dataset.summary, *shared)],
         **_metric(chosen),
         **({"depth": dataset.depth.to_json()} if dataset.depth else {}),
     }
+
+
+def _rule(split: Split) -> dict[str, Any]:
+    """What a rule took out of the split that has the role; a field that other data does not have."""
+    return {"selection": split.selection.to_json()} if split.selection else {}
 
 
 def _metric(chosen: Mapping[str, Split]) -> dict[str, str]:

@@ -52,6 +52,7 @@ KINDS: Mapping[str, Kind] = {
     "duplicate_annotation": Kind("annotation id that is used twice", "error", ("error", "leave_out", "keep")),
     "unknown_image": Kind("annotation of an image that is not listed", "error", _BOX),
     "unknown_class": Kind("class that the data set does not have", "error", _BOX),
+    "id_space": Kind("class ids and class names that do not belong together", "error", ("error", "keep")),
     "others_judged": Kind("box of the class others that is marked as judged", "leave_out", _BOX),
     "in_two_splits": Kind("image in more than one split", "error", ("error", "keep")),
     "published_count": Kind("count that differs from the published one", "error", ("error", "keep")),

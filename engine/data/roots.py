@@ -19,6 +19,8 @@ from detui.engine.errors import MissingError
 def places(definition: DatasetDefinition, configuration: Configuration) -> list[Path]:
     """Every folder that may be the data set's root, most specific first (absolute)."""
     found = list(configuration.data_places(definition.name))
+    if isinstance(definition.layout, CocoDefinition) and definition.layout.files_of:
+        found += configuration.data_places(definition.layout.files_of)
     if not definition.own:
         # A definition of one's own may simply lie in or beside the data.
         found.append(definition.path.parent)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from detui.tui.commands.data_depth import make_depth
+from detui.tui.commands.data_sheet import make_sheet
+from detui.tui.data_lines import class_lines, composition_lines, selection_lines
+from detui.tui.narrator import Narrator
 
 if TYPE_CHECKING:
     from detui.engine.data import Dataset, DatasetDefinition
@@ -20,6 +23,7 @@ def command() -> None:
 
 
 command.add_command(make_depth)
+command.add_command(make_sheet)
 
 
 @command.command(name="ls")
@@ -48,6 +52,7 @@ def list_datasets(as_json: bool) -> None:
 def check(name: str, as_json: bool, decode: bool, depth: bool | None) -> None:
     """Read the data set NAME (or a definition file) whole and say what is wrong with it.
 
+    Per split: objects per image, their sizes in original pixels, classes, and what a rule selected, with its hash.
     Where its definition says where depth maps lie, and a folder of them is there, every map is decoded and judged.
     Exits with 0 when it can be used as it is, 1 when not, 3 when it is not on this host.
     """
@@ -55,7 +60,7 @@ def check(name: str, as_json: bool, decode: bool, depth: bool | None) -> None:
     from detui.engine.data import load_definition, open_dataset
 
     definition = load_definition(name)
-    narrate = _Narrator(sys.stderr.isatty())
+    narrate = Narrator(sys.stderr.isatty())
     how: dict[str, Any] = {"decode": decode, "depth": depth, "tolerate": True}
     dataset = open_dataset(definition, Configuration.load(), progress=narrate, **how)
     narrate.end()
@@ -66,25 +71,6 @@ def check(name: str, as_json: bool, decode: bool, depth: bool | None) -> None:
         click.echo("\n".join(_lines(facts)))
     if not facts["ok"]:
         raise SystemExit(1)
-
-
-class _Narrator:
-    """One line on standard error that says how far the reading is; silent where nobody looks."""
-
-    def __init__(self, visible: bool) -> None:
-        self._visible = visible
-        self._last = ""
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        text = f"{what} {100 * done // max(total, 1)} %"
-        if self._visible and text != self._last:
-            self._last = text
-            click.echo(f"\r\x1b[K{text}", err=True, nl=False)
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self._visible:
-            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _row(definition: DatasetDefinition, root: object) -> dict[str, Any]:
@@ -120,8 +106,16 @@ def _facts(definition: DatasetDefinition, dataset: Dataset) -> dict[str, Any]:
 
 
 def _split(dataset: Dataset, name: str) -> dict[str, Any]:
+    from detui.engine.data.density import composition
+
     split = dataset.splits[name]
-    facts = {"images": len(split.images), "boxes": len(split.annotations), "by_class": _by_class(dataset, name)}
+    facts = {
+        "images": len(split.images),
+        "boxes": len(split.annotations),
+        "by_class": _by_class(dataset, name),
+        **composition(split, dataset.classes).to_json(),
+        "selection": split.selection.to_json() if split.selection else None,
+    }
     if split.ignore_regions is None:
         return facts
     return {**facts, "not_judged": sum(box.crowd for box in split.annotations), "ignore_regions":
@@ -143,6 +137,8 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             lines.append(
                 f"    {split['not_judged']} of them not judged (score 0), {split['ignore_regions']} ignore regions"
             )
+        lines += selection_lines(split["selection"]) + composition_lines(split)
+    lines += class_lines(facts["splits"])
     for row in facts["published"]:
         verdict = "ok" if row["ok"] else f"DIFFERS: {row['published']} published"
         lines.append(f"  {row['what']}: {row['found']} {verdict}")

@@ -81,6 +81,86 @@ def test_errors_are_messages(site, damage, code, text):
     assert "Traceback" not in done.stderr
 
 
+def test_density_sizes_and_classes(make_site):
+    site = make_site()
+    site.yolo("1 0.5 0.5 0.9 0.9\n1 0.5 0.5 0.2 0.25\n0 0.3 0.5 0.2 0.25\n")
+    done = detui(site, "check", str(site.definition))
+    assert "objects an image: mean 3.00, median 3, 90 % have at most 3, max 3\n      3-4  1  ####" in done.stdout
+    assert "sizes in original pixels: small 2 (67 %), medium 1 (33 %), large 0 (0 %)" in done.stdout
+    lines = done.stdout.splitlines()
+    start = lines.index("  objects by class  train  val")
+    assert [line.split()[:3] for line in lines[start + 1 : start + 3]] == [["cat", "1", "0"], ["dog", "2", "0"]]
+    facts = json.loads(detui(site, "check", str(site.definition), "--json").stdout)["splits"]
+    assert facts["train"]["objects_per_image"]["histogram"] == {"0": 0, "1": 0, "2": 0, "3-4": 1}
+    assert facts["val"]["objects_per_image"]["mean"] == 0
+    assert facts["train"]["sizes"] == {"small": 2, "medium": 1, "large": 0}
+    assert facts["train"]["objects_by_class"] == {"cat": 1, "dog": 2}
+    assert facts["train"]["selection"] is None
+
+
+def test_a_selection_is_shown_with_its_hash(make_site):
+    site = make_site()
+    boxes = [{"id": n, "image_id": 1, "category_id": 17 + n % 2, "bbox": [n, n, 9, 9]} for n in range(1, 4)]
+    site.coco(boxes, classes=["dog"], select={"objects": {"min": 2}, "person": "leave_out"})
+    done = detui(site, "check", str(site.definition))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "selected: 1 of 1 images, 2 boxes (0 crowd); objects an image at least 2, no image with a" in done.stdout
+    assert "left out: no image; 1 annotations of other classes dropped" in done.stdout
+    assert "left out: 1 with too few objects; 0 annotations of other classes dropped" in done.stdout
+    facts = json.loads(detui(site, "check", str(site.definition), "--json").stdout)["splits"]
+    assert f"selection: {facts['train']['selection']['sha256']}" in done.stdout
+
+
+def test_mixed_up_numbers_are_an_error(make_site):
+    site = make_site()
+    site.coco([{"id": 1, "image_id": 1, "category_id": 17, "bbox": [1, 1, 9, 9]}],
+              classes=["cat", "dog"], select={"ids": {"cat": 15}})  # fmt: skip
+    done = detui(site, "check", str(site.definition))
+    assert done.returncode == 1
+    assert "id_space: 2, ERROR (class ids and class names that do not belong together)" in done.stdout
+    assert "train.json:categories[1]: the definition says that cat is category 15" in done.stdout
+    assert "(15 is cat in the 80 classes counted from 0)" in done.stdout
+
+
+def test_a_sheet(site):
+    site.yolo("1 0.5 0.5 0.2 0.25\n")
+    picture = site.home / "my sheet.png"
+    done = detui(site, "sheet", str(site.definition), "--split", "train", "-o", str(picture))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{picture}\n", "no object of cat\n")
+    before = picture.read_bytes()
+    again = detui(site, "sheet", str(site.definition), "-o", str(picture))
+    assert again.returncode == 2 and "--force replaces it" in again.stderr
+    assert picture.read_bytes() == before
+    forced = detui(site, "sheet", str(site.definition), "-o", str(picture), "--force")
+    assert forced.returncode == 0 and picture.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("-o", "sheet.jpg"), 2, "The sheet is a PNG"),
+        (("-o", "nowhere/sheet.png"), 2, "There is no such folder"),
+        (("-o", "sheet.png", "--split", "test"), 2, "has no split 'test'"),
+        ((), 2, "Missing option"),
+    ],
+)
+def test_sheets_that_cannot_be(make_site, arguments, code, text):
+    site = make_site()
+    site.yolo("")
+    places = [str(site.home / a) if a.endswith((".png", ".jpg")) else a for a in arguments]
+    done = detui(site, "sheet", str(site.definition), *places)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert text in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_sheet_of_data_with_problems_is_drawn_and_says_so(make_site):
+    site = make_site()
+    site.yolo("1 0.5 0.5 0.2 0.25\n7 0.5 0.5 0.1 0.1\n")
+    done = detui(site, "sheet", str(site.definition), "--split", "train", "-o", str(site.home / "a.png"))
+    assert done.returncode == 0
+    assert f"the data has 1 problem: `detui data check {site.definition}` lists them" in done.stderr
+
+
 def test_a_name_that_nobody_knows(site):
     done = detui(site, "check", "blood")
     assert done.returncode == 3
@@ -90,7 +170,8 @@ def test_a_name_that_nobody_knows(site):
 
 def test_ls(site):
     rows = json.loads(detui(site, "ls", "--json").stdout)
-    known = {"bccd": False, "coco2017": False, "scenes": True, "visdrone": False}
+    known = {"bccd": False, "coco-indoor": False, "coco2017": False, "homeobjects": False, "scenes": True,
+             "visdrone": False}  # fmt: skip
     assert {row["name"]: row["generated"] for row in rows} == known
     assert "not on this host" in detui(site, "ls").stdout
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from detui.engine.configuration import Configuration
-from detui.engine.data import definitions, load_definition
+from detui.engine.data import definitions, load_definition, open_dataset
 from detui.engine.data.roots import find_root
 from detui.engine.errors import FormatError, MissingError, RecipeError, UsageError
 
@@ -20,7 +20,8 @@ splits:
 
 
 def test_our_own_can_be_read():
-    assert {definition.name for definition in definitions()} >= {"bccd", "coco2017", "scenes"}
+    ours = {"bccd", "coco-indoor", "coco2017", "homeobjects", "scenes", "visdrone"}
+    assert {definition.name for definition in definitions()} == ours
     assert all(definition.path.stem == definition.name for definition in definitions())
 
 
@@ -90,6 +91,23 @@ def test_nothing_configured(tmp_path):
     configuration = Configuration.load(environ={"HOME": str(tmp_path)})
     with pytest.raises(MissingError, match="no place is configured"):
         find_root(load_definition("bccd"), configuration)
+
+
+def test_home_objects_are_counted(make_site):
+    """Its published layout, with one image a split where 2,285 and 404 belong."""
+    site = make_site()
+    site.yolo("11 0.5 0.5 0.2 0.25\n")
+    (site.root.parent / "homeobjects").mkdir()
+    site.root.rename(site.root.parent / "homeobjects" / "homeobjects-3K")
+    configuration = Configuration.load(environ={**site.environ, "DETUI_DATA": str(site.root.parent)})
+    dataset = open_dataset(load_definition("homeobjects"), configuration, cache=site.cache, tolerate=True)
+    assert len(dataset.classes) == 12 and dataset.classes[11] == "photo frame"
+    assert [(a.category_id, a.image_id) for a in dataset.splits["train"].annotations] == [(12, 1)]
+    assert [(c.what, c.published, c.found) for c in dataset.checksums] == [
+        ("images of train", 2285, 1),
+        ("images of val", 404, 1),
+    ]
+    assert [(row.kind, row.action) for row in dataset.summary] == [("published_count", "error")]
 
 
 @pytest.mark.parametrize("inner", ["BCCD", "."])

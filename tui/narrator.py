@@ -1,0 +1,26 @@
+"""One line on standard error that says how far a reading is."""
+
+from __future__ import annotations
+
+import click
+
+
+class Narrator:
+    """One line on standard error that says how far the reading is; silent where nobody looks."""
+
+    def __init__(self, visible: bool) -> None:
+        """`visible`: whether somebody looks at standard error."""
+        self._visible = visible
+        self._last = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Say what is being done and how much of it."""
+        text = f"{what} {100 * done // max(total, 1)} %"
+        if self._visible and text != self._last:
+            self._last = text
+            click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self._visible:
+            click.echo("\r\x1b[K", err=True, nl=False)
