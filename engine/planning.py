@@ -6,6 +6,7 @@ Nothing here imports a framework. Facts that only the built model knows
 
 from __future__ import annotations
 
+import copy
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -173,7 +174,7 @@ class Plan:
 
     def _placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration with the names of weight files replaced by where they are."""
-        placed = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+        placed = copy.deepcopy(dict(config))
         for (name, keys), path in self.weights.items():
             if name == arm.name:
                 inner: Any = placed

@@ -340,8 +340,9 @@ def _check_weights(plan: Plan) -> None:
             with path.open("rb") as file:
                 found = _sha256(file)
             if found != weight.sha256:
+                where = ".".join((*weight.keys[:-1], "sha256"))
                 message = f"The file is not the one that the recipe names.\n  wanted {weight.sha256}\n  found  {found}"
-                raise RunError(message, where=str(path), hint="fetch the right file, or correct model.sha256")
+                raise RunError(message, where=str(path), hint=f"fetch the right file, or correct {where}")
 
 
 def _sha256(file: Any) -> str:

@@ -14,6 +14,7 @@ import pytest
 HEAVY = (
     "torch",
     "torchvision",
+    "timm",
     "ultralytics",
     "numpy",
     "scipy",

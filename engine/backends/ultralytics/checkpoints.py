@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from detui.engine.errors import RunError
+from detui.engine.errors import MissingError, RunError
 from detui.engine.run.files import write_error
 
 KEPT = 2
@@ -93,12 +93,20 @@ def resumable(path: Path) -> dict[str, Any]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, which runs what stands in it. Raises RunError for one that cannot be read."""
+    """The content of a checkpoint, which runs what stands in it. Raises RunError for one that cannot be read,
+    MissingError where a package of its model is absent.
+    """
     from ultralytics.nn.tasks import torch_safe_load
 
     try:
         loaded: dict[str, Any] = torch_safe_load(str(readable(path)))[0]
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AssertionError) as error:
-        message = f"The checkpoint cannot be read ({type(error).__name__}): it is truncated, or another format."
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        message = f"The checkpoint holds a model of the package {package}, which is not installed here."
+        hint = "pip install -c constraints.txt 'detui[ultralytics]'"
+        raise MissingError(message, where=str(path), hint=hint) from error
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AssertionError, AttributeError) as error:
+        what = "it is truncated, or of another format or version"
+        message = f"The checkpoint cannot be read ({type(error).__name__}): {what}."
         raise RunError(message, where=str(path), hint="start the run again") from error
     return loaded

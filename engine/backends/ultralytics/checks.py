@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from detui.engine.backends.base import CheckContext, Problem
-from detui.engine.backends.ultralytics.architectures import SHIPPED, is_file, is_rtdetr
+from detui.engine.backends.ultralytics.architectures import (
+    ANY,
+    BUILT,
+    RESIZED,
+    SHIPPED,
+    is_built,
+    is_file,
+    is_rtdetr,
+    stem,
+)
 from detui.engine.backends.ultralytics.plan import LossGains, Model
 
 STRIDE = 32
@@ -16,14 +25,16 @@ STRIDE = 32
 def check(context: CheckContext) -> list[Problem]:
     """All problems of one arm in one stage."""
     config = context.config
-    found = [*_installed(), *_model(config), *_device(config, context.device), *_devices(context.devices)]
+    found = [*_installed(config["model"]["name"]), *_model(config), *_backbone(config["model"])]
+    found += [*_decoder(config["model"]), *_device(config, context.device), *_devices(context.devices)]
     found += [*_by_size(config["loss"]["by_size"]), *_inputs(config, context.depth)]
     found += [*_warm_up(config["train"]), *_batches(config, context.train_images)]
     return [*found, *_updates(config["train"], context.train_images)]
 
 
-def _installed() -> list[Problem]:
-    absent = [name for name in ("ultralytics", "torch") if importlib.util.find_spec(name) is None]
+def _installed(model: str) -> list[Problem]:
+    needed = ("ultralytics", "torch", *(("timm",) if is_built(model) else ()))
+    absent = [name for name in needed if importlib.util.find_spec(name) is None]
     if not absent:
         return []
     text = f"The package {absent[0]} is not installed in this environment."
@@ -33,15 +44,53 @@ def _installed() -> list[Problem]:
 def _model(config: Mapping[str, Any]) -> list[Problem]:
     model, found = config["model"], []
     name = model["name"]
-    if not is_file(name) and not SHIPPED.fullmatch(name):
-        text = f"{name!r} is no architecture that Ultralytics ships."
-        found.append(_error("model.name", text, "yolo12n, yolo11s, rtdetr-l, or a path to a model YAML"))
+    if not is_file(name) and not is_built(name) and not SHIPPED.fullmatch(name):
+        text = f"{name!r} is no architecture that Ultralytics ships, and none that is built on timm."
+        hint = f"yolo12n, yolo11s, rtdetr-l, {', '.join(BUILT)}, or a path to a model YAML"
+        found.append(_error("model.name", text, hint))
     if model["weights"] and not model["sha256"]:
         text = f"{model['weights']} is loaded by executing its pickle, and nothing says which file it must be."
         found.append(_error("model.sha256", text, "set model.sha256 to the output of sha256sum for a file you trust"))
     if is_rtdetr(name) and config["loss"] != LossGains().model_dump():
         found.append(_error("loss", "RT-DETR's criterion does not read these gains.", "leave the section out"))
     return found
+
+
+def _backbone(model: Mapping[str, Any]) -> list[Problem]:
+    """A backbone that the model's name does not leave open, or does not name; a file that says nothing or too much."""
+    name, backbone, found = stem(model["name"]), model.get("backbone") or {}, []
+    if not is_built(name):
+        text = f"The backbone of {name} is its own; those of timm are for {', '.join(BUILT)}."
+        return [_error("model.backbone", text, f"--set model.name={ANY}, or leave the section out")] if backbone else []
+    own, wanted = BUILT[name], backbone.get("name")
+    if own is None and not wanted:
+        text = f"{ANY} is RT-DETR on whichever backbone of timm is named, and none is."
+        found.append(_error("model.backbone.name", text, "--set model.backbone.name=mobilenetv4_conv_small_050"))
+    elif own is not None and wanted not in (None, own):
+        text = f"{name} has the backbone {own}, and {wanted} is named."
+        found.append(_error("model.backbone.name", text, f"--set model.name={ANY}"))
+    file = backbone.get("weights")
+    if file and model["weights"]:
+        text = "The weights of the whole detector (model.weights) would replace those of its backbone."
+        found.append(_error("model.backbone.weights", text, "name one of the two files"))
+    if backbone.get("sha256") and not file:
+        text = "There is a SHA-256 of a backbone's weights, and no file is named."
+        found.append(_error("model.backbone.sha256", text, "set model.backbone.weights, or leave the sum out"))
+    return found
+
+
+def _decoder(model: Mapping[str, Any]) -> list[Problem]:
+    """Sizes for a model that has none to change, and heads that do not share the channels evenly."""
+    decoder = model.get("decoder")
+    if not decoder:
+        return []
+    if stem(model["name"]) not in RESIZED:
+        text = f"The decoder of {model['name']} is its own; sizes can be given for {', '.join(RESIZED)}."
+        return [_error("model.decoder", text, "leave the section out")]
+    if decoder["hidden"] % decoder["heads"]:
+        text = f"{decoder['heads']} heads cannot share {decoder['hidden']} channels evenly."
+        return [_error("model.decoder.heads", text, "--set model.decoder.heads=4")]
+    return []
 
 
 def _inputs(config: Mapping[str, Any], depth: bool) -> list[Problem]:

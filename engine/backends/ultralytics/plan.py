@@ -23,11 +23,51 @@ Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class Backbone(Closed):
+    """The backbone of an RT-DETR on timm (detectors.py)."""
+
+    name: str | None = None
+    """What timm calls it; needed for `rtdetr-timm`. The other names of models say it themselves."""
+    weights: str | None = None
+    """A file of the backbone's weights by name or path: .safetensors, or a state_dict of PyTorch. Random when absent.
+
+    It is read without running what may stand in it, and must have every tensor of the backbone.
+    """
+    sha256: Sha256 | None = None
+    """What the file must be. Not required, because nothing in it is run; the worker reports what it read."""
+
+
+class Decoder(Closed):
+    """Sizes of RT-DETR's neck and decoder (`rtdetr-l` and the models on timm); the defaults are the published ones."""
+
+    hidden: Annotated[int, Field(ge=8, multiple_of=8)] = 256
+    """Channels in neck and decoder."""
+    queries: Annotated[int, Field(ge=1)] = 300
+    """Objects that are looked for in a picture."""
+    layers: Annotated[int, Field(ge=1)] = 6
+    """Layers of the decoder."""
+    heads: Annotated[int, Field(ge=1)] = 8
+    """Heads of the attention, in the neck and in the decoder; they divide `hidden`."""
+    points: Annotated[int, Field(ge=1)] = 4
+    """Points that a head samples at each level."""
+    feedforward: Annotated[int, Field(ge=1)] = 1024
+    """Inner channels of the feed-forward layers, in the neck and in the decoder."""
+    denoising: Count = 100
+    """Denoising queries of the training."""
+    neck_blocks: Annotated[int, Field(ge=1)] = 3
+    """Convolution blocks in each of the neck's four fusions."""
+
+
 class Model(Closed):
     """The detector."""
 
     name: str
-    """An architecture that Ultralytics ships (`yolo12n`, `rtdetr-l`), or the path of a model YAML."""
+    """An architecture that Ultralytics ships (`yolo12n`, `rtdetr-l`), RT-DETR on a backbone of timm
+    (`rtdetr-mnv4-hybrid-m`, `rtdetr-mnv4-conv-s`, `rtdetr-timm`), or the path of a model YAML."""
+    backbone: Backbone | None = None
+    """Which backbone of timm, and its weights."""
+    decoder: Decoder | None = None
+    """Another neck and decoder than the published ones."""
     weights: str | None = None
     """A weight file by name or path; from scratch when absent."""
     sha256: Sha256 | None = None
@@ -174,9 +214,13 @@ class UltralyticsBackend:
         return ("train", "epochs")
 
     def weights(self, config: Mapping[str, Any]) -> list[WeightFile]:
-        """The weight file to start from, and the model's own YAML, if any."""
+        """The weight file to start from, that of the backbone alone, and the model's own YAML, if any."""
         model = config["model"]
         files = [WeightFile(keys=("model", "name"), name=model["name"], sha256=None)] if is_file(model["name"]) else []
+        backbone = model.get("backbone") or {}
+        if backbone.get("weights"):
+            keys = ("model", "backbone", "weights")
+            files.append(WeightFile(keys=keys, name=backbone["weights"], sha256=backbone["sha256"]))
         if model["weights"]:
             files.append(WeightFile(keys=("model", "weights"), name=model["weights"], sha256=model["sha256"]))
         return files

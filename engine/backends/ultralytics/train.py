@@ -15,10 +15,11 @@ from typing import Any
 
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 from detui.engine.backends.ultralytics import settings
-from detui.engine.backends.ultralytics.architectures import is_rtdetr
+from detui.engine.backends.ultralytics.architectures import is_rtdetr, stem
 from detui.engine.backends.ultralytics.checkpoints import readable, resumable, stage_of
 from detui.engine.backends.ultralytics.continuing import Continuation
 from detui.engine.backends.ultralytics.dataset import datasets, private_view
+from detui.engine.backends.ultralytics.detectors import dictionary
 from detui.engine.backends.ultralytics.inputs import RGB, RGBD, reads_depth, start_inputs
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
 from detui.engine.backends.ultralytics.watch import Watch
@@ -88,7 +89,7 @@ def _trainer(spec: RunSpec, index: int, folder: Path, weights: Path | None, resu
     own = folder / spec.stages[index].name
     limit = settings.detections(spec.data)
     arguments = settings.arguments(config, seed=spec.seed, data=data, folder=own, device=device, max_det=limit)
-    name = config["model"]["name"]
+    name = stem(config["model"]["name"])
     arguments["model"] = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
     if weights is not None:
         arguments["pretrained"] = str(readable(weights))
@@ -96,6 +97,7 @@ def _trainer(spec: RunSpec, index: int, folder: Path, weights: Path | None, resu
         found = str(readable(resumed))
         arguments |= {"resume": found, "model": found}
     trainer = _trainer_class(name)(overrides=arguments)
+    trainer.section = config["model"]
     trainer.depth_filter = config["model"].get("depth_filter")
     trainer.weights_name = (weights or resumed or Path()).name
     return trainer
@@ -117,6 +119,10 @@ def _trainer_class(name: str) -> Any:
         """What was asked of it; once the model is built, how it started. None: the model takes RGB alone."""
         weights_name: str = ""
         """What the file is called that the model starts from."""
+        section: Mapping[str, Any] | None = None
+        """The recipe's section of the model."""
+        backbone_weights: dict[str, Any] | None = None
+        """What the backbone got from a file of its own; None where it got nothing from one."""
         waiting_batches: int = 0
         """Batches whose gradients wait for the optimizer's next step."""
         _nominal: int = 1
@@ -161,11 +167,23 @@ def _trainer_class(name: str) -> Any:
                 group.update(values)
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
-            """Build the model; count what the weights gave. Raises RunError when they fit another model."""
-            model = super().get_model(cfg=cfg, weights=weights, verbose=verbose)
+            """Build the model; count what the weights gave. Raises RunError when they fit another model.
+
+            Weights of the backbone alone are for a model that starts: what resumes, and what follows on another stage,
+            has newer ones.
+            """
+            section = self.section or {}
+            own = dictionary(section, self.data["channels"]) if section else None
+            model = super().get_model(cfg=own or cfg, weights=weights, verbose=verbose)
             if weights is not None and not self.resume:
                 self.transferred = count_transferred(weights, model)
-            self.depth_filter = start_inputs(model, weights, self.depth_filter or "mean", self.weights_name)
+            given, source = weights, self.weights_name
+            if weights is None and (file := (section.get("backbone") or {}).get("weights")):
+                from detui.engine.backends.ultralytics.backbone_weights import load_backbone
+
+                given, source = load_backbone(model, Path(file)), Path(file).name
+                self.backbone_weights = given.facts
+            self.depth_filter = start_inputs(model, given, self.depth_filter or "mean", source)
             return model
 
         def build_dataset(self, *args: Any, **kwargs: Any) -> Any:

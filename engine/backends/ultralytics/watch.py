@@ -11,7 +11,7 @@ from detui.engine.backends.torch_support.late import LateScalars
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
 from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
-from detui.engine.backends.ultralytics.inputs import input_channels
+from detui.engine.backends.ultralytics.facts import device_facts, model_facts
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
 from detui.engine.backends.ultralytics.size_weights import SizeWeights
 from detui.engine.errors import RunError
@@ -222,41 +222,6 @@ class Watch:
     def _step(self, trainer: Any) -> int:
         """The steps done, over the whole run."""
         return int(self.steps_before + trainer.epoch * len(trainer.train_loader) + self._batch + 1)
-
-
-def model_facts(trainer: Any, name: str) -> dict[str, Any]:
-    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers, tensors taken over.
-
-    Also the channels of its pictures and, of RGB-D, how the depth filter really started; of RT-DETR its queries and
-    decoder layers.
-    """
-    from ultralytics.utils.torch_utils import get_flops, unwrap_model
-
-    model = unwrap_model(trainer.model)
-    flops = get_flops(model, trainer.args.imgsz)
-    head = model.model[-1]
-    decoder = {"queries": getattr(head, "num_queries", None),
-               "decoder_layers": getattr(getattr(head, "decoder", None), "num_layers", None)}  # fmt: skip
-    return {
-        "name": name,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "gflops": round(float(flops), 3) or None,
-        "layers": len(list(model.modules())),
-        "imgsz": trainer.args.imgsz,
-        "channels": input_channels(model),
-        "depth_filter": trainer.depth_filter,
-        "transferred": getattr(trainer, "transferred", None),
-        **{name: value for name, value in decoder.items() if value is not None},
-    }
-
-
-def device_facts(device: Any) -> dict[str, Any]:
-    """Kind and name of the device, and torch's CUDA version."""
-    import torch
-
-    if device.type != "cuda":
-        return {"kind": "cpu", "name": "CPU", "cuda": None}
-    return {"kind": "cuda", "name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
 
 
 def _term(name: str) -> str:

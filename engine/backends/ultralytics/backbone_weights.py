@@ -1,0 +1,140 @@
+"""A backbone's own weights, from a local file of timm: read without running a pickle, and told tensor by tensor.
+
+Either each tensor of the backbone gets its value, or the run does not start: a backbone that is half random would
+train, and nothing would say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detui.engine.errors import MissingError, RunError
+
+WHERE = "model.backbone.weights"
+SHOWN = 5
+"""How many names of tensors an error tells."""
+RGB = 3
+
+
+class Given:
+    """What the backbone of a detector was given."""
+
+    def __init__(self, tensors: Mapping[str, Any], facts: dict[str, Any]) -> None:
+        """`tensors`: by their names in the detector. `facts`: what `begin` says of it."""
+        self._tensors, self.facts = tensors, facts
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The tensors of the file that the backbone has, as in the file: what `start_inputs` asks of weights."""
+        return self._tensors
+
+
+def load_backbone(model: Any, path: Path) -> Given:
+    """Load a file into the TimmBackbone that is the first layer of a detector.
+
+    A first convolution for RGB and depth gets the file's RGB planes; its depth plane is left to `start_inputs`. Raises
+    MissingError without the file, RunError for one that cannot be read without running code, that lacks a tensor of the
+    backbone or has it in another shape, or that has one which timm's model of this name does not know.
+    """
+    backbone = model.model[0]
+    file = _read(path)
+    wanted = backbone.net.state_dict()
+    names = {_plain(name): name for name in wanted}
+    tensors = {names[_plain(name)]: value for name, value in file.items() if _plain(name) in names}
+    missing = [name for name in wanted if name not in tensors and not _counter(name)]
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)}, wanted {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in tensors and not _fits(name, tensors[name], value, wanted)
+    ]
+    left_out = [name for name in file if _plain(name) not in names]
+    classifier = _classifier(backbone.name)
+    unexpected = sorted(name for name in left_out if _plain(name) not in classifier)
+    _refuse(path, backbone.name, {"missing": missing, "of another shape": shapes, "unexpected": unexpected})
+    _copy(wanted, tensors)
+    facts = {"file": path.name, "sha256": _sha256(path), "loaded": len(tensors), "of": len(wanted),
+             "missing": [name for name in wanted if name not in tensors],
+             "unexpected": unexpected, "left_out": sorted(left_out)}  # fmt: skip
+    return Given({f"model.0.net.{name}": value for name, value in tensors.items()}, facts)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The tensors of a file, by timm's own reader: from `state_dict`, `model` or an EMA where they lie under one."""
+    import pickle
+
+    import safetensors  # which timm requires
+    from timm.models import load_state_dict
+
+    if not path.is_file():
+        hint = "put the file there, or take model.backbone.weights out"
+        raise MissingError(f"There is no file {path}.", where=WHERE, hint=hint)
+    try:
+        found: dict[str, Any] = load_state_dict(str(path), weights_only=True)
+    except (
+        OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError,
+        safetensors.SafetensorError,
+    ) as error:  # fmt: skip
+        text = " ".join(str(error).split())[:200]
+        message = f"The file cannot be read as tensors alone ({type(error).__name__}): {text}"
+        hint = "name a .safetensors file, or a .pth file that holds a state_dict"
+        raise RunError(message, where=str(path), hint=hint) from error
+    strange = [str(name) for name, value in found.items() if not hasattr(value, "shape")]
+    if strange or not found:
+        message = f"The file holds no state_dict: {', '.join(strange[:SHOWN]) or 'nothing'} is no tensor."
+        raise RunError(message, where=str(path), hint="save the state_dict of a model of timm")
+    return found
+
+
+def _plain(name: str) -> str:
+    """A tensor's name, however timm takes the features out of a model: `stages.0.x` may become `stages_0.x` there."""
+    return name.removeprefix("model.").replace(".", "_")
+
+
+def _counter(name: str) -> bool:
+    """Whether a tensor only counts batches: older files have none, and nothing reads it."""
+    return name.endswith("num_batches_tracked")
+
+
+def _fits(name: str, given: Any, wanted: Any, all_of_them: Mapping[str, Any]) -> bool:
+    if given.shape == wanted.shape:
+        return True
+    first = next(one for one, value in all_of_them.items() if value.ndim == 4)
+    widened = wanted.ndim == 4 and given.ndim == 4 and given.shape[1] == RGB < wanted.shape[1]
+    return name == first and widened and (given.shape[0], *given.shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
+
+
+def _copy(wanted: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:
+    """Copy in place; of a first convolution that is wider than the file's, the planes that the file has."""
+    import torch
+
+    with torch.no_grad():
+        for name, value in tensors.items():
+            here = wanted[name]
+            (here if here.shape == value.shape else here[:, : value.shape[1]]).copy_(value)
+
+
+def _classifier(name: str) -> set[str]:
+    """All tensors of timm's whole model: what of a file is not the features' may be its classifier's."""
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        return {_plain(one) for one in timm.create_model(name, pretrained=False).state_dict()}
+
+
+def _refuse(path: Path, name: str, wrong: Mapping[str, list[str]]) -> None:
+    found = [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
+             for what, names in wrong.items() if names]  # fmt: skip
+    if found:
+        message = f"The file {path} is not of {name}. Tensors\n  " + "\n  ".join(found)
+        raise RunError(message, where=WHERE, hint=f"name a file of timm's {name}")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
