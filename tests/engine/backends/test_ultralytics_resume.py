@@ -130,8 +130,12 @@ def uninterrupted(device: str, tmp_path_factory: pytest.TempPathFactory) -> RunD
 
 @pytest.mark.parametrize(
     ("step", "how"),
-    [(5, "kill"), (9, "stop"), (17, "stop"), (21, "kill")],
-    ids=["in the warm-up", "with waiting gradients", "where mosaic ends", "after mosaic has ended"],
+    [
+        pytest.param(5, "kill", id="in the warm-up", marks=pytest.mark.slow),
+        pytest.param(9, "stop", id="with waiting gradients"),
+        pytest.param(17, "stop", id="where mosaic ends"),
+        pytest.param(21, "kill", id="after mosaic has ended", marks=pytest.mark.slow),
+    ],
 )
 def test_a_resumed_curve_is_the_uninterrupted_one(
     uninterrupted: RunDir, device: str, tmp_path: Path, step: int, how: str
