@@ -7,7 +7,6 @@ experiment = workspace.start(plan)
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.configuration import Configuration
 from detui.engine.errors import DetuiError, MissingError, RunError, UsageError
 from detui.engine.run.directory import RunDir, find_run
+from detui.engine.run.files import sha256_of
 
 if TYPE_CHECKING:
     from detui.engine.experiment import Experiment
@@ -337,16 +337,8 @@ def _check_weights(plan: Plan) -> None:
             path = plan.weights[(arm.name, weight.keys)]
             if weight.sha256 is None:
                 continue
-            with path.open("rb") as file:
-                found = _sha256(file)
+            found = sha256_of(path)
             if found != weight.sha256:
                 where = ".".join((*weight.keys[:-1], "sha256"))
                 message = f"The file is not the one that the recipe names.\n  wanted {weight.sha256}\n  found  {found}"
                 raise RunError(message, where=str(path), hint=f"fetch the right file, or correct {where}")
-
-
-def _sha256(file: Any) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()

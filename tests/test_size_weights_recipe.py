@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from detui.engine.configuration import Configuration
-from detui.engine.placement import place
 from detui.engine.planning import Plan
 from detui.engine.run.lines import read_lines
 from detui.engine.workspace import Workspace
@@ -74,7 +72,9 @@ class TestTheRecipe:
     def test_quick_and_smoke_need_nothing(self, tmp_path: Path) -> None:
         assert [arm.name for arm in plan(tmp_path, "quick").arms] == list(ARMS)
         assert not plan(tmp_path, "quick").errors and not plan(tmp_path, "smoke").errors
-        assert place("cpu") and Configuration.load()
+        for profile in ("quick", "smoke"):
+            data = plan(tmp_path, profile).data
+            assert data is not None and data.generated
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +136,12 @@ class TestTheQuickExperiment:
         assert {"losses", "ap", "pr", "detections"} <= figures and len(figures) >= 6
         assert "Parameters" in record and "FPS" in record
         assert (experiment / "record.zh.md").read_text().count("待填写") <= 16
+
+    def test_the_speed_that_a_goal_waits_for_is_measured(self, experiment: Path, record: str) -> None:
+        """Of the arm of the goal and of the reference, once each; and it stands in the final table."""
+        measured = {path.parts[-4] for path in (experiment / "runs").glob("*/attempts/1/speed.json")}
+        assert measured == {"baseline-s0", "weighted-s0"}
+        assert re.search(r"^\| FPS \| `weighted` \| [\d.]+ \| [\d.]+ \| ", record, re.M)
 
     def test_goals_and_decisions_stand_with_their_intervals(self, record: str) -> None:
         assert re.search(r"parameters unchanged.*(met|reached)", record)

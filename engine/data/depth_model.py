@@ -6,7 +6,6 @@ a network. transformers and torch are imported when a model is loaded, and not b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from detui.engine.data.depth_notes import SCALE
 from detui.engine.errors import DataError, MissingError, RunError, UsageError
+from detui.engine.run.files import sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 _SOURCE = "download the whole repository of a ZoeDepth model (for instance Intel/zoedepth-nyu-kitti) into one folder"
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +178,11 @@ def _weights(path: Path) -> list[Path]:
 
 def _hash(files: Sequence[Path]) -> str:
     """SHA-256 of files, one after the other. Raises RunError for one that cannot be read."""
-    digest = hashlib.sha256()
-    for path in files:
-        try:
-            with path.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    digest.update(block)
-        except OSError as error:
-            raise RunError(f"Cannot read: {error.strerror}.", where=str(path), hint="check its owner") from error
-    return digest.hexdigest()
+    try:
+        return sha256_of(*files)
+    except OSError as error:
+        where = str(error.filename or files[0])
+        raise RunError(f"Cannot read: {error.strerror}.", where=where, hint="check its owner") from error
 
 
 def _first_line(error: Exception) -> str:

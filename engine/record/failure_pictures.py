@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.errors import DataError
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.failures import Box, Detections, Verdict, judge, worst
-from detui.engine.record.pictures import finish, grid_of, groups, predicted, predictions, root_of, source
+from detui.engine.record.pictures import edged_box, finish, grid_of, groups, predicted, predictions, root_of, source
 from detui.engine.run.files import read_json
 
 if TYPE_CHECKING:
@@ -117,11 +117,5 @@ def _failures(axis: Axes, verdict: Verdict) -> None:
 
 
 def _box(box: Box, kind: str, **more: Any) -> Patch:
-    """A rectangle in the manner of its kind, edged in black to be seen on any picture."""
-    from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
-
-    x, y, width, height = box
-    edge = [withStroke(linewidth=KINDS[kind]["linewidth"] + 0.8, foreground="black")]
-    # Snapped to pixels, the black would stand on one side only.
-    return Rectangle((x, y), width, height, fill=False, snap=False, path_effects=edge, **KINDS[kind], **more)
+    """A rectangle in the manner of its kind."""
+    return edged_box(box, **KINDS[kind], **more)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.errors import DataError
 from detui.engine.record.failure_pictures import Sheet
 from detui.engine.record.misses import FLOOR, Best, highest
-from detui.engine.record.pictures import ascii_of, finish, grid_of, predicted, root_of
+from detui.engine.record.pictures import ascii_of, edged_box, finish, grid_of, predicted, root_of
 from detui.engine.record.small_objects import around
 from detui.engine.run.files import read_json
 
@@ -68,11 +68,5 @@ def _boxes(axis: Axes, box: Any, best: Best) -> None:
 
 
 def _box(box: Any, name: str, **more: Any) -> Patch:
-    """A rectangle edged in black to be seen on any picture."""
-    from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
-
-    x, y, width, height = box
-    edge = [withStroke(linewidth=STYLES[name]["linewidth"] + 0.8, foreground="black")]
-    return Rectangle((x, y), width, height, fill=False, snap=False, clip_on=True, path_effects=edge, **STYLES[name],
-                     **more)  # fmt: skip
+    """A rectangle in the style of that name."""
+    return edged_box(box, clip_on=True, **STYLES[name], **more)

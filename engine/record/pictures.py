@@ -183,6 +183,17 @@ def grid_of(
     return figure, cells
 
 
+def edged_box(box: Sequence[float], *, linewidth: float, **style: Any) -> Patch:
+    """A rectangle around a box (x, y, width, height), edged in black to be seen on any picture."""
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+    x, y, width, height = box
+    edge = [withStroke(linewidth=linewidth + 0.8, foreground="black")]
+    # Snapped to pixels, the black would stand on one side only.
+    return Rectangle((x, y), width, height, fill=False, snap=False, path_effects=edge, linewidth=linewidth, **style)
+
+
 def finish(figure: Figure, handles: Sequence[Patch], title: str, label: str, between: str) -> None:
     """The legend below; above, the title, and after `between` the label that says that a run is no result."""
     figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)

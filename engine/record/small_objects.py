@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from detui.engine.data.density import SMALL
 from detui.engine.record import pictures
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.run.files import read_json
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SMALL = 32.0**2
-"""Area in square pixels of the original image below which a box is small, as the evaluator has it."""
 SEEN = 1 / 12
 """The side of a usual small object is to be at least this part of what is shown; smaller ones are zoomed in on."""
 NEAREST = 1 / 5
@@ -128,9 +127,7 @@ OTHER = "#bbbbbb"
 def _boxes(axis: Axes, boxes: Sequence[Mapping[str, Any]], shown: pictures.Sheet, view: Window) -> None:
     """The boxes of a cell, small ones in the colour of their class above the others; how many are in view below."""
     from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
 
-    edge = [withStroke(linewidth=2.0, foreground="black")]  # to be seen on any picture
     left, top, right, bottom = view
     axis.set(xlim=(left, right), ylim=(bottom, top))
     count = 0
@@ -141,6 +138,5 @@ def _boxes(axis: Axes, boxes: Sequence[Mapping[str, Any]], shown: pictures.Sheet
             continue
         count += _holds(view, x + width / 2, y + height / 2)
         colour = pictures.colour_of(shown, entry["category_id"])
-        style: dict[str, Any] = {"edgecolor": colour, "linewidth": 1.2, "path_effects": edge}
-        axis.add_patch(Rectangle((x, y), width, height, fill=False, snap=False, **style))
+        axis.add_patch(pictures.edged_box(entry["bbox"], edgecolor=colour, linewidth=1.2))
     axis.set_xlabel(f"{count} small in view", fontsize=7)

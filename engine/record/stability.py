@@ -135,8 +135,7 @@ class Stability:
     def mosaic_closes(self) -> str:
         """The epochs at whose end mosaic is switched off, as the runs used it: "10"; "" where it never is."""
         told = {str(value) for run in self.facts.runs
-                if (value := (run.begin.get("used") or {}).get("augment.close_mosaic")
-                    or (run.begin.get("used") or {}).get("train.close_mosaic"))}  # fmt: skip
+                if (value := (run.begin.get("used") or {}).get("train.close_mosaic"))}  # fmt: skip
         return ", ".join(sorted(told))
 
     @staticmethod

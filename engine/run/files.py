@@ -7,6 +7,7 @@ Numbers that JSON has no word for travel as the strings "NaN", "Infinity" and
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -94,6 +95,16 @@ def check_schema(obj: dict[str, Any], where: object) -> None:
             where=str(where),
             hint="update detui to the version that wrote it (`detui version` shows yours)",
         )
+
+
+def sha256_of(*paths: Path) -> str:
+    """SHA-256 of files, one after the other: 64 hexadecimal digits. Reads in blocks. Raises OSError."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def write_error(path: Path, error: OSError) -> RunError:

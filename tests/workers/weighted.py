@@ -50,7 +50,7 @@ def used_by(arm: str) -> dict[str, Any]:
     return {**weights, "loss.by_size.edges": [32.0, 96.0], "loss.by_size.pixels": "original",
             "loss.by_size.normalise": "none" if arm == "uniform-scale" else "mean",
             "loss.by_size.uniform": arm == "uniform-scale", "loss.by_size.terms": ["box", "cls", "dfl"],
-            "augment.mosaic": 1.0, "augment.hsv_h": 0.015, "augment.close_mosaic": 5}  # fmt: skip
+            "augment.mosaic": 1.0, "augment.hsv_h": 0.015, "train.close_mosaic": 5}  # fmt: skip
 
 
 def gradient(arm: str) -> tuple[float, ...]:

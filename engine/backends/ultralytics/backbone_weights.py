@@ -6,12 +6,12 @@ train, and nothing would say so.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import MissingError, RunError
+from detui.engine.run.files import sha256_of
 
 WHERE = "model.backbone.weights"
 SHOWN = 5
@@ -54,7 +54,7 @@ def load_backbone(model: Any, path: Path) -> Given:
     unexpected = sorted(name for name in left_out if _plain(name) not in classifier)
     _refuse(path, backbone.name, {"missing": missing, "of another shape": shapes, "unexpected": unexpected})
     _copy(wanted, tensors)
-    facts = {"file": path.name, "sha256": _sha256(path), "loaded": len(tensors), "of": len(wanted),
+    facts = {"file": path.name, "sha256": sha256_of(path), "loaded": len(tensors), "of": len(wanted),
              "missing": [name for name in wanted if name not in tensors],
              "unexpected": unexpected, "left_out": sorted(left_out)}  # fmt: skip
     return Given({f"model.0.net.{name}": value for name, value in tensors.items()}, facts)
@@ -130,11 +130,3 @@ def _refuse(path: Path, name: str, wrong: Mapping[str, list[str]]) -> None:
     if found:
         message = f"The file {path} is not of {name}. Tensors\n  " + "\n  ".join(found)
         raise RunError(message, where=WHERE, hint=f"name a file of timm's {name}")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

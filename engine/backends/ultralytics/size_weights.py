@@ -42,6 +42,7 @@ class SizeWeights:
         self.terms = frozenset(wanted["terms"])
         self._late = LateScalars(memory=False)
         self._carried: tuple[Tensor, Tensor] | None = None
+        self._factors: Tensor | None = None
         self._sizes: Tensor | None = None
         self._positive: Tensor | None = None
         self._weights: Tensor | None = None
@@ -125,7 +126,9 @@ class SizeWeights:
         scores, positive, place = output[2], output[3].bool(), output[4].long()
         sizes = self._sizes_of(boxes)
         self._sizes, self._positive = (sizes.gather(1, place) if boxes.shape[1] else place), positive
-        factors = torch.tensor(self.factors, dtype=scores.dtype, device=scores.device)
+        if self._factors is None or (self._factors.device, self._factors.dtype) != (scores.device, scores.dtype):
+            self._factors = torch.tensor(self.factors, dtype=scores.dtype, device=scores.device)  # waits for a GPU
+        factors = self._factors
         weights = torch.where(positive, factors[self._sizes], torch.ones_like(factors[0]))
         share = scores.sum(-1)
         total = share.sum()
@@ -148,7 +151,9 @@ class SizeWeights:
             sides = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
             return size_of(sides[..., 0] * sides[..., 1], self.edges)
         image, carried = self._carried
-        counts = torch.bincount(image, minlength=boxes.shape[0])
+        # As the stock criterion counts: bincount would wait for the GPU to learn its own length.
+        counts = torch.zeros(boxes.shape[0], dtype=torch.long, device=image.device)
+        counts.scatter_add_(0, image, torch.ones_like(image))
         within = torch.arange(len(image), device=image.device) - (counts.cumsum(0) - counts)[image]
         sizes = torch.zeros(boxes.shape[:2], dtype=torch.long, device=boxes.device)
         sizes[image.to(boxes.device), within.to(boxes.device)] = carried.to(boxes.device)

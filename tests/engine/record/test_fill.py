@@ -141,6 +141,22 @@ def test_figures_are_drawn_again_only_for_new_data_and_to_the_same_bytes(trial):
     assert figure.read_bytes() != first
 
 
+def test_pictures_of_the_data_wait_where_they_are_not_asked_for(trial):
+    """Beside a training: the curves are drawn, a picture that is out of date is left out, one that is not is kept."""
+    trial.train("baseline-s0")
+    record = record_path(trial.path)
+    fill(trial.path, photographs=False)
+    assert "figures/losses.png" in record.read_text() and not (trial.path / "figures" / "detections.png").exists()
+    assert "figures/detections.png" not in record.read_text()
+    fill(trial.path)
+    assert "figures/detections.png" in record.read_text()
+    fill(trial.path, photographs=False)
+    assert "figures/detections.png" in record.read_text()
+    trial.train("no-mosaic-s0")
+    fill(trial.path, photographs=False)
+    assert "figures/detections.png" not in record.read_text()
+
+
 def test_what_the_person_wrote_survives_while_the_run_goes_on(hostile_trial):
     trial = hostile_trial
     trial.train("baseline-s0")
