@@ -7,6 +7,7 @@ What cannot be said is a reason, not a number. Standard library only.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -104,7 +105,7 @@ def converge(points: Points, last_epoch: int | None = None) -> Convergence:
     evaluated. Raises ValueError for epochs that do not rise.
     """
     epochs = [epoch for epoch, _ in points]
-    if any(after <= before for before, after in zip(epochs, epochs[1:], strict=False)):
+    if any(after <= before for before, after in itertools.pairwise(epochs)):
         raise ValueError(f"the epochs do not rise: {epochs}")
     known = [(epoch, value) for epoch, value in points if value is not None and math.isfinite(value)]
     whole = len(known) == len(points)
@@ -143,7 +144,7 @@ def _area(known: Sequence[tuple[int, float]], final: float | Reason, whole: bool
         return Reason.ONE
     if not whole:
         return Reason.GAP
-    parts = ((b - a) * (x + y) / 2 for (a, x), (b, y) in zip(known, known[1:], strict=False))
+    parts = ((b - a) * (x + y) / 2 for (a, x), (b, y) in itertools.pairwise(known))
     first, last = known[0][0], known[-1][0]
     return Area(math.fsum(parts) / (last - first), first, last)
 

@@ -122,9 +122,7 @@ def cross(cells: Sequence[Cell]) -> Crossed:
         found[key] = cell
     arms = tuple(dict.fromkeys(cell.arm for cell in cells))
     data_sets = tuple(dict.fromkeys(cell.data_set for cell in cells))
-    told = [
-        _interaction(found, arm, arms[0], (data_sets[0], against)) for arm in arms[1:] for against in data_sets[1:]
-    ]
+    told = [_interaction(found, arm, arms[0], (data_sets[0], against)) for arm in arms[1:] for against in data_sets[1:]]
     return Crossed(arms=arms, data_sets=data_sets, cells=found, interactions=tuple(told))
 
 

@@ -1,4 +1,4 @@
-"""The interaction of arms and data sets: the formula by hand, against Welch's test, and how often its interval holds."""
+"""The interaction of arms and data sets: by hand, against Welch's test, and how often its interval holds the truth."""
 
 from __future__ import annotations
 
