@@ -17,6 +17,7 @@ from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
+from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
@@ -109,6 +110,7 @@ def _context(
         "results": results,
         "milestones": Milestones(results),
         "stability": Stability(results),
+        "loss_terms": LossTerms(results),
         "shares": Shares(results),
         "baseline": Baseline(results),
         "by_class": ByClass(results),
