@@ -107,6 +107,7 @@ def _context(
         "info": {**OPTIONAL, **facts.info},
         "words": words,
         "setup": setup,
+        "data_table": setup.data,
         "results": results,
         "milestones": Milestones(results),
         "stability": Stability(results),
