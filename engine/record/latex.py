@@ -166,7 +166,7 @@ class _Writer:
 
     def _caption(self, name: str) -> str:
         """What the table shows; that it is no result, and that runs are missing, where it is so."""
-        parts = [self._words(name, code(self.facts.arms[0]))]
+        parts = [self._words(name, ", ".join(map(code, self.facts.references)))]
         if self.facts.quick:
             parts.append(self._words("quick", plain(self.facts.info.get("profile"))))
         if missing := self.facts.unfinished(*self.facts.arms):

@@ -62,9 +62,10 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets for an experiment, none before the first evaluation. Raises DetuiError for broken files."""
-    shown, prepared = source(facts)
-    if not shown or not prepared:
-        return []
+    return [sheet for shown, prepared in sources(facts) for sheet in _of_data(facts, shown, prepared)]
+
+
+def _of_data(facts: ExperimentFacts, shown: Sequence[RunFacts], prepared: Path) -> list[Sheet]:
     truth, root = read_json(prepared / "val.json"), root_of(prepared)
     images = _pick(truth)
     wanted = {image["id"] for image in images}
@@ -74,11 +75,19 @@ def sheets(facts: ExperimentFacts) -> list[Sheet]:
     return [Sheet(root, images, classes, [right, *group]) for group in groups(columns)]
 
 
-def source(facts: ExperimentFacts) -> tuple[list[RunFacts], Path | None]:
-    """The runs to show, one an arm, and where their prepared data lies."""
-    prepared = (facts.info.get("data") or {}).get("prepared")
-    shown = [run for arm in facts.arms if (run := _shown(facts.of(arm)))]
-    return shown, Path(prepared) if prepared else None
+def sources(facts: ExperimentFacts) -> list[tuple[list[RunFacts], Path]]:
+    """For each data set the runs to show, one an arm, and where its prepared data lies: none without either.
+
+    Arms on different data have no pictures in common.
+    """
+    found = []
+    for reference in facts.references:
+        prepared = facts.data_of(reference).get("prepared")
+        arms = [arm for arm in facts.arms if facts.same_data(reference, arm)]
+        shown = [run for arm in arms if (run := _shown(facts.of(arm)))]
+        if shown and prepared:
+            found.append((shown, Path(prepared)))
+    return found
 
 
 def root_of(prepared: Path) -> Path:
