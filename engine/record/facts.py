@@ -111,6 +111,8 @@ class RunFacts:
     """Seconds of the epochs that say theirs, how many those are, and of how many; None where none does."""
     trained: Mapping[int, int]
     """Epoch → the attempt that trained it."""
+    stage_starts: tuple[int, ...]
+    """Epochs that were completed when each stage began, in order; () where the training reports no stages."""
     losses: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """Loss name → epochs and values."""
     framework: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]

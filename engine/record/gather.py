@@ -66,6 +66,7 @@ def _run(run: RunDir) -> RunFacts:
         speed=speed,
         timed=timed,
         trained={line["epoch"]: int(line.get("attempt") or 1) for line in history.epochs if "epoch" in line},
+        stage_starts=tuple(int(line.get("epoch") or 0) for line in history.stages),
         losses=_series(history, "train/loss"),
         framework=_series(history, f"{spec.backend}/"),
         statistics=_statistics(history),

@@ -19,6 +19,7 @@ from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
 from detui.engine.record.interaction import InteractionTable
+from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
@@ -108,9 +109,11 @@ def _context(
         "info": {**OPTIONAL, **facts.info},
         "words": words,
         "setup": setup,
+        "data_table": setup.data,
         "results": results,
         "milestones": Milestones(results),
         "stability": Stability(results),
+        "loss_terms": LossTerms(results),
         "convergence": ConvergenceTable(results),
         "interaction": InteractionTable(results),
         "shares": Shares(results),
