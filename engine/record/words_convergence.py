@@ -51,7 +51,7 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
     "claim no value": ("no value at this epoch", "该轮没有数值"),
     "claim no such": ("the run reports no number of this name; it has {}", "该运行没有这一名称的数值；有 {}"),
     "claim not evaluated": ("not evaluated at this epoch; evaluated: {}", "该轮未评估；已评估：{}"),
-    "at epoch": (", epoch {}", "，第 {} 轮"),
+    "claim at epoch": (", epoch {}", "，第 {} 轮"),
     "of chosen": ("chosen", "选定"),
     "said claimed": ("beside a claim", "与声称值并列"),
     # arms by data sets
