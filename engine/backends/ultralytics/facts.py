@@ -14,10 +14,10 @@ SIDE = 64
 
 
 def model_facts(trainer: Any, name: str) -> dict[str, Any]:
-    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers, tensors taken over.
+    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers.
 
     Also the channels of its pictures and, of RGB-D, how the depth filter really started; of RT-DETR its queries and
-    decoder layers; of every model what `structure` finds, and of a backbone with weights of its own what they gave.
+    decoder layers; of every model what `structure` finds. What it got from weights stands in the `stage` line.
     """
     from ultralytics.utils.torch_utils import get_flops, unwrap_model
 
@@ -25,8 +25,7 @@ def model_facts(trainer: Any, name: str) -> dict[str, Any]:
     flops = get_flops(model, trainer.args.imgsz)
     head = model.model[-1]
     told = {"queries": getattr(head, "num_queries", None),
-            "decoder_layers": getattr(getattr(head, "decoder", None), "num_layers", None),
-            "backbone_weights": getattr(trainer, "backbone_weights", None)}  # fmt: skip
+            "decoder_layers": getattr(getattr(head, "decoder", None), "num_layers", None)}  # fmt: skip
     return {
         "name": name,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -35,7 +34,6 @@ def model_facts(trainer: Any, name: str) -> dict[str, Any]:
         "imgsz": trainer.args.imgsz,
         "channels": input_channels(model),
         "depth_filter": trainer.depth_filter,
-        "transferred": getattr(trainer, "transferred", None),
         **{name: value for name, value in told.items() if value is not None},
         **structure(model, name),
     }
