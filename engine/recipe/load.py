@@ -173,6 +173,8 @@ def _check_data_sets(recipe: Recipe) -> None:
     """Every one of `data_sets` that is named exists; goals, decisions and claims name one that the arms run on."""
     file, where = recipe.file, recipe.document.where
     chosen = [file.data] if isinstance(file.data, str) else file.data if isinstance(file.data, list) else []
+    if len(set(chosen)) != len(chosen):
+        raise RecipeError("`data` names one data set twice.", where=where(("data",)))
     named: list[tuple[Keys, str | None, Sequence[str]]] = [
         (("data", index) if isinstance(file.data, list) else ("data",), name, [*file.data_sets])
         for index, name in enumerate(chosen)
@@ -185,8 +187,6 @@ def _check_data_sets(recipe: Recipe) -> None:
         if name is not None and name not in known:
             hint = nearest(name, list(known)) if known else "data_sets: {crowded: {name: coco-indoor}}"
             raise RecipeError(f"There is no data set {name!r} among the recipe's.", where=where(keys), hint=hint)
-    if len(set(chosen)) != len(chosen):
-        raise RecipeError("`data` names one data set twice.", where=where(("data",)))
 
 
 def _all_stages(recipe: Recipe) -> Iterator[tuple[Keys, Sequence[Stage]]]:

@@ -19,7 +19,7 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from detui.engine.closed import Closed
 
@@ -88,6 +88,12 @@ class DataSelection(Closed):
     """
     options: dict[str, Any] = {}
     """Options of the data set's own format (the generated scenes have them)."""
+
+    @field_validator("train", "val", "test", mode="before")
+    @classmethod
+    def _split(cls, given: Any, info: ValidationInfo) -> Any:
+        """A number of images alone is of the split that is called like the role."""
+        return {"split": info.field_name, **given} if isinstance(given, dict) else given
 
 
 class Metric(Closed):
