@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from detui.engine.record.facts import ExperimentFacts, Source
 from detui.engine.record.milestones import Milestones
-from detui.engine.record.results import Results
+from detui.engine.record.results import Results, references
 from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
 from detui.engine.record.tex import comment, from_markdown, needs_chinese, needs_unicode
-from detui.engine.record.text import Table, code, plain
+from detui.engine.record.text import Table, plain
 from detui.engine.record.words import Words
 
 LONG = 30
@@ -166,7 +166,7 @@ class _Writer:
 
     def _caption(self, name: str) -> str:
         """What the table shows; that it is no result, and that runs are missing, where it is so."""
-        parts = [self._words(name, ", ".join(map(code, self.facts.references)))]
+        parts = [self._words(name, references(self.facts, self.words))]
         if self.facts.quick:
             parts.append(self._words("quick", plain(self.facts.info.get("profile"))))
         if missing := self.facts.unfinished(*self.facts.arms):
