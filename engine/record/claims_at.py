@@ -63,6 +63,8 @@ def _unknown(facts: ExperimentFacts, arm: str | None) -> str:
 def _absent(facts: ExperimentFacts, arm: str, metric: str, words: Words) -> str:
     if not metric.startswith("val/") and metric not in COST:
         return words("no number", words("claim without epoch"))  # a loss is of an epoch, not of a checkpoint
+    if metric == "cost/gpu_memory" and (facts.info.get("device") or {}).get("kind") == "cpu":
+        return words("no number", words("claim without gpu"))
     told = [run.chosen["values"] for run in facts.finished(arm) if run.chosen]
     return words("not available") if told and all(metric in values for values in told) else words("missing")
 

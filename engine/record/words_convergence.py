@@ -46,6 +46,7 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
     "claim of another": ("this experiment has no such arm", "本实验没有该实验组"),
     "claim of no data": ("the claim does not say on which data set", "声称值未指明数据集"),
     "claim of other data": ("claimed of the data set {}", "声称值针对数据集 {}"),
+    "claim without gpu": ("no GPU was used", "未使用 GPU"),
     "claim without epoch": ("the claim names no epoch", "声称值未指明轮次"),
     "claim beyond": ("the run has {} epochs", "该运行共 {} 轮"),
     "claim after end": ("the run ended after epoch {}", "该运行在第 {} 轮之后结束"),
