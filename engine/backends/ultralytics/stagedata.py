@@ -40,6 +40,13 @@ def facts_of(spec: RunSpec, index: int) -> dict[str, Any]:
     return {**told, "judged": judged(spec, index)}
 
 
+def even(spec: RunSpec) -> bool:
+    """Whether an epoch has as many steps in each stage: else no number of steps says how far a run is."""
+    stages = ((data_of(spec, index), stage.config["train"]["batch"]) for index, stage in enumerate(spec.stages))
+    counts = {-(-((data.get("splits") or {}).get("train") or {}).get("images", 0) // batch) for data, batch in stages}
+    return len(counts) == 1
+
+
 def check_stages(spec: RunSpec) -> None:
     """Raise RunError for stages that cannot end in a model of the run's data, or be judged on it on their way."""
     last = len(spec.stages) - 1

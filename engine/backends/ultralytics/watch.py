@@ -16,7 +16,7 @@ from detui.engine.backends.ultralytics.predict import beside_training
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
 from detui.engine.backends.ultralytics.readback import first_step
 from detui.engine.backends.ultralytics.size_weights import SizeWeights
-from detui.engine.backends.ultralytics.stagedata import data_of, facts_of, judged
+from detui.engine.backends.ultralytics.stagedata import data_of, even, facts_of, judged
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter
@@ -87,7 +87,7 @@ class Watch:
             resumed = {"resumed": self._continuation.facts(trainer)} if self._continuation else {}
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
-                steps_per_epoch=steps,
+                steps_per_epoch=steps if even(self.spec) else None,
                 model=model_facts(trainer, self.config["model"]["name"]),
                 asked=asked,
                 used=used,

@@ -18,7 +18,7 @@ import pytest
 from detui.engine.analysis.choice import chosen
 from detui.engine.backends.ultralytics.plan import UltralyticsConfig
 from detui.engine.backends.ultralytics.predict import check_classes
-from detui.engine.backends.ultralytics.stagedata import check_stages, judged
+from detui.engine.backends.ultralytics.stagedata import check_stages, even, judged
 from detui.engine.backends.ultralytics.transfer import class_rows
 from detui.engine.configuration import Configuration
 from detui.engine.data import prepare
@@ -58,6 +58,13 @@ class TestBeforehand:
         spec = spec_of(OTHER, ALIKE, {**RUN, "title": "the same"}, None)
         assert [judged(spec, index) for index in range(4)] == ["not", "beside", "own", "own"]
         check_stages(spec)
+
+    def test_stages_of_different_length_an_epoch(self) -> None:
+        many = {**ALIKE, "splits": {"train": {"images": 40}}}
+        spec = replace(spec_of(many, None), data={**RUN, "splits": {"train": {"images": 33}}})
+        assert even(spec), "three batches of 16 each"
+        longer = replace(spec.stages[1], config={**spec.config, "train": {**spec.config["train"], "batch": 8}})
+        assert not even(replace(spec, stages=(spec.stages[0], longer)))
 
     @pytest.mark.parametrize("last", [OTHER, ALIKE])
     def test_the_last_stage_trains_on_what_is_judged(self, last: dict[str, Any]) -> None:
@@ -233,6 +240,7 @@ class TestStages:
         assert [told[name]["data"]["classes"] for name in told] == [3, 4, 4, 4]
         assert len({told[name]["data"]["fingerprint"] for name in told}) == 3
         assert [told[name]["steps_per_epoch"] for name in told] == [3, 2, 4, 4]
+        assert read_lines(staged.attempt(1).metrics_path)[0]["steps_per_epoch"] is None
         assert [told[name]["step"] for name in told] == [0, 6, 8, 20]
         folders = [Path(notes(staged, name)[0]["val"]).resolve().parents[3] for name in told]
         assert folders[2:] == [Path((staged.spec().data or {})["prepared"]).resolve()] * 2 and len(set(folders)) == 3
