@@ -105,8 +105,10 @@ def test_pictures_are_those_of_each_arms_own_data(facts: ExperimentFacts) -> Non
 
 
 def test_latex_names_the_references_of_each_data_set(facts: ExperimentFacts) -> None:
-    (caption,) = [line for line in tables(facts).splitlines() if "caption" in line and "minus" in line]
+    told = tables(facts)
+    (caption,) = [line for line in told.splitlines() if "caption" in line and "minus the reference" in line]
     assert "of the same data" in caption and "l-crowded" in caption and "l-simple" in caption
+    assert "-interaction}" in told and told.count("objects an image") == 2
 
 
 def test_speed_is_measured_of_the_references_of_the_arms_that_goals_name(facts: ExperimentFacts) -> None:
