@@ -12,7 +12,7 @@ from detui.engine.analysis.choice import finite
 from detui.engine.record.facts import RunFacts, Source
 from detui.engine.record.results import Results, label, seed_of
 from detui.engine.record.text import Table, code, percent, plain
-from detui.engine.run.rises import rise_start
+from detui.engine.run.rises import RISING_EPOCHS, rise_start
 
 METRIC = "val/AP"
 """What stands beside a rise: AP by detui's evaluator, at the milestones."""
@@ -32,7 +32,8 @@ class Term:
     """The earlier epoch on a tie."""
     last: Point
     rise: Point | None
-    """Where the rise to the last epoch began, within the last stage; None where the term does not rise to the end."""
+    """Where the rise to the last epoch began, RISING_EPOCHS before it at least, within the last stage; None where the
+    term does not so rise."""
 
 
 def terms_of(run: RunFacts) -> list[Term]:
@@ -46,8 +47,9 @@ def terms_of(run: RunFacts) -> list[Term]:
         # A stage has its own settings, and its losses another scale: a rise is looked for within the last one.
         latest = [point for point in points if point[0] > begun]
         start = rise_start([value for _, value in latest])
+        rise = None if start is None or latest[-1][0] - latest[start][0] < RISING_EPOCHS else latest[start]
         lowest = min(points, key=lambda point: (point[1], point[0]))
-        found.append(Term(name, points[0], lowest, points[-1], None if start is None else latest[start]))
+        found.append(Term(name, points[0], lowest, points[-1], rise))
     return found
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+RISING_EPOCHS = 5
+"""Over how many epochs a loss term must rise, at least."""
+
 RISING_BY = 0.02
 """By which part of itself a value must have risen."""
 

@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from detui.engine.run.rises import RISING_BY, rise_start
-
-RISING_EPOCHS = 5
-"""Over how many epochs a term must rise; at most one of them may fall."""
+from detui.engine.run.rises import RISING_BY, RISING_EPOCHS, rise_start
 
 Means = tuple[int, dict[str, float]]
 """An epoch, and the mean of every term over it."""
@@ -48,6 +45,7 @@ class RisingTerm:
                 yield name, self._text(name, others)
 
     def _rises(self, name: str) -> bool:
+        """Whether a term rose over the last epochs; at most one of them may be lower than the one before."""
         values = [means[name] for _, means in self._means[-1 - RISING_EPOCHS :]]
         ups = sum(later > earlier for earlier, later in pairwise(values))
         return ups >= RISING_EPOCHS - 1 and values[-1] - values[0] > RISING_BY * abs(values[0])

@@ -73,6 +73,12 @@ def test_a_rise_is_looked_for_within_the_last_stage(facts) -> None:
     assert terms_of(later)[0].rise == (51, 0.5) and terms_of(later)[0].lowest == (50, 0.2)
 
 
+def test_a_few_last_epochs_are_no_rise(facts) -> None:
+    for begin, rise in ((96, None), (95, (95, 0.4))):
+        curves = {CLS: {1: 0.9, begin: 0.4, 100: 0.5}, GIOU: {1: 1.0, 100: 0.9}}
+        assert terms_of(told(facts.runs[0], curves, {}))[0].rise == rise
+
+
 def test_numbers_that_are_not_finite_are_left_out(facts) -> None:
     run = told(facts.runs[0], DOCUMENT, {})
     epochs, values = run.losses[CLS]
