@@ -11,7 +11,7 @@ from detui.engine.configuration import Configuration
 from detui.engine.devices.host import processor
 from detui.engine.environment import OWN, interpreter
 from detui.engine.errors import DetuiError, MissingError, RecipeError, UsageError
-from detui.engine.models import model_key, recall, remember, selection_of
+from detui.engine.models import model_key, recall, remember
 from detui.engine.planning import Plan
 from detui.engine.process.borrow import Borrowed, borrow
 from detui.engine.process.task import describe_task
@@ -74,7 +74,10 @@ def _described(plan: Plan, arm: ResolvedArm, configuration: Configuration, speed
     recipe = plan.recipe
     bridge = configuration.workspace / ".environments"
     found = interpreter(recipe.file.environment, recipe.backend.name, configuration, bridge)
-    data = {"classes": _classes(plan, arm, configuration)}
+    # The model is built for what the run is judged on; no stage is trained.
+    data = dict.fromkeys(
+        (arm.data_set, *(stage.data_set for stage in arm.stages)), {"classes": _classes(arm, configuration)}
+    )
     spec = plan.spec(arm, plan.seeds[0], experiment="describe", data=data, python=found.python,
                      pythonpath=found.pythonpath)  # fmt: skip
     with _alone(plan) if speed else nullcontext(Borrowed((), ())) as on:
@@ -98,20 +101,19 @@ def _alone(plan: Plan) -> Iterator[Borrowed]:
         yield on
 
 
-def _classes(plan: Plan, arm: ResolvedArm, configuration: Configuration) -> list[str]:
+def _classes(arm: ResolvedArm, configuration: Configuration) -> list[str]:
     """The names of the classes, from the data's annotations where nothing else says them."""
     from detui.engine.data.class_names import class_names
     from detui.engine.data.definition import load_definition
 
-    selection = selection_of(plan.resolved, arm)
-    if selection is None:
+    if arm.data is None:
         raise UsageError("The recipe names no data, so that nobody knows how many classes there are.", where="data")
-    definition = load_definition(selection.name).with_options(selection.options)
+    definition = load_definition(arm.data.name).with_options(arm.data.options)
     names = class_names(definition, configuration)
     if names is None:
         from detui.engine.data.opening import open_dataset
 
-        split = selection.val.split
+        split = arm.data.val.split
         names = open_dataset(
             definition, configuration, splits=(split,), limits={split: 1}, tolerate=True,
             cache=configuration.workspace / ".data",

@@ -71,13 +71,8 @@ def model_key(resolved: Resolved, arm: ResolvedArm, configuration: Configuration
     if parts is None:
         return None
     facts = [backend.name, file.environment, parts, _files(resolved, arm, parts, configuration),
-             _classes(selection_of(resolved, arm), configuration)]  # fmt: skip
+             _classes(arm.data, configuration)]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def selection_of(resolved: Resolved, arm: ResolvedArm) -> DataSelection | None:
-    """The data that an arm is judged on."""
-    return resolved.data
 
 
 def _files(resolved: Resolved, arm: ResolvedArm, parts: Mapping[str, Any], configuration: Configuration) -> list[str]:

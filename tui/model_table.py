@@ -15,6 +15,7 @@ from detui.tui.output import DASH, number, size, table, width
 if TYPE_CHECKING:
     from detui.engine.models import Description
     from detui.engine.planning import Plan
+    from detui.engine.recipe.resolve import ResolvedArm
     from detui.engine.recipe.schema import Claim
 
 COLUMNS = 76
@@ -36,22 +37,33 @@ class _Row:
 class Model:
     """A model, and the arms that have it."""
 
-    arms: tuple[str, ...]
+    arms: tuple[ResolvedArm, ...]
     description: Description
+    reference: int
+    """Number of the model that it is set against: the first on the same data."""
 
     @property
     def name(self) -> str:
         """The first of its arms, and how many more there are."""
-        return self.arms[0] + (f" +{len(self.arms) - 1}" if len(self.arms) > 1 else "")
+        return self.arms[0].name + (f" +{len(self.arms) - 1}" if len(self.arms) > 1 else "")
+
+    def claimed(self, claims: Sequence[Claim], metric: str) -> float | None:
+        """Return what somebody states of one of its arms; None where nobody does."""
+        about = (claim.value for arm in self.arms for claim in claims
+                 if claim.metric == metric and claim.arm in (arm.of, arm.name)
+                 and claim.data_set in (None, arm.data_set))  # fmt: skip
+        return next(about, None)
 
 
 def models(plan: Plan) -> list[Model]:
     """Return the models that are known, in the order of their first arms."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[ResolvedArm]] = {}
     for arm in plan.arms:
         if arm.name in plan.models:
-            found.setdefault(plan.models[arm.name].key, []).append(arm.name)
-    return [Model(tuple(arms), plan.models[arms[0]]) for arms in found.values()]
+            found.setdefault(plan.models[arm.name].key, []).append(arm)
+    data = [{arm.data_set for arm in arms} for arms in found.values()]
+    first = [next(number_ for number_, other in enumerate(data) if other & own) for own in data]
+    return [Model(tuple(arms), plan.models[arms[0].name], at) for arms, at in zip(found.values(), first, strict=True)]
 
 
 def describable(plan: Plan) -> bool:
@@ -68,7 +80,7 @@ def model_lines(plan: Plan, columns: int = COLUMNS) -> list[str]:
     lines: list[str] = []
     for chosen in _fitting(found, rows, columns):
         lines += [*([""] if lines else []), *_table(found, rows, chosen)]
-    same = [f"{model.name}: {', '.join(model.arms)}" for model in found if len(model.arms) > 1]
+    same = [f"{model.name}: {', '.join(arm.name for arm in model.arms)}" for model in found if len(model.arms) > 1]
     return [*lines, *([""] if same else []), *same, "", *_how(found)]
 
 
@@ -79,7 +91,7 @@ def missing_models(plan: Plan) -> list[str]:
 
 def models_json(plan: Plan) -> list[dict[str, Any]]:
     """Return what the table says, for `--json`."""
-    return [{"arms": list(model.arms), **model.description.facts, "speed": model.description.speed}
+    return [{"arms": [arm.name for arm in model.arms], **model.description.facts, "speed": model.description.speed}
             for model in models(plan)]  # fmt: skip
 
 
@@ -96,7 +108,7 @@ def _rows(found: Sequence[Model], claims: Sequence[Claim]) -> Iterator[_Row]:
         found_here = [_inside(one, component.keys) for one in sides[component.side]]
         values = [None if one is None else one * component.unit for one in found_here]
         yield _Row(component.label, [_text(one, component.form) for one in values], values)
-        told = [_claimed(claims, component.metric, model) for model in found]
+        told = [model.claimed(claims, component.metric) for model in found]
         if any(one is not None for one in told):
             yield _Row(f"  {tr('claimed')}", [_text(one, component.form) for one in told], told)
 
@@ -144,10 +156,6 @@ def _inside(facts: Mapping[str, Any], keys: Sequence[str]) -> float | None:
     return inner if isinstance(inner, (int, float)) else None
 
 
-def _claimed(claims: Sequence[Claim], metric: str, model: Model) -> float | None:
-    return next((claim.value for claim in claims if claim.metric == metric and claim.arm in model.arms), None)
-
-
 def _text(value: Any, form: Callable[[Any], str] = str) -> str:
     return DASH if value is None else form(value)
 
@@ -158,14 +166,18 @@ def _input(facts: Mapping[str, Any]) -> str:
 
 
 def _fitting(found: Sequence[Model], rows: Sequence[_Row], columns: int) -> Iterator[list[int]]:
-    """Yield the models by number, as many at a time as fit beside the names of the components; at least one."""
+    """Yield the models by number, as many at a time as fit beside the names of the components; at least one.
+
+    Those on other data come in a table of their own.
+    """
     labels = max(width(row.label) for row in rows)
     chosen: list[int] = []
     room = columns - labels
     for number_, model in enumerate(found):
         column = [model.name, *(row.cells[number_] for row in rows)]
-        needs = 2 + max(map(width, column)) + (2 + width(_ratio_head(found)) if number_ else 0)
-        if chosen and needs > room:
+        beside = number_ != model.reference
+        needs = 2 + max(map(width, column)) + (2 + width(_against(found, number_)) if beside else 0)
+        if chosen and (needs > room or not beside):
             yield chosen
             chosen, room = [], columns - labels
         chosen.append(number_)
@@ -176,18 +188,20 @@ def _fitting(found: Sequence[Model], rows: Sequence[_Row], columns: int) -> Iter
 def _table(found: Sequence[Model], rows: Sequence[_Row], chosen: Sequence[int]) -> list[str]:
     head, body = [""], [[row.label] for row in rows]
     for number_ in chosen:
-        head += [found[number_].name, *([_ratio_head(found)] if number_ else [])]
+        beside = number_ != found[number_].reference
+        head += [found[number_].name, *([_against(found, number_)] if beside else [])]
         for row, cells in zip(rows, body, strict=True):
-            cells += [row.cells[number_], *([_ratio(row.values, number_)] if number_ else [])]
+            cells += [row.cells[number_], *([_ratio(row.values, number_, found)] if beside else [])]
     return table([head, *body], right=range(1, len(head)))
 
 
-def _ratio_head(found: Sequence[Model]) -> str:
-    return f"÷ {found[0].arms[0]}"
+def _against(found: Sequence[Model], number_: int) -> str:
+    """Return the head of a column of ratios."""
+    return f"÷ {found[found[number_].reference].arms[0].name}"
 
 
-def _ratio(values: Sequence[float | None], number_: int) -> str:
-    first, value = (values[0], values[number_]) if values else (None, None)
+def _ratio(values: Sequence[float | None], number_: int, found: Sequence[Model]) -> str:
+    first, value = (values[found[number_].reference], values[number_]) if values else (None, None)
     return f"{value / first:.2f}×" if first and value is not None else ""
 
 

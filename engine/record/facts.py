@@ -152,6 +152,32 @@ class ExperimentFacts:
         """Names of the arms, the reference first."""
         return [str(arm["name"]) for arm in self.info["arms"]]
 
+    def _arm(self, arm: str) -> Mapping[str, Any]:
+        return next((one for one in self.info["arms"] if one["name"] == arm), {})
+
+    def data_set_of(self, arm: str) -> str | None:
+        """The role of an arm's data (`crowded`); None where the recipe gives no roles."""
+        role = self._arm(arm).get("data_set")
+        return None if role is None else str(role)
+
+    def base_of(self, arm: str) -> str:
+        """The arm's name in the recipe: the same for an arm on each of several data sets."""
+        return str(self._arm(arm).get("of") or arm)
+
+    def data_of(self, arm: str) -> Mapping[str, Any]:
+        """The prepared data that an arm is judged on; empty where the program brings its own."""
+        named: Mapping[str, Any] = self.info.get("data_sets") or {}
+        return named.get(self.data_set_of(arm) or "") or self.info.get("data") or {}
+
+    @property
+    def data_sets(self) -> list[str]:
+        """The roles of the data sets that arms are judged on, in the plan's order; empty where there are no roles."""
+        return list(dict.fromkeys(role for arm in self.arms if (role := self.data_set_of(arm)) is not None))
+
+    def reference(self, arm: str) -> str:
+        """What an arm is compared with: the first arm on the same data. Across data sets nothing is subtracted."""
+        return next(one for one in self.arms if self.data_set_of(one) == self.data_set_of(arm))
+
     @property
     def quick(self) -> bool:
         """Whether this is anything but a full run, and so no result."""

@@ -21,6 +21,8 @@ class StageSpec:
     """Length of this stage alone."""
     config: dict[str, Any]
     """The arm's whole configuration in this stage, not only what differs."""
+    data: dict[str, Any] | None = None
+    """What this stage trains on, in the form of RunSpec.data; None: the run's own data."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +78,7 @@ class RunSpec:
     stages: tuple[StageSpec, ...]
     """At least one, in order."""
     data: dict[str, Any] | None
-    """The `data` object of experiment.json; None for programs that bring their own."""
+    """What the run is judged on, in the form of `data` in experiment.json; None for programs that bring their own."""
     milestones: tuple[int, ...]
     """Epochs, counted over the whole run, after which predictions are dumped."""
     checkpoint_rule: dict[str, Any]
@@ -178,4 +180,9 @@ def _device(read: _Fields) -> DeviceRequest:
 
 
 def _stage(read: _Fields) -> StageSpec:
-    return StageSpec(name=read.one("name", str), epochs=read.one("epochs", int), config=read.one("config", dict))
+    return StageSpec(
+        name=read.one("name", str),
+        epochs=read.one("epochs", int),
+        config=read.one("config", dict),
+        data=read.one("data", (dict, type(None)), None),
+    )

@@ -10,7 +10,7 @@ from toy_runs import toy_spec
 
 from detui.engine.errors import FormatError, MissingError, RunError
 from detui.engine.run.directory import RunDir, find_run
-from detui.engine.run.spec import RunSpec
+from detui.engine.run.spec import RunSpec, StageSpec
 
 
 def test_a_spec_survives_its_file(hostile_path: Path) -> None:
@@ -19,6 +19,19 @@ def test_a_spec_survives_its_file(hostile_path: Path) -> None:
     assert run.spec() == spec
     assert find_run(run.path) == run
     assert (spec.name, spec.total_epochs) == ("baseline-s0", 4)
+
+
+def test_a_stage_may_train_on_other_data_and_older_files_say_nothing_of_it(tmp_path: Path) -> None:
+    other = {"prepared": "/prepared/simple", "classes": ["cup"]}
+    spec = toy_spec(stages=(StageSpec(name="first", epochs=2, config={}, data=other),
+                            StageSpec(name="second", epochs=2, config={})))  # fmt: skip
+    run = RunDir.create(tmp_path / "runs" / "baseline-s0", spec)
+    assert run.spec() == spec and [stage.data for stage in run.spec().stages] == [other, None]
+    old = json.loads(run.spec_path.read_text())
+    del old["stages"][0]["data"]
+    assert RunSpec.from_json(old).stages[0].data is None
+    with pytest.raises(FormatError, match=r"`stages\[0\]\.data`"):
+        RunSpec.from_json({**old, "stages": [{**old["stages"][0], "data": "simple"}]})
 
 
 def test_unknown_keys_are_ignored() -> None:
