@@ -75,9 +75,8 @@ def _described(plan: Plan, arm: ResolvedArm, configuration: Configuration, speed
     bridge = configuration.workspace / ".environments"
     found = interpreter(recipe.file.environment, recipe.backend.name, configuration, bridge)
     # The model is built for what the run is judged on; no stage is trained.
-    data = dict.fromkeys(
-        (arm.data_set, *(stage.data_set for stage in arm.stages)), {"classes": _classes(arm, configuration)}
-    )
+    told_of = {"classes": _classes(arm, configuration)}
+    data = {role: told_of for role in (arm.data_set, *(stage.data_set for stage in arm.stages))}
     spec = plan.spec(arm, plan.seeds[0], experiment="describe", data=data, python=found.python,
                      pythonpath=found.pythonpath)  # fmt: skip
     with _alone(plan) if speed else nullcontext(Borrowed((), ())) as on:

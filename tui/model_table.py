@@ -176,7 +176,7 @@ def _fitting(found: Sequence[Model], rows: Sequence[_Row], columns: int) -> Iter
     for number_, model in enumerate(found):
         column = [model.name, *(row.cells[number_] for row in rows)]
         beside = number_ != model.reference
-        needs = 2 + max(map(width, column)) + (2 + width(_against(found, number_)) if beside else 0)
+        needs = 2 + max(map(width, column)) + (2 + width(tr("ratio")) if beside else 0)
         if chosen and (needs > room or not beside):
             yield chosen
             chosen, room = [], columns - labels
@@ -189,15 +189,10 @@ def _table(found: Sequence[Model], rows: Sequence[_Row], chosen: Sequence[int]) 
     head, body = [""], [[row.label] for row in rows]
     for number_ in chosen:
         beside = number_ != found[number_].reference
-        head += [found[number_].name, *([_against(found, number_)] if beside else [])]
+        head += [found[number_].name, *([tr("ratio")] if beside else [])]
         for row, cells in zip(rows, body, strict=True):
             cells += [row.cells[number_], *([_ratio(row.values, number_, found)] if beside else [])]
     return table([head, *body], right=range(1, len(head)))
-
-
-def _against(found: Sequence[Model], number_: int) -> str:
-    """Return the head of a column of ratios."""
-    return f"÷ {found[found[number_].reference].arms[0].name}"
 
 
 def _ratio(values: Sequence[float | None], number_: int, found: Sequence[Model]) -> str:
@@ -207,6 +202,9 @@ def _ratio(values: Sequence[float | None], number_: int, found: Sequence[Model])
 
 def _how(found: Sequence[Model]) -> Iterator[str]:
     """Yield how the numbers were got."""
+    if any(number_ != model.reference for number_, model in enumerate(found)):
+        firsts = dict.fromkeys(found[model.reference].arms[0].name for model in found)
+        yield tr("ratio: to {models}", models=", ".join(firsts))
     built = {f"{name} {version}": None for model in found for name, version in _packages(model).items()}
     yield tr("built without weights, by {packages}", packages=", ".join(built))
     yield tr("GFLOPs of one picture as torch counts them: a multiply-add is 2")

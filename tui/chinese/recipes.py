@@ -113,6 +113,8 @@ _MODELS = {
     "memory of a pass": "单次前向内存",
     "time of a pass": "单次前向时间",
     "claimed": "声称值",
+    "ratio": "比值",
+    "ratio: to {models}": "比值：相对于 {models}",
     "built without weights, by {packages}": "未载入权重构建：{packages}",
     "GFLOPs of one picture as torch counts them: a multiply-add is 2": "GFLOPs 为单张图像，由 torch 计数：一次乘加计 2",
     "a pass: one picture of noise, random weights, {precision}, no post-processing, median;": (
