@@ -76,7 +76,7 @@ def _described(plan: Plan, arm: ResolvedArm, configuration: Configuration, speed
     found = interpreter(recipe.file.environment, recipe.backend.name, configuration, bridge)
     # The model is built for what the run is judged on; no stage is trained.
     told_of = {"classes": _classes(arm, configuration)}
-    data = {role: told_of for role in (arm.data_set, *(stage.data_set for stage in arm.stages))}
+    data = dict.fromkeys((arm.data_set, *(stage.data_set for stage in arm.stages)), told_of)
     spec = plan.spec(arm, plan.seeds[0], experiment="describe", data=data, python=found.python,
                      pythonpath=found.pythonpath)  # fmt: skip
     with _alone(plan) if speed else nullcontext(Borrowed((), ())) as on:
