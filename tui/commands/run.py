@@ -188,10 +188,10 @@ def _attend(experiment: Experiment, as_json: bool, presses: Presses, *, evaluate
 
 
 def _measure_speed(experiment: Experiment) -> None:
-    """Measure what goals on speed wait for; what cannot be measured now stays a placeholder in the record."""
-    from detui.engine.speed import measure_for_goals
+    """Measure the speeds that goals, or the recipe, ask for; one that cannot be measured now stays a placeholder."""
+    from detui.engine.speed import measure_at_end
 
-    for problem in measure_for_goals(experiment.path, say):
+    for problem in measure_at_end(experiment.path, say):
         say(f"detui: warning: the speed was not measured: {problem.message}\n  try: detui speed {experiment.id}/RUN")
 
 
