@@ -166,11 +166,11 @@ class Results:
                     spent, epochs, of = run.timed
                     cells[timed] = words("of epochs", duration(spent.value), epochs, of)
                     cited[self.ledger.cite(spent.source, words("training time"))] = 1
-                how = [self._speed_setting(run)] if settings else []
+                how = [self.speed_setting(run)] if settings else []
                 rows.append([code(arm), seed_of(run, words), *cells, *how, ", ".join(cited)])
         return Table(head, rows, frozenset(range(1, len(head) - 1 - len(settings))))
 
-    def _speed_setting(self, run: RunFacts) -> str:
+    def speed_setting(self, run: RunFacts) -> str:
         """On what and how the speed was measured: numbers under other settings do not compare."""
         speed, words = run.speed, self.words
         if speed is None:
