@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from detui.engine.backends.torch_support.speed import measure, size
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
-from detui.engine.backends.ultralytics.architectures import is_rtdetr, stem
+from detui.engine.backends.ultralytics.architectures import is_built, is_rtdetr, stem
 from detui.engine.backends.ultralytics.detectors import dictionary
 from detui.engine.backends.ultralytics.facts import made_of
 from detui.engine.backends.ultralytics.inputs import RGB, RGBD, reads_depth
@@ -30,16 +31,20 @@ def describe(spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str,
     would make meaningless. Returns {"model": facts as in `begin`, with FLOPs as torch counts them, "speed": the
     measurement or None}. Raises MissingError for a package that is absent, RunError for a backbone that does not fit.
     """
+    _check_packages(spec)
     with tempfile.TemporaryDirectory(prefix="detui-ultralytics-") as name:
-        try:
-            go_offline(Path(name) / "config")
-            ensure_torchvision()
-            return _described(spec, bool(wanted["speed"]), device)
-        except ModuleNotFoundError as error:
-            package = (error.name or "").partition(".")[0]
-            message = f"The package {package} is not installed in the environment that would build the model."
-            hint = "pip install -c constraints.txt 'detui[ultralytics]'"
-            raise MissingError(message, where=spec.python, hint=hint) from error
+        go_offline(Path(name) / "config")
+        ensure_torchvision()
+        return _described(spec, bool(wanted["speed"]), device)
+
+
+def _check_packages(spec: RunSpec) -> None:
+    """Raise MissingError where this environment cannot build the model."""
+    needed = PACKAGES if is_built(spec.config["model"]["name"]) else PACKAGES[:2]
+    absent = [name for name in needed if find_spec(name) is None]
+    if absent:
+        message = f"The package {absent[0]} is not installed in the environment that builds the models."
+        raise MissingError(message, where=spec.python, hint="pip install -c constraints.txt 'detui[ultralytics]'")
 
 
 def _described(spec: RunSpec, speed: bool, device: str) -> dict[str, Any]:
