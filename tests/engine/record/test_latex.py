@@ -89,7 +89,8 @@ def test_the_numbers_are_those_of_the_record(full: ExperimentFacts, language: st
     expected, found = markdown_rows(full, language), bodies(text)
     assert list(found) == list(expected) == [name for name in CAPTIONS if name in expected]
     for name, rows in expected.items():
-        told = [[NUMBER.findall(cell.replace("$-$", "-").replace("--", "–")) for cell in cells(row)] for row in found[name][1][1:]]
+        plain = [row.replace("$-$", "-").replace("--", "–") for row in found[name][1][1:]]
+        told = [[NUMBER.findall(cell) for cell in cells(row)] for row in plain]
         assert told == [[NUMBER.findall(cell.replace("−", "-")) for cell in row] for row in rows], name
     assert sum(len(NUMBER.findall(cell)) for rows in expected.values() for row in rows for cell in row) > 150
 
