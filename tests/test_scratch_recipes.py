@@ -304,6 +304,7 @@ def test_its_smoke_profile_runs(tmp_path: Path, name: str) -> None:
     assert info["runs"] == [f"{arm}-s0" for arm in TWO[name]]
     for file, hole in (("record.md", HOLE["en"]), ("record.zh.md", HOLE["zh"])):
         text = (folder / file).read_text()
+        assert "🛑" not in text, "what was built and used differs in more than what is declared"
         holes = [line for line in text.splitlines() if hole.search(line)]
         assert len(holes) == A_PERSONS, "\n".join(holes)
 
