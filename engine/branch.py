@@ -47,7 +47,8 @@ def branch(
     )
     recipe = _recipe(experiment, facts)
     settings = tuple(facts.get("overrides") or ())
-    one = partial(resolve, recipe, profile=spec.profile, arms=[spec.arm], seeds=[spec.seed])
+    data = tuple(facts.get("chosen_data") or ())
+    one = partial(resolve, recipe, profile=spec.profile, arms=[spec.arm], seeds=[spec.seed], data=data)
     before, after = one(overrides=settings), one(overrides=(*settings, *overrides))
     origin = replace(origin, changed=_changed(before.arms[0], after.arms[0]))
     _check(recipe, before, after, origin)
@@ -71,7 +72,7 @@ def _changed(before: ResolvedArm, after: ResolvedArm) -> dict[str, tuple[Any, An
 
 def _check(recipe: Recipe, before: Resolved, after: Resolved, origin: Origin) -> None:
     """Raise RecipeError for what cannot change in the middle of a training, and where nothing is left to train."""
-    if before.data != after.data:
+    if before.data_sets != after.data_sets:
         raise _fixed("data")
     for name in origin.changed:
         if any(name == fixed or name.startswith(f"{fixed}.") for fixed in recipe.backend.fixed_in_branches):

@@ -9,6 +9,7 @@ from typing import Any
 from detui.engine.measured import Estimate, configuration_key, recall
 from detui.engine.placement import Placement
 from detui.engine.recipe.resolve import Resolved, ResolvedArm
+from detui.engine.recipe.schema import DataSelection
 
 
 def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspace: Path, done: int = 0) -> Estimate:
@@ -17,11 +18,17 @@ def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspa
     `done`: epochs that a branch does not train, because its origin has.
     """
     backend = resolved.recipe.backend
-    data = resolved.data.model_dump(mode="json", exclude={"test"}) if resolved.data else None
-    stages = [_without(stage.config, backend.epochs_key()) for stage in arm.stages]
-    key = configuration_key(backend.name, data, placement.kind, placement.count, stages)
+    stages = [
+        {**_without(stage.config, backend.epochs_key()), **({"data": _told(stage.data)} if stage.data else {})}
+        for stage in arm.stages
+    ]
+    key = configuration_key(backend.name, _told(arm.data), placement.kind, placement.count, stages)
     model = _model(placement)
     return Estimate(key, model, arm.epochs - done, recall(workspace, key, model))
+
+
+def _told(data: DataSelection | None) -> dict[str, Any] | None:
+    return data.model_dump(mode="json", exclude={"test"}) if data else None
 
 
 def _without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

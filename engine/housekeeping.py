@@ -132,9 +132,10 @@ def unused_data(workspace: Path) -> list[Removal]:
     """Return the prepared data in a workspace that none of its experiments trained on; it can be made again."""
     used = set()
     for experiment in experiments(workspace):
-        data = experiment.facts().get("data")
-        if isinstance(data, dict) and data.get("prepared"):
-            used.add(Path(str(data["prepared"])).name)
+        facts = experiment.facts()
+        for data in (facts.get("data"), *(facts.get("data_sets") or {}).values()):
+            if isinstance(data, dict) and data.get("prepared"):
+                used.add(Path(str(data["prepared"])).name)
     folder = workspace / ".data"
     found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     unused = [path for path in found if path.name not in used and _age(path) > _FRESH_SECONDS]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from detui.engine.planning import Plan
-from detui.engine.recipe.schema import Words, words
+from detui.engine.recipe.resolve import ResolvedArm
+from detui.engine.recipe.schema import Claim, Decision, Goal, Words, words
 
 
 def frozen_plan(plan: Plan) -> dict[str, Any]:
@@ -28,10 +30,8 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
         "overrides": list(plan.resolved.overrides),
         "branch": plan.origin.facts() if plan.origin else None,
         "varies": list(file.varies),
-        "arms": [
-            {"name": a.name, "title": _words(a.title), "config": a.config, "sources": a.sources, "epochs": a.epochs}
-            for a in plan.arms
-        ],
+        "chosen_data": list(plan.resolved.chosen_data),
+        "arms": [_arm(arm) for arm in plan.arms],
         "differs": plan.differs(),
         "fairness": [{"level": f.level, "field": f.field, "text": f.text} for f in plan.fairness],
         "warnings": [p.text for p in plan.problems if p.level == "warning"],
@@ -41,9 +41,10 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
         "milestones": list(plan.resolved.milestones),
         "checkpoint_rule": plan.resolved.checkpoint_rule,
         "keep_checkpoints": list(file.keep_checkpoints),
-        "goals": [_goal(goal.model_dump()) for goal in file.goals],
-        "decisions": [_decision(decision.model_dump()) for decision in file.decisions],
-        "claims": [claim.model_dump() for claim in file.claims],
+        "goals": [_goal(goal) for goal in _on_each(plan, file.goals)],
+        "decisions": [_decision(decision) for decision in _on_each(plan, file.decisions)],
+        "claims": _on_each(plan, file.claims),
+        "measure_speed": file.measure_speed,
         "record": file.record.model_dump(),
         "runs": plan.runs,
         "estimates": {name: estimate.to_json() for name, estimate in plan.estimates.items()},
@@ -58,9 +59,44 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         **frozen_plan(plan),
         "command": plan.command(),
         "device": placement.facts(),
-        "data": asdict(plan.data) | {"place": str(plan.data.place)} if plan.data else None,
+        "data": [asdict(state) | {"place": str(state.place)} for state in plan.data],
         "problems": [asdict(problem) for problem in plan.problems],
     }
+
+
+def _arm(arm: ResolvedArm) -> dict[str, Any]:
+    """An arm; its stages where it has several."""
+    stages = [{"name": s.name, "epochs": s.epochs, "data_set": s.data_set or arm.data_set} for s in arm.stages]
+    return {
+        "name": arm.name,
+        "of": arm.of,
+        "data_set": arm.data_set,
+        "title": _words(arm.title),
+        "config": arm.config,
+        "sources": arm.sources,
+        "epochs": arm.epochs,
+        **({"stages": stages} if len(stages) > 1 else {}),
+    }
+
+
+def _on_each(plan: Plan, stated: Sequence[Goal | Decision | Claim]) -> list[dict[str, Any]]:
+    """What is stated of arms, in the names of the runs: where arms run on several data sets, once for each.
+
+    A claim that does not say which data set it is about keeps the recipe's name of its arm.
+    """
+    roles = list(dict.fromkeys(arm.data_set for arm in plan.arms))
+    names = {(arm.of, arm.data_set): arm.name for arm in plan.arms}
+    crossed = isinstance(plan.recipe.file.data, list)
+    found = []
+    for one in stated:
+        of_all = one.data_set is None and (isinstance(one, Claim) or getattr(one, "arm", None) is None)
+        for role in [None] if not crossed or of_all else [r for r in roles if one.data_set in (None, r)]:
+            facts = one.model_dump()
+            for key in ("arm", "against"):
+                if role is not None and facts.get(key) is not None:
+                    facts[key] = names.get((facts[key], role), f"{facts[key]}-{role}")
+            found.append({**facts, "data_set": role or facts["data_set"]})
+    return found
 
 
 def _words(text: Words) -> dict[str, str]:

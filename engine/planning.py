@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.fairness import Finding, audit, with_consequences
+from detui.engine.analysis.fairness import Finding, audit, flatten, with_consequences
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.configuration import Configuration
 from detui.engine.devices.logind import mortal
@@ -23,7 +23,8 @@ from detui.engine.measured import Estimate, min_free
 from detui.engine.origin import Origin
 from detui.engine.placement import Placement
 from detui.engine.recipe.load import FULL, Recipe, nearest
-from detui.engine.recipe.resolve import Resolved, ResolvedArm
+from detui.engine.recipe.resolve import Resolved, ResolvedArm, ResolvedStage
+from detui.engine.recipe.schema import DataSelection
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
 
@@ -31,6 +32,8 @@ from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 class DataState:
     """Whether the data of a plan is here."""
 
+    role: str | None
+    """Which of several data sets it is; None where the recipe gives no roles."""
     name: str
     title: str
     generated: bool
@@ -42,9 +45,10 @@ class DataState:
     @property
     def text(self) -> str:
         """One line for a person."""
+        name = f"{self.role}: {self.name}" if self.role else self.name
         if self.problem:
-            return f"{self.name}: absent"
-        return f"{self.name}: generated, nothing to download" if self.generated else f"{self.name}: {self.place}"
+            return f"{name}: absent"
+        return f"{name}: generated, nothing to download" if self.generated else f"{name}: {self.place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Plan:
 
     resolved: Resolved
     placement: Placement
-    data: DataState | None
+    data: tuple[DataState, ...]
+    """Every data set that is needed; none where the program brings its own."""
     problems: tuple[Problem, ...]
     fairness: tuple[Finding, ...]
     weights: Mapping[tuple[str, tuple[str, ...]], Path]
@@ -114,7 +119,7 @@ class Plan:
 
     def differs(self) -> dict[str, dict[str, Any]]:
         """The fields in which the arms differ, with each arm's value."""
-        flats = {arm.name: arm.flat() for arm in self.arms}
+        flats = {arm.name: flatten(compared(self.recipe, arm)) for arm in self.arms}
         fields = sorted({field for flat in flats.values() for field in flat})
         values = {field: {name: flat.get(field) for name, flat in flats.items()} for field in fields}
         return {field: v for field, v in values.items() if len({repr(x) for x in v.values()}) > 1}
@@ -135,15 +140,26 @@ class Plan:
         words = ["detui", "run", self.recipe.name]
         if self.profile != FULL:
             words += ["--profile", self.profile]
-        usual = self.recipe.profile(self.profile).arms or [arm.name for arm in self.recipe.arms]
-        if {arm.name for arm in self.arms} != set(usual):
-            words += [word for arm in self.arms for word in ("--arm", arm.name)]
+        words += [word for name in self.resolved.chosen_data for word in ("--data", name)]
+        if {arm.name for arm in self.arms} != set(self.resolved.usual):
+            words += [word for name in self._named() for word in ("--arm", name)]
         if list(self.seeds) != (self.recipe.profile(self.profile).seeds or self.recipe.file.seeds):
             words += ["--seeds", ",".join(map(str, self.seeds))]
         return words + [word for override in self.resolved.overrides for word in ("--set", override)]
 
-    def spec(self, arm: ResolvedArm, seed: int, **more: Any) -> RunSpec:
-        """The run spec of one arm and seed. `more`: what the workspace adds (experiment, data, python, after)."""
+    def _named(self) -> list[str]:
+        """The fewest names that choose these arms: an arm that runs on every data set is named once."""
+        roles = {arm.data_set for arm in self.arms}
+        whole = {a.of for a in self.arms if len({b.data_set for b in self.arms if b.of == a.of}) == len(roles)}
+        known = {arm.name for arm in self.recipe.arms}
+        names = [arm.of if arm.of in whole & known else arm.name for arm in self.arms]
+        return list(dict.fromkeys(names))
+
+    def spec(self, arm: ResolvedArm, seed: int, *, data: Mapping[str | None, dict[str, Any]], **more: Any) -> RunSpec:
+        """The run spec of one arm and seed.
+
+        `data`: prepared, by role as in `Resolved.data_sets`. `more`: what the workspace adds (experiment, python …).
+        """
         backend = self.recipe.backend
         return RunSpec(
             recipe=self.recipe.ref,
@@ -157,8 +173,15 @@ class Plan:
             threads=self.placement.threads,
             config=self._placed(arm, arm.config),
             stages=tuple(
-                StageSpec(name=s.name, epochs=s.epochs, config=self._placed(arm, s.config)) for s in arm.stages
+                StageSpec(
+                    name=stage.name,
+                    epochs=stage.epochs,
+                    config=self._placed(arm, stage.config),
+                    data=data[stage.data_set] if stage.data_set else None,
+                )
+                for stage in arm.stages
             ),
+            data=data.get(arm.data_set),
             milestones=tuple(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs),
             checkpoint_rule=self.resolved.checkpoint_rule,
             stop_on=tuple(self.recipe.file.stop_on),
@@ -201,9 +224,9 @@ def make_plan(
     return Plan(
         resolved=resolved,
         placement=placement,
-        data=data,
+        data=tuple(data),
         problems=(
-            *problems,
+            *{problem.text: problem for problem in problems}.values(),
             *absent,
             *_checks(resolved, placement),
             *map(_busy_device, placement.warnings),
@@ -222,7 +245,7 @@ def make_plan(
 def _audit(resolved: Resolved, estimates: Mapping[str, Estimate]) -> list[Finding]:
     """Compare the arms in their configuration and, where all have been built before, in what was built."""
     varies = resolved.recipe.file.varies
-    sides: dict[str, dict[str, Any]] = {arm.name: dict(arm.config) for arm in resolved.arms}
+    sides: dict[str, dict[str, Any]] = {arm.name: compared(resolved.recipe, arm) for arm in resolved.arms}
     built = {arm: known.measured.built for arm, known in estimates.items() if known.measured and known.measured.built}
     if len(built) < len(sides):
         return audit(sides, varies)
@@ -231,29 +254,55 @@ def _audit(resolved: Resolved, estimates: Mapping[str, Estimate]) -> list[Findin
     return [finding for finding in found if finding.level != "note" or finding.field in varies]
 
 
-def _data(resolved: Resolved, configuration: Configuration) -> tuple[DataState | None, list[Problem]]:
-    if resolved.data is None:
-        return None, []
+def compared(recipe: Recipe, arm: ResolvedArm) -> dict[str, Any]:
+    """What is compared of an arm: its configuration, and each stage in a text where there are several."""
+    if len(arm.stages) == 1:
+        return dict(arm.config)
+    epochs = ".".join(recipe.backend.epochs_key())
+    return {**arm.config, "stages": [_stage_text(arm.flat(), stage, epochs) for stage in arm.stages]}
+
+
+def _stage_text(flat: Mapping[str, Any], stage: ResolvedStage, epochs: str) -> str:
+    """`warm: 50 epochs, data simple, augment.mosaic=0.0`: what a stage has of its own."""
+    own = [f"{k}={v}" for k, v in flatten(stage.config).items() if k != epochs and v != flat.get(k)]
+    data = [f"data {stage.data_set}"] if stage.data_set else []
+    return ", ".join([f"{stage.name}: {stage.epochs} epochs", *data, *own])
+
+
+def _data(resolved: Resolved, configuration: Configuration) -> tuple[list[DataState], list[Problem]]:
+    """Whether each data set is here, and what is wrong with the selections of them."""
+    states, problems = [], []
+    for role, selection in resolved.data_sets.items():
+        state, found = _data_state(role, selection, configuration)
+        states.append(state)
+        problems += found
+    return states, problems
+
+
+def _data_state(
+    role: str | None, selection: DataSelection, configuration: Configuration
+) -> tuple[DataState, list[Problem]]:
     from detui.engine.data.definition import load_definition
     from detui.engine.data.depth_reading import with_depth
     from detui.engine.data.roots import find_root
 
-    name = resolved.data.name
+    name = selection.name
     try:
-        definition = load_definition(name).with_options(resolved.data.options)
-        definition = with_depth(definition) if resolved.data.depth else definition
+        definition = load_definition(name).with_options(selection.options)
+        definition = with_depth(definition) if selection.depth else definition
         place = None if definition.generated else find_root(definition, configuration)
     except MissingError as error:
         problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
-        return DataState(name, name, False, None, error.message), [problem]
+        return DataState(role, name, name, False, None, error.message), [problem]
     problems = []
-    roles = {"train": resolved.data.train, "val": resolved.data.val, "test": resolved.data.test}
-    for role, split in ((role, chosen.split) for role, chosen in roles.items() if chosen):
+    where = f"data_sets.{role}" if role else "data"
+    splits = {"train": selection.train, "val": selection.val, "test": selection.test}
+    for part, split in ((part, chosen.split) for part, chosen in splits.items() if chosen):
         if definition.split_names and split not in definition.split_names:
             hint = nearest(split, list(definition.split_names))
             text = f"The data set {name} has no split {split!r}."
-            problems.append(Problem(level="error", text=text, where=f"data.{role}.split", hint=hint))
-    return DataState(name, definition.title, definition.generated, place, None), problems
+            problems.append(Problem(level="error", text=text, where=f"{where}.{part}.split", hint=hint))
+    return DataState(role, name, definition.title, definition.generated, place, None), problems
 
 
 def _weights(
@@ -281,17 +330,17 @@ def _absent(weight: WeightFile, places: Sequence[Path], configuration: Configura
 
 def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
     """Each backend's own checks for every arm and stage; the same problem in several arms is said once."""
-    images = resolved.data.train.images if resolved.data else None
     found: dict[tuple[str, str | None], Problem] = {}
     for arm in resolved.arms:
         for stage in arm.stages:
+            data = stage.data or arm.data
             context = CheckContext(
                 arm=arm.name,
                 config=stage.config,
                 device=placement.kind,
                 devices=placement.count,
-                train_images=images,
-                depth=resolved.data is not None and resolved.data.depth,
+                train_images=data.train.images if data else None,
+                depth=data is not None and data.depth,
             )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)

@@ -87,6 +87,7 @@ class Workspace:
         arms: Sequence[str] | None = None,
         seeds: Sequence[int] | None = None,
         overrides: Sequence[str] = (),
+        data: Sequence[str] = (),
         devices: str | None = None,
         min_free_memory: str | None = None,
         on_busy: str = "wait",
@@ -99,7 +100,7 @@ class Workspace:
         from detui.engine.recipe.resolve import resolve
 
         recipe = self.recipe(ref)
-        resolved = resolve(recipe, profile=profile or FULL, arms=arms, seeds=seeds, overrides=overrides)
+        resolved = resolve(recipe, profile=profile or FULL, arms=arms, seeds=seeds, overrides=overrides, data=data)
         where = {"min_free_memory": min_free_memory, "on_busy": on_busy, "cpu_slots": cpu_slots}
         return self._planned(resolved, None, devices=devices, **where)
 
@@ -151,7 +152,7 @@ class Workspace:
 
         plan.raise_errors()
         unknown = [arm for arm in plan.arms if plan.estimates[arm.name].measured is None]
-        python, data = (self._interpreter(plan), self._prepare(plan, progress)) if unknown else (("", ()), None)
+        python, data = (self._interpreter(plan), self._prepare(plan, progress)) if unknown else (("", ()), {})
         for arm in unknown:
             known = estimate(plan.resolved, arm, plan.placement, self.path)
             if known.measured is None:  # another arm may have had the same configuration
@@ -191,7 +192,7 @@ class Workspace:
         python = self._interpreter(plan)
         data = self._prepare(plan, progress)
         if plan.origin is not None:
-            plan.origin.check_data((data or {}).get("fingerprint"))
+            plan.origin.check_data((data.get(plan.arms[0].data_set) or {}).get("fingerprint"))
         placement = plan.placement
         facts: dict[str, Any] = {
             "created": experiments.now(),
@@ -199,7 +200,8 @@ class Workspace:
             "tags": list(tags),
             "note": note,
             "command": command or plan.command(name=name, tags=tags, note=note, evaluate=evaluate),
-            "data": data,
+            "data": data.get(plan.arms[0].data_set),
+            "data_sets": {role: prepared for role, prepared in data.items() if role is not None},
             "host": host_facts(),
             "device": {**placement.facts(), **driver_versions()},
         }
@@ -250,26 +252,27 @@ class Workspace:
         found = interpreter(recipe.file.environment, recipe.backend.name, self.configuration, bridge)
         return found.python, found.pythonpath
 
-    def _prepare(self, plan: Plan, progress: Progress | None) -> dict[str, Any] | None:
-        selection = plan.resolved.data
-        if selection is None:
-            return None
+    def _prepare(self, plan: Plan, progress: Progress | None) -> dict[str | None, dict[str, Any]]:
+        """Prepare every data set of the plan; by role."""
         from detui.engine.data import prepare
 
-        prepared = prepare(
-            selection.model_dump(),
-            self.configuration,
-            self.path / ".data",
-            yolo=plan.recipe.backend.yolo_layout,
-            progress=progress,
-        )
-        return {**prepared.info, "prepared": str(prepared.path)}
+        found: dict[str | None, dict[str, Any]] = {}
+        for role, selection in plan.resolved.data_sets.items():
+            prepared = prepare(
+                selection.model_dump(),
+                self.configuration,
+                self.path / ".data",
+                yolo=plan.recipe.backend.yolo_layout,
+                progress=progress,
+            )
+            found[role] = {**prepared.info, "prepared": str(prepared.path)}
+        return found
 
     def _create_runs(
         self,
         experiment: Experiment,
         plan: Plan,
-        data: dict[str, Any] | None,
+        data: dict[str | None, dict[str, Any]],
         python: tuple[str, tuple[str, ...]],
         after: tuple[str, ...],
     ) -> list[RunDir]:

@@ -21,6 +21,8 @@ class Choices:
     profile: str
     arms: tuple[str, ...] | None = None
     """None: those that the profile runs."""
+    data: str = ""
+    """Names of data sets, with commas between."""
     seeds: str = ""
     devices: str = ""
     min_free_memory: str = ""
@@ -41,6 +43,7 @@ class Choices:
             self.ref,
             profile=self.profile,
             arms=self.arms,
+            data=[name for name in map(str.strip, self.data.split(",")) if name],
             seeds=_numbers(self.seeds),
             overrides=[text for text in map(str.strip, self.overrides) if text],
             devices=self.devices.strip() or None,

@@ -22,8 +22,7 @@ def missing(plan: Plan, configuration: Configuration) -> list[str]:
 def _missing(plan: Plan, configuration: Configuration) -> Iterator[str]:
     if (name := absent_environment(plan, configuration)) is not None:
         yield tr("environment {name}", name=name)
-    if plan.data is not None and plan.data.problem is not None:
-        yield tr("data {name}", name=plan.data.name)
+    yield from (tr("data {name}", name=state.name) for state in plan.data if state.problem is not None)
     fields = set()
     for arm in plan.arms:
         for weight in plan.recipe.backend.weights(arm.config):
@@ -32,7 +31,7 @@ def _missing(plan: Plan, configuration: Configuration) -> Iterator[str]:
                 yield tr("weights {name}", name=weight.name)
     for problem in plan.errors:
         # The data's and the weights' own errors are said above, in fewer words.
-        said = problem.where in fields or (plan.data is not None and problem.text == plan.data.problem)
+        said = problem.where in fields or problem.text in {state.problem for state in plan.data}
         if problem.missing and not said:
             yield problem.text.splitlines()[0]
 

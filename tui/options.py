@@ -32,10 +32,16 @@ def added(function: F, options: Sequence[Callable[[F], F]]) -> F:
 
 
 def choices(function: F) -> F:
-    """Add the options that choose profile, arms, seeds, values and devices."""
+    """Add the options that choose profile, arms, data, seeds, values and devices."""
     options = (
         click.option("--profile", metavar="NAME", help="full, quick, smoke or the recipe's own.  [default: full]"),
         click.option("--arm", "arms", metavar="NAME", multiple=True, help="Only this arm. Repeatable."),
+        click.option(
+            "--data",
+            metavar="NAME",
+            multiple=True,
+            help="Of several data sets only this, repeatable; else this in place of the recipe's.",
+        ),
         click.option("--seeds", metavar="0,1,2", callback=_seeds, help="These seeds instead of the recipe's."),
     )
     return added(overriding(devices(function)), options)
@@ -76,11 +82,12 @@ def make_plan(
     recipe: str,
     profile: str | None,
     arms: tuple[str, ...],
+    data: tuple[str, ...],
     seeds: list[int] | None,
     overrides: tuple[str, ...],
     **where: Any,
 ) -> Plan:
     """Plan a launch with the values of these options; `where` is what chooses its devices."""
     return session.workspace.plan(
-        recipe, profile=profile, arms=list(arms) or None, seeds=seeds, overrides=overrides, **where
+        recipe, profile=profile, arms=list(arms) or None, data=data, seeds=seeds, overrides=overrides, **where
     )

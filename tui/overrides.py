@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from detui.engine.planning import Plan
     from detui.engine.recipe.resolve import ResolvedArm
 
-_RECIPE_KEYS = ("milestones", "checkpoint_rule", "data.train.images", "data.val.images")
-"""What a recipe itself says that is often set for one launch."""
+_RECIPE_KEYS = ("milestones", "checkpoint_rule")
+"""What a recipe itself says that is often set for one launch, beside how much of its data is used."""
 
 
 def keys(plan: Plan) -> list[str]:
     """Return every key that may be set: for all arms, then for one."""
     fields = sorted({field for arm in plan.arms for field in arm.flat()})
     own = [f"{arm.name}.{field}" for arm in plan.arms for field in fields] if len(plan.arms) > 1 else []
-    return [*fields, *(key for key in _RECIPE_KEYS if plan.data or not key.startswith("data.")), *own]
+    data = [f"data_sets.{state.role}" if state.role else "data" for state in plan.data]
+    images = [f"{key}.{role}.images" for key in data for role in ("train", "val")]
+    return [*fields, *_RECIPE_KEYS, *images, *own]
 
 
 def candidates(plan: Plan, text: str) -> list[str]:

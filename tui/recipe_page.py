@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from detui.engine.analysis.fairness import Finding
     from detui.engine.backends.base import Problem
     from detui.engine.planning import Plan
-    from detui.engine.recipe.schema import Claim, Goal
+    from detui.engine.recipe.schema import Claim, DataSelection, Goal
 
 _VALUE = 44
 
@@ -111,12 +111,22 @@ def _differs(plan: Plan) -> list[str]:
     if not found:
         return [tr("nothing")] if len(plan.arms) > 1 else []
     undeclared = {finding.field for finding in _confounders(plan)}
-    names = [arm.name for arm in plan.arms]
-    rows = [("", *names, "")]
+    columns = _columns(plan, found)
+    rows = [("", *columns, "")]
     for field, values in found.items():
         mark = tr("! not in `varies`") if field in undeclared else ""
-        rows.append((field, *(cut(show(values.get(name)), 24) for name in names), mark))
+        rows.append((field, *(cut(show(values.get(name)), 24) for name in columns.values()), mark))
     return table(rows)
+
+
+def _columns(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return what a column is called, and an arm that it shows: arms that are alike on each data set share one."""
+    sides: dict[str, list[str]] = {}
+    for arm in plan.arms:
+        sides.setdefault(arm.of, []).append(arm.name)
+    alike = all(len({show(values.get(name)) for name in names}) == 1 for names in sides.values()
+                for values in found.values())  # fmt: skip
+    return {of: names[0] for of, names in sides.items()} if alike else {arm.name: arm.name for arm in plan.arms}
 
 
 def _protocol(plan: Plan) -> Iterator[str]:
@@ -127,9 +137,12 @@ def _protocol(plan: Plan) -> Iterator[str]:
         yield counted(next(iter(epochs.values())), "epoch")
     else:
         yield tr("epochs: {each}", each=", ".join(f"{name} {count}" for name, count in epochs.items()))
-    stages = plan.arms[0].stages
-    if len(stages) > 1:
-        yield tr("stages: {each}", each=" → ".join(f"{stage.name} ({stage.epochs})" for stage in stages))
+    staged = {arm.name: " → ".join(f"{s.name} ({s.epochs})" for s in arm.stages) for arm in plan.arms
+              if len(arm.stages) > 1}  # fmt: skip
+    if len(staged) == len(plan.arms) and len(set(staged.values())) == 1:
+        yield tr("stages: {each}", each=next(iter(staged.values())))
+    else:
+        yield from (tr("stages of {arm}: {each}", arm=name, each=each) for name, each in staged.items())
     rule = plan.resolved.checkpoint_rule
     if rule["rule"] == "best":
         yield tr("checkpoint: the best by {metric}", metric=rule["metric"])
@@ -141,26 +154,28 @@ def _protocol(plan: Plan) -> Iterator[str]:
 
 
 def _data(plan: Plan) -> Iterator[str]:
-    if plan.data is None:
+    if not plan.data:
         yield tr("the program brings its own")
-        return
-    yield plan.data.text
-    selected = plan.resolved.data
-    if selected is not None:
-        roles = {"train": selected.train, "val": selected.val, "test": selected.test}
-        for role, split in ((role, split) for role, split in roles.items() if split):
-            name, count = split.split, split.images
-            first = tr("{role}: the first {count} images of {split}", role=role, count=count, split=name)
-            yield first if count else f"{role}: {name}"
-        if selected.depth:
-            yield tr("with a depth map for every image")
+    for state in plan.data:
+        yield state.text
+        yield from _selected(plan.resolved.data_sets[state.role])
+
+
+def _selected(data: DataSelection) -> Iterator[str]:
+    splits = {"train": data.train, "val": data.val, "test": data.test}
+    for role, split in ((role, split) for role, split in splits.items() if split):
+        name, count = split.split, split.images
+        first = tr("{role}: the first {count} images of {split}", role=role, count=count, split=name)
+        yield first if count else f"{role}: {name}"
+    if data.depth:
+        yield tr("with a depth map for every image")
 
 
 def goal_text(goal: Goal) -> str:
     """Return what is to be reached: metrics in percent, differences of them in percentage points."""
     from detui.engine.recipe.schema import words
 
-    arm = goal.arm or tr("every arm")
+    arm = f"{goal.arm or tr('every arm')}{_on(goal.data_set)}"
     if goal.delta_at_least is not None:
         by = _difference(goal.metric, abs(goal.delta_at_least))
         sides = {"arm": arm, "by": by, "against": goal.against}
@@ -178,10 +193,15 @@ def goal_text(goal: Goal) -> str:
     return f"{title} – {goal.metric}: {reached}" if title else f"{goal.metric}: {reached}"
 
 
+def _on(data_set: str | None) -> str:
+    return f"-{data_set}" if data_set else ""
+
+
 def claim_text(claim: Claim) -> str:
     """Return what a document states, labelled as claimed."""
     value = _value(claim.metric, claim.value)
-    arm = f" ({claim.arm})" if claim.arm else ""
+    said = [f"{claim.arm or ''}{_on(claim.data_set)}", tr("epoch {epoch}", epoch=claim.epoch) if claim.epoch else ""]
+    arm = f" ({', '.join(filter(None, said))})" if any(said) else ""
     note = f" – {claim.note}" if claim.note else ""
     return tr("claimed: {metric} {value}{arm} – {source}{note}", metric=claim.metric, value=value, arm=arm,
               source=claim.source, note=note)  # fmt: skip

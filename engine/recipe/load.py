@@ -6,7 +6,7 @@ All errors are RecipeErrors with file, line and column.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from detui.engine.backends import Backend, backend
 from detui.engine.closed import Keys, Where, has_field, submodel, validate
 from detui.engine.errors import RecipeError, UsageError
 from detui.engine.recipe.library import find_recipe, shipped
-from detui.engine.recipe.schema import SCHEMA, Profile, RecipeFile, Words, words
+from detui.engine.recipe.schema import SCHEMA, ArmStages, Profile, RecipeFile, Stage, Words, words
 from detui.engine.run.alarms import ALARMS
 from detui.engine.yaml import Document, load_yaml, walk
 
@@ -31,6 +31,8 @@ class Arm:
     name: str
     title: Words
     overrides: Mapping[str, Any]
+    stages: tuple[Stage, ...] | None
+    """Its own; None: the recipe's."""
     keys: Keys
     """Where the arm stands in the file."""
 
@@ -73,7 +75,8 @@ class Recipe:
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
         """All arms: those written out, and one for each entry of `each_of`."""
-        written = [_arm(name, values, ("arms", name)) for name, values in self.file.arms.items()]
+        where = self.document.where
+        written = [_arm(name, values, ("arms", name), where) for name, values in self.file.arms.items()]
         single = [_single(name, value) for name, value in self.file.each_of.items()]
         return (*written, *single)
 
@@ -117,10 +120,17 @@ def check_recipe(name: str, document: Document) -> Recipe:
     return recipe
 
 
-def _arm(name: str, values: Mapping[str, Any], keys: Keys) -> Arm:
+def _arm(name: str, values: Mapping[str, Any], keys: Keys, where: Where) -> Arm:
     title = values.get("title", name)
-    overrides = {key: value for key, value in values.items() if key != "title"}
-    return Arm(name, Words(**title) if isinstance(title, dict) else Words(en=str(title)), overrides, keys)
+    stages, overrides = own_stages({key: value for key, value in values.items() if key != "title"}, keys, where)
+    return Arm(name, Words(**title) if isinstance(title, dict) else Words(en=str(title)), overrides, stages, keys)
+
+
+def own_stages(values: Mapping[str, Any], keys: Keys, where: Where) -> tuple[tuple[Stage, ...] | None, dict[str, Any]]:
+    """The stages that an arm states for itself at `keys`, and the sections beside them. Raises RecipeError."""
+    stated = {key: value for key, value in values.items() if key == "stages"}
+    stages = validate(ArmStages, stated, lambda below: where((*keys, *below))).stages
+    return None if stages is None else tuple(stages), {key: value for key, value in values.items() if key != "stages"}
 
 
 def _single(dotted: str, value: Any) -> Arm:
@@ -129,7 +139,7 @@ def _single(dotted: str, value: Any) -> Arm:
     for part in reversed(dotted.split(".")):
         overrides = {part: overrides}
     name = f"{dotted.replace('_', '-').replace('.', '-')}-{value}".lower()
-    return Arm(name, Words(en=f"{dotted} = {value}"), overrides, ("each_of", dotted))
+    return Arm(name, Words(en=f"{dotted} = {value}"), overrides, None, ("each_of", dotted))
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -143,7 +153,8 @@ def _check_names(recipe: Recipe) -> None:
         named += [(("decisions", index, key), getattr(decision, key)) for key in ("arm", "against")]
     named += [(("claims", index, "arm"), claim.arm) for index, claim in enumerate(recipe.file.claims)]
     for name, profile in recipe.file.profiles.items():
-        named += [(("profiles", name, "arms", i), arm) for i, arm in enumerate(profile.arms or [])]
+        mapped = isinstance(profile.arms, dict)
+        named += [(("profiles", name, "arms", a if mapped else i), a) for i, a in enumerate(profile.arms or ())]
     for keys, arm in named:
         if arm is not None and arm not in arms:
             raise RecipeError(f"There is no arm {arm!r}.", where=where(keys), hint=nearest(arm, arms))
@@ -155,9 +166,53 @@ def _check_names(recipe: Recipe) -> None:
         _check_field(recipe, tuple(dotted.split(".")), ("varies", index))
     for dotted in recipe.file.each_of:
         _check_field(recipe, tuple(dotted.split(".")), ("each_of", dotted))
+    _check_data_sets(recipe)
+
+
+def _check_data_sets(recipe: Recipe) -> None:
+    """Every one of `data_sets` that is named exists; goals, decisions and claims name one that the arms run on."""
+    file, where = recipe.file, recipe.document.where
+    chosen = [file.data] if isinstance(file.data, str) else file.data if isinstance(file.data, list) else []
+    if len(set(chosen)) != len(chosen):
+        raise RecipeError("`data` names one data set twice.", where=where(("data",)))
+    named: list[tuple[Keys, str | None, Sequence[str]]] = [
+        (("data", index) if isinstance(file.data, list) else ("data",), name, [*file.data_sets])
+        for index, name in enumerate(chosen)
+    ]
+    for keys, stages in _all_stages(recipe):
+        named += [((*keys, index, "data"), stage.data, [*file.data_sets]) for index, stage in enumerate(stages)]
+    for key in ("goals", "decisions", "claims"):
+        named += [((key, i, "data_set"), one.data_set, chosen) for i, one in enumerate(getattr(file, key))]
+    for keys, name, known in named:
+        if name is not None and name not in known:
+            hint = nearest(name, list(known)) if known else "data_sets: {crowded: {name: coco-indoor}}"
+            raise RecipeError(f"There is no data set {name!r} among the recipe's.", where=where(keys), hint=hint)
+
+
+def _all_stages(recipe: Recipe) -> Iterator[tuple[Keys, Sequence[Stage]]]:
+    """Every list of stages that the recipe has, and where it stands."""
+    yield ("stages",), recipe.file.stages
+    for arm in recipe.arms:
+        yield (*arm.keys, "stages"), arm.stages or ()
+    for name, profile in recipe.file.profiles.items():
+        yield ("profiles", name, "stages"), profile.stages or ()
+        for arm_name, (stages, _) in profile_arms(recipe, name, profile).items():
+            yield ("profiles", name, "arms", arm_name, "stages"), stages or ()
+
+
+def profile_arms(
+    recipe: Recipe, name: str, profile: Profile
+) -> dict[str, tuple[tuple[Stage, ...] | None, dict[str, Any]]]:
+    """What a profile lays over single arms: stages and sections of each. Raises RecipeError for wrong stages."""
+    if not isinstance(profile.arms, dict):
+        return {}
+    where = recipe.document.where
+    return {arm: own_stages(values, ("profiles", name, "arms", arm), where) for arm, values in profile.arms.items()}
 
 
 def _check_field(recipe: Recipe, field: Keys, keys: Keys) -> None:
+    if field == ("stages",) and keys[0] == "varies":
+        return
     unknown = _unknown(recipe.backend, field)
     if unknown:
         raise _no_such_field(recipe.backend, unknown, recipe.document.where(keys))
@@ -169,8 +224,10 @@ def _check_sections(recipe: Recipe) -> None:
     stacks += [(arm.keys, arm.overrides) for arm in recipe.arms if arm.keys[0] == "arms"]
     for name, profile in recipe.file.profiles.items():
         stacks.append((("profiles", name, "base"), profile.base))
-        stacks += [(("profiles", name, "stages", i, "set"), s.set) for i, s in enumerate(profile.stages or [])]
-    stacks += [(("stages", i, "set"), stage.set) for i, stage in enumerate(recipe.file.stages)]
+        for arm, (_, sections) in profile_arms(recipe, name, profile).items():
+            stacks.append((("profiles", name, "arms", arm), sections))
+    for keys, stages in _all_stages(recipe):
+        stacks += [((*keys, index, "set"), stage.set) for index, stage in enumerate(stages)]
     for at, values in stacks:
         check_fields(recipe.backend, values, recipe.document.below(*at))
 

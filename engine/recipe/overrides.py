@@ -14,7 +14,7 @@ from detui.engine.errors import RecipeError
 from detui.engine.recipe.load import Recipe, nearest
 from detui.engine.yaml import parse_yaml
 
-RECIPE_KEYS = ("data", "milestones", "checkpoint_rule", "seeds")
+RECIPE_KEYS = ("data", "data_sets", "milestones", "checkpoint_rule", "seeds")
 """Keys of the recipe itself, rather than of a section, that may be set."""
 
 
@@ -24,7 +24,7 @@ class Override:
 
     text: str
     arm: str | None
-    """The arm it is for; all arms when None."""
+    """The arm it is for, on every data set (`l`) or on one of several (`l-crowded`); all arms when None."""
     keys: tuple[str, ...]
     value: Any
 
@@ -35,6 +35,11 @@ class Override:
         for key in reversed(self.keys):
             result = {key: result}
         return dict(result)
+
+
+def on_each(arm: str, data: object) -> list[str]:
+    """The names of an arm on each of several data sets; empty where the recipe's `data` is no list."""
+    return [f"{arm}-{name}" for name in data] if isinstance(data, list) else []
 
 
 def parse_overrides(recipe: Recipe, texts: Sequence[str]) -> list[Override]:
@@ -49,7 +54,7 @@ def _parse(recipe: Recipe, text: str) -> Override:
         raise RecipeError("An override is KEY=VALUE.", where=where, hint="--set train.lr0=0.0005")
     value = parse_yaml(raw, source=where).value
     keys = tuple(dotted.split("."))
-    arms = [arm.name for arm in recipe.arms]
+    arms = [name for arm in recipe.arms for name in (arm.name, *on_each(arm.name, recipe.file.data))]
     # An arm's name may hold dots itself, so the longest that fits wins.
     rest = keys[1:] if keys[0] == "arm" else keys
     for arm in sorted(arms, key=len, reverse=True):
@@ -64,4 +69,8 @@ def _parse(recipe: Recipe, text: str) -> Override:
     if keys[0] not in sections:
         message = f"{keys[0]!r} is neither a section nor an arm."
         raise RecipeError(message, where=where, hint=nearest(keys[0], [*sections, *arms]))
+    if keys[0] == "data" and len(keys) > 1 and isinstance(recipe.file.data, str | list):
+        message = f"The data of {recipe.ref} is named: {', '.join(recipe.file.data_sets)}."
+        name = next(iter(recipe.file.data_sets))
+        raise RecipeError(message, where=where, hint=f"--set data_sets.{name}.{'.'.join(keys[1:])}={raw}")
     return Override(text, None, keys, value)

@@ -1,7 +1,7 @@
 """From a recipe and the choices of one launch to the arms as they will run.
 
 The layers, from below: the backend's defaults, base, profile, arm, `--set`;
-a stage's own sections lie over those.
+a stage's own sections lie over those. Where `data` names several data sets, each arm becomes one arm on each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from detui.engine.analysis.fairness import flatten
 from detui.engine.closed import Keys, Where, validate
 from detui.engine.errors import RecipeError
-from detui.engine.recipe.load import FULL, Arm, Recipe, check_fields, nearest
+from detui.engine.recipe.load import FULL, Arm, Recipe, check_fields, nearest, profile_arms
 from detui.engine.recipe.merge import Layer, Merged, merge
 from detui.engine.recipe.overrides import RECIPE_KEYS, Override, parse_overrides
 from detui.engine.recipe.schema import DataSelection, Metric, Profile, RecipeFile, Stage, Words
@@ -28,6 +28,10 @@ class ResolvedStage:
     name: str
     epochs: int
     config: dict[str, Any]
+    data_set: str | None = None
+    """The role of the data that it trains on, where that is not the arm's own."""
+    data: DataSelection | None = None
+    """That data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,13 @@ class ResolvedArm:
     """One arm, complete: every field of the backend's schema has a value and a source."""
 
     name: str
+    """As the run is called: with its data set where the recipe's arms run on several (`l-crowded`)."""
+    of: str
+    """As the recipe calls it (`l`)."""
+    data_set: str | None
+    """The role of its data (`crowded`); None where the recipe gives no roles."""
+    data: DataSelection | None
+    """What it is judged on, and trains on unless a stage says otherwise."""
     title: Words
     config: dict[str, Any]
     sources: dict[str, str]
@@ -59,11 +70,21 @@ class Resolved:
     profile: str
     arms: tuple[ResolvedArm, ...]
     seeds: tuple[int, ...]
-    data: DataSelection | None
+    data_sets: Mapping[str | None, DataSelection]
+    """By role, all that an arm or a stage needs; by None the one of a recipe that gives no roles."""
+    chosen_data: tuple[str, ...]
+    """What the launch chose (`--data`); empty: the recipe's."""
+    usual: tuple[str, ...]
+    """Names of the arms that run when none are chosen."""
     milestones: tuple[int, ...]
     """Epochs; the last epoch of the longest arm is always among them."""
     checkpoint_rule: dict[str, str]
     overrides: tuple[str, ...]
+
+    @property
+    def data(self) -> DataSelection | None:
+        """The data of the first arm."""
+        return self.arms[0].data
 
 
 def resolve(
@@ -73,22 +94,36 @@ def resolve(
     arms: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     overrides: Sequence[str] = (),
+    data: Sequence[str] = (),
 ) -> Resolved:
-    """Apply a launch's choices. Raises RecipeError naming the file and line, or the argument, at fault."""
+    """Apply a launch's choices. `data`: of several data sets those to run on, by role or by name; else one to take.
+
+    Raises RecipeError naming the file and line, or the argument, at fault.
+    """
     laid = recipe.profile(profile)
     parsed = parse_overrides(recipe, overrides)
-    chosen = _chosen_arms(recipe, arms or laid.arms)
-    complete = tuple(_arm(recipe, profile, laid, arm, parsed) for arm in chosen)
     own = [o for o in parsed if o.arm is None and o.keys[0] in RECIPE_KEYS]
     settings = _recipe_settings(recipe, profile, laid, own)
+    data_sets, roles, crossed = _data_sets(recipe, settings, data)
+    places = [(arm, role) for role in roles for arm in recipe.arms]
+    usual = [place for place in places if laid.arms is None or place[0].name in laid.arms]
+    chosen = usual if arms is None else _chosen_arms(recipe, places, arms, crossed=crossed)
+    over = profile_arms(recipe, profile, laid)
+    complete = tuple(
+        _arm(recipe, profile, laid, arm, over.get(arm.name), parsed, role, data_sets, crossed=crossed)
+        for arm, role in chosen
+    )
     epochs = max(arm.epochs for arm in complete)
     rule = settings.checkpoint_rule
+    needed = {s.data_set or arm.data_set for arm in complete for s in arm.stages} | {arm.data_set for arm in complete}
     return Resolved(
         recipe=recipe,
         profile=profile,
         arms=complete,
         seeds=tuple(_seeds(seeds) if seeds is not None else settings.seeds),
-        data=_needed_data(recipe, settings),
+        data_sets={role: one for role, one in data_sets.items() if role in needed},
+        chosen_data=tuple(data),
+        usual=tuple(_name(arm, role, crossed=crossed) for arm, role in usual),
         milestones=_milestones(recipe, settings.milestones, epochs),
         checkpoint_rule=rule.model_dump() if isinstance(rule, Metric) else {"rule": rule, "metric": "val/AP"},
         overrides=tuple(overrides),
@@ -100,12 +135,19 @@ def _said(override: Override) -> Where:
     return lambda keys: f"--set {override.text}"
 
 
-def _chosen_arms(recipe: Recipe, names: Sequence[str] | None) -> list[Arm]:
-    known = {arm.name: arm for arm in recipe.arms}
-    for name in names or ():
+def _name(arm: Arm, role: str | None, *, crossed: bool) -> str:
+    return f"{arm.name}-{role}" if crossed else arm.name
+
+
+def _chosen_arms(
+    recipe: Recipe, places: Sequence[tuple[Arm, str | None]], names: Sequence[str], *, crossed: bool
+) -> list[tuple[Arm, str | None]]:
+    """The arms that are named, by what the recipe calls them or, on one of several data sets, by what the run is."""
+    known = {arm.name for arm, _ in places} | {_name(arm, role, crossed=crossed) for arm, role in places}
+    for name in names:
         if name not in known:
-            raise RecipeError(f"{recipe.ref} has no arm {name!r}.", where="--arm", hint=nearest(name, list(known)))
-    return [arm for arm in recipe.arms if names is None or arm.name in names]
+            raise RecipeError(f"{recipe.ref} has no arm {name!r}.", where="--arm", hint=nearest(name, sorted(known)))
+    return [(arm, role) for arm, role in places if {arm.name, _name(arm, role, crossed=crossed)} & {*names}]
 
 
 def _seeds(seeds: Sequence[int]) -> list[int]:
@@ -114,28 +156,61 @@ def _seeds(seeds: Sequence[int]) -> list[int]:
     return list(seeds)
 
 
-def _arm(recipe: Recipe, profile: str, laid: Profile, arm: Arm, overrides: Sequence[Override]) -> ResolvedArm:
-    document = recipe.document
-    sets = [o for o in overrides if o.arm in (None, arm.name) and o.keys[0] not in RECIPE_KEYS]
+def _arm(
+    recipe: Recipe,
+    profile: str,
+    laid: Profile,
+    arm: Arm,
+    over: tuple[tuple[Stage, ...] | None, Mapping[str, Any]] | None,
+    overrides: Sequence[Override],
+    role: str | None,
+    data_sets: Mapping[str | None, DataSelection],
+    *,
+    crossed: bool,
+) -> ResolvedArm:
+    """One arm on one data set. `over`: stages and sections that the profile lays over this arm."""
+    document, name = recipe.document, _name(arm, role, crossed=crossed)
+    sets = [o for o in overrides if o.arm in (None, arm.name, name) and o.keys[0] not in RECIPE_KEYS]
     for override in sets:
         check_fields(recipe.backend, override.nested, _said(override))
+    stages, at = _stages_of(recipe, profile, laid, arm, over[0] if over else None)
     layers = [
         Layer("base", recipe.file.base, document.below("base")),
         Layer(f"profile {profile}", laid.base, document.below("profiles", profile, "base")),
         Layer(f"arm {arm.name}", arm.overrides, document.below(*arm.keys)),
+        Layer(f"profile {profile}", over[1] if over else {}, document.below("profiles", profile, "arms", arm.name)),
         *(Layer("--set", override.nested, _said(override)) for override in sets),
     ]
     merged = merge(layers)
     config = _complete(recipe, merged)
-    stages = laid.stages if laid.stages is not None else recipe.file.stages
-    profile_stages: Keys = ("profiles", profile, "stages") if laid.stages is not None else ("stages",)
     return ResolvedArm(
-        name=arm.name,
-        title=arm.title,
+        name=name,
+        of=arm.name,
+        data_set=role,
+        data=data_sets.get(role),
+        title=_on(arm.title, role) if crossed else arm.title,
         config=config,
         sources=_sources(recipe, merged, config),
-        stages=_stages(recipe, layers, merged, config, stages, profile_stages),
+        stages=_stages(recipe, layers, merged, config, stages, at, role, data_sets),
     )
+
+
+def _on(title: Words, role: str | None) -> Words:
+    """The title of an arm on one of several data sets."""
+    return Words(en=f"{title.en}, {role}", zh=f"{title.zh}，{role}" if title.zh else None)
+
+
+def _stages_of(
+    recipe: Recipe, profile: str, laid: Profile, arm: Arm, over: tuple[Stage, ...] | None
+) -> tuple[Sequence[Stage], Keys]:
+    """The stages of an arm and where they stand: the profile's for it, its own, the profile's, the recipe's."""
+    if over is not None:
+        return over, ("profiles", profile, "arms", arm.name, "stages")
+    if arm.stages is not None:
+        return arm.stages, (*arm.keys, "stages")
+    if laid.stages is not None:
+        return laid.stages, ("profiles", profile, "stages")
+    return recipe.file.stages, ("stages",)
 
 
 def _complete(recipe: Recipe, merged: Merged) -> dict[str, Any]:
@@ -171,6 +246,8 @@ def _stages(
     config: Mapping[str, Any],
     stages: Sequence[Stage],
     at: Keys,
+    role: str | None,
+    data_sets: Mapping[str | None, DataSelection],
 ) -> tuple[ResolvedStage, ...]:
     key = recipe.backend.epochs_key()
     epochs = int(_get(config, key))
@@ -186,7 +263,9 @@ def _stages(
             Layer(f"stage {stage.name}", stage.set, recipe.document.below(*at, index, "set")),
             Layer(f"stage {stage.name}", own, recipe.document.below(*at, index)),
         ]
-        resolved.append(ResolvedStage(stage.name, stage.epochs, _complete(recipe, merge([*layers, *over]))))
+        other = stage.data if stage.data != role else None
+        config = _complete(recipe, merge([*layers, *over]))
+        resolved.append(ResolvedStage(stage.name, stage.epochs, config, other, data_sets[other] if other else None))
     return tuple(resolved)
 
 
@@ -226,6 +305,7 @@ def _recipe_settings(recipe: Recipe, profile: str, laid: Profile, overrides: Seq
     rule = laid.checkpoint_rule
     given: dict[str, Any] = {
         "data": laid.data or None,
+        "data_sets": laid.data_sets or None,
         "seeds": laid.seeds,
         "milestones": laid.milestones,
         "checkpoint_rule": rule.model_dump() if isinstance(rule, Metric) else rule,
@@ -240,11 +320,47 @@ def _recipe_settings(recipe: Recipe, profile: str, laid: Profile, overrides: Seq
     return validate(RecipeFile, merged.values, merged.where)
 
 
-def _needed_data(recipe: Recipe, settings: RecipeFile) -> DataSelection | None:
-    if settings.data is None and recipe.backend.needs_data:
-        message = f"The {recipe.backend.name} backend trains on a data set, and this recipe names none."
-        raise RecipeError(message, where=recipe.document.where(()), hint="data: {name: scenes}")
-    return settings.data and settings.data.model_copy(update={"name": _beside(recipe, settings.data.name)})
+def _data_sets(
+    recipe: Recipe, settings: RecipeFile, names: Sequence[str]
+) -> tuple[dict[str | None, DataSelection], Sequence[str | None], bool]:
+    """All data by role, the roles that arms run on, and whether each arm runs on each of them.
+
+    `names`: what the launch chose. Raises RecipeError for a name that is none of several, and where none is needed.
+    """
+    given = settings.data
+    if given is None:
+        if recipe.backend.needs_data or names:
+            message = f"The {recipe.backend.name} backend trains on a data set, and this recipe names none."
+            if not recipe.backend.needs_data:
+                message = "This recipe brings its own data."
+            where = "--data" if names else recipe.document.where(())
+            raise RecipeError(message, where=where, hint="data: {name: scenes}")
+        return {}, (None,), False
+    if isinstance(given, DataSelection):
+        return {None: _selection(recipe, _replaced(given, names))}, (None,), False
+    known: dict[str | None, DataSelection] = {k: _selection(recipe, v) for k, v in settings.data_sets.items()}
+    roles = [given] if isinstance(given, str) else given
+    words = {role: (role, settings.data_sets[role].name) for role in roles}
+    for name in names:
+        if not any(name in both for both in words.values()):
+            message = f"{recipe.ref} runs on {', '.join(words)}, and not on {name!r}."
+            hint = f"--data {nearest(name, list(words))}, or --set data_sets.{roles[0]}.name={name}"
+            raise RecipeError(message, where="--data", hint=hint)
+    chosen = [role for role in roles if not names or set(words[role]) & set(names)]
+    return known, chosen, isinstance(given, list)
+
+
+def _replaced(given: DataSelection, names: Sequence[str]) -> DataSelection:
+    """The recipe's selection of another data set, whose format may not have its options."""
+    if not names:
+        return given
+    if len(names) > 1:
+        raise RecipeError("This recipe runs on one data set.", where="--data", hint="one run for each: --data NAME")
+    return given.model_copy(update={"name": names[0], "options": given.options if names[0] == given.name else {}})
+
+
+def _selection(recipe: Recipe, data: DataSelection) -> DataSelection:
+    return data.model_copy(update={"name": _beside(recipe, data.name)})
 
 
 def _beside(recipe: Recipe, name: str) -> str:

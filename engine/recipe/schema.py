@@ -19,13 +19,13 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from detui.engine.closed import Closed
 
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
-RESERVED = frozenset({"data", "seeds", "milestones", "checkpoint_rule", "stages", "title", "arms"})
+RESERVED = frozenset({"data", "data_sets", "seeds", "milestones", "checkpoint_rule", "stages", "title", "arms"})
 """Names that an arm or a configuration section may not have: they mean something beside sections."""
 UNCHANGEABLE = ("model/parameters", "model/gflops", "model/gmacs")
 """Metrics of the built model, which no seed changes."""
@@ -89,6 +89,12 @@ class DataSelection(Closed):
     options: dict[str, Any] = {}
     """Options of the data set's own format (the generated scenes have them)."""
 
+    @field_validator("train", "val", "test", mode="before")
+    @classmethod
+    def _split(cls, given: Any, info: ValidationInfo) -> Any:
+        """A number of images alone is of the split that is called like the role."""
+        return {"split": info.field_name, **given} if isinstance(given, dict) else given
+
 
 class Metric(Closed):
     """A metric of our own evaluator, by which a checkpoint is chosen."""
@@ -102,8 +108,16 @@ class Stage(Closed):
 
     name: Name
     epochs: Annotated[int, Field(ge=1)]
+    data: str | None = None
+    """The one of `data_sets` that it trains on; the arm's own by default. The run is judged on the arm's."""
     set: dict[str, Any] = {}
     """Sections that this stage overrides: `{augment: {mosaic: 0.0}}`."""
+
+
+class ArmStages(Closed):
+    """What an arm says of stages of its own, in place of the recipe's."""
+
+    stages: list[Stage] | None = None
 
 
 class Goal(Closed):
@@ -114,6 +128,8 @@ class Goal(Closed):
     """The arm that must reach it; every arm when absent."""
     against: str | None = None
     """The reference arm of a difference."""
+    data_set: str | None = None
+    """The one of several `data_sets` that it is about; each of them when absent."""
     at_least: float | None = None
     at_most: float | None = None
     delta_at_least: float | None = None
@@ -130,6 +146,8 @@ class Goal(Closed):
             raise ValueError("against belongs to delta_at_least or unchanged, and each of them needs it.")
         if self.against is not None and self.arm is None:
             raise ValueError("a difference needs both arm and against.")
+        if self.data_set is not None and self.arm is None:
+            raise ValueError("data_set belongs to the arm that it names, and needs it.")
         if self.unchanged and self.arm == self.against:
             raise ValueError("arm and against are the same, and so never differ.")
         if self.unchanged and self.metric not in UNCHANGEABLE:
@@ -157,6 +175,8 @@ class Decision(Closed):
     arm: str
     against: str
     """The reference arm."""
+    data_set: str | None = None
+    """The one of several `data_sets` that it is about; each of them when absent."""
     steps: Annotated[list[Step], Field(min_length=2)]
 
     @model_validator(mode="after")
@@ -178,6 +198,10 @@ class Claim(Closed):
     source: str
     """The document, so that a reader can look it up."""
     arm: str | None = None
+    data_set: str | None = None
+    """The one of several `data_sets` that it was stated of."""
+    epoch: Annotated[int, Field(ge=1)] | None = None
+    """After which epoch; None for a final number, or where the document does not say."""
     note: str | None = None
 
 
@@ -192,11 +216,14 @@ class Profile(Closed):
     """Values laid over the base: `quick` runs on two CPU cores in a minute or two."""
 
     data: dict[str, Any] = {}
+    data_sets: dict[Name, dict[str, Any]] = {}
+    """Laid over the recipe's."""
     base: dict[str, Any] = {}
-    arms: list[str] | None = None
-    """Only these arms."""
+    arms: list[str] | dict[str, dict[str, Any]] | None = None
+    """Only these arms; as a mapping, with sections and stages that are laid over each."""
     seeds: list[int] | None = None
     stages: list[Stage] | None = None
+    """In place of the recipe's; an arm with stages of its own keeps those, unless `arms` lays others over it."""
     milestones: list[int] | None = None
     checkpoint_rule: Metric | Literal["best", "last"] | None = None
 
@@ -212,11 +239,14 @@ class RecipeFile(Closed):
     backend: str = "ultralytics"
     environment: str = "detui"
     """The interpreter that trains: detui's own, or one named in the configuration."""
-    data: DataSelection | None = None
+    data: DataSelection | str | Annotated[list[str], Field(min_length=1)] | None = None
+    """A selection; the name of one of `data_sets`; or several of their names: then every arm is run on each."""
+    data_sets: dict[Name, DataSelection] = {}
+    """Data by its role in the question: `{crowded: {name: coco-indoor}, simple: {name: homeobjects}}`."""
     base: dict[str, Any]
     """The sections that all arms share; their fields are the backend's."""
     arms: dict[Name, dict[str, Any]] = {}
-    """By name: an optional title, and the sections that the arm overrides."""
+    """By name: an optional title, stages of its own, and the sections that the arm overrides."""
     each_of: dict[str, Any] = {}
     """`{train.lr0: 0.0005}`: one more arm for each entry, which changes that field alone."""
     varies: list[str] = []
@@ -235,6 +265,8 @@ class RecipeFile(Closed):
     """Rules on a measured difference, for the record's next steps."""
     profiles: dict[Name, Profile] = {}
     claims: list[Claim] = []
+    measure_speed: bool = False
+    """Whether `detui run` measures speed and memory of every arm at its end; goals on speed make it do so anyway."""
     record: RecordOptions = RecordOptions()
 
     @field_validator("seeds")

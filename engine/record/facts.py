@@ -186,6 +186,46 @@ class ExperimentFacts:
         """Names of the arms, the reference first."""
         return [str(arm["name"]) for arm in self.info["arms"]]
 
+    def _arm(self, arm: str) -> Mapping[str, Any]:
+        return next((one for one in self.info["arms"] if one["name"] == arm), {})
+
+    def data_set_of(self, arm: str) -> str | None:
+        """The role of an arm's data (`crowded`); None where the recipe gives no roles."""
+        role = self._arm(arm).get("data_set")
+        return None if role is None else str(role)
+
+    def base_of(self, arm: str) -> str:
+        """The arm's name in the recipe: the same for an arm on each of several data sets."""
+        return str(self._arm(arm).get("of") or arm)
+
+    def data_of(self, arm: str) -> Mapping[str, Any]:
+        """The prepared data that an arm is judged on; empty where the program brings its own."""
+        named: Mapping[str, Any] = self.info.get("data_sets") or {}
+        return named.get(self.data_set_of(arm) or "") or self.info.get("data") or {}
+
+    @property
+    def data_sets(self) -> list[str]:
+        """The roles of the data sets that arms are judged on, in the plan's order; empty where there are no roles."""
+        return list(dict.fromkeys(role for arm in self.arms if (role := self.data_set_of(arm)) is not None))
+
+    def reference(self, arm: str) -> str:
+        """What an arm is compared with: the first arm on the same data. Across data sets nothing is subtracted."""
+        return next(one for one in self.arms if self.data_set_of(one) == self.data_set_of(arm))
+
+    @property
+    def references(self) -> list[str]:
+        """The first arm on each data set."""
+        return list(dict.fromkeys(map(self.reference, self.arms)))
+
+    @property
+    def compared(self) -> list[str]:
+        """The arms that have a reference to be set against: all but the references."""
+        return [arm for arm in self.arms if self.reference(arm) != arm]
+
+    def same_data(self, *arms: str) -> bool:
+        """Whether these arms are judged on the same data: only then do their numbers compare."""
+        return len({self.data_set_of(arm) for arm in arms}) == 1
+
     @property
     def quick(self) -> bool:
         """Whether this is anything but a full run, and so no result."""
@@ -193,11 +233,16 @@ class ExperimentFacts:
 
     @property
     def classes(self) -> list[str]:
-        """The data's classes; those that were evaluated when the plan names none."""
-        named = (self.info.get("data") or {}).get("classes")
+        """The classes of all data sets, each once."""
+        return list(dict.fromkeys(name for arm in self.references for name in self.classes_of(arm)))
+
+    def classes_of(self, arm: str) -> list[str]:
+        """The classes of an arm's data; those that were evaluated when the plan names none."""
+        named = self.data_of(arm).get("classes")
         if named:
             return [str(name) for name in named]
-        values: Mapping[str, Any] = next((run.chosen["values"] for run in self.runs if run.chosen), {})
+        same = (run for run in self.runs if self.same_data(arm, run.arm))
+        values: Mapping[str, Any] = next((run.chosen["values"] for run in same if run.chosen), {})
         return [name.split("/", 2)[2] for name in values if name.startswith("val/AP/")]
 
     def of(self, arm: str) -> list[RunFacts]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.errors import DataError
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.failures import Box, Detections, Verdict, judge, worst
-from detui.engine.record.pictures import edged_box, finish, grid_of, groups, predicted, predictions, root_of, source
+from detui.engine.record.pictures import edged_box, finish, grid_of, groups, predicted, predictions, root_of, sources
 from detui.engine.run.files import read_json
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Sheet:
 
     prepared: Path
     subjects: Sequence[Subject]
-    """All arms: the pictures are chosen by all, and so the same on every sheet."""
+    """All arms on these data: the pictures are chosen by all, and so the same on every sheet."""
     columns: Sequence[Subject]
     """Those of this sheet."""
 
@@ -72,11 +72,8 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets of failures, none before the first evaluation. Raises DataError where no confidence is known."""
-    shown, prepared = source(facts)
-    if not shown or not prepared:
-        return []
-    subjects = [_subject(facts, run) for run in shown]
-    return [Sheet(prepared, subjects, group) for group in groups(subjects)]
+    found = [(prepared, [_subject(facts, run) for run in shown]) for shown, prepared in sources(facts)]
+    return [Sheet(prepared, subjects, group) for prepared, subjects in found for group in groups(subjects)]
 
 
 def _subject(facts: ExperimentFacts, run: RunFacts) -> Subject:

@@ -62,9 +62,10 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets for an experiment, none before the first evaluation. Raises DetuiError for broken files."""
-    shown, prepared = source(facts)
-    if not shown or not prepared:
-        return []
+    return [sheet for shown, prepared in sources(facts) for sheet in _sheets(facts, shown, prepared)]
+
+
+def _sheets(facts: ExperimentFacts, shown: Sequence[RunFacts], prepared: Path) -> list[Sheet]:
     truth, root = read_json(prepared / "val.json"), root_of(prepared)
     images = _pick(truth)
     wanted = {image["id"] for image in images}
@@ -74,11 +75,14 @@ def sheets(facts: ExperimentFacts) -> list[Sheet]:
     return [Sheet(root, images, classes, [right, *group]) for group in groups(columns)]
 
 
-def source(facts: ExperimentFacts) -> tuple[list[RunFacts], Path | None]:
-    """The runs to show, one an arm, and where their prepared data lies."""
-    prepared = (facts.info.get("data") or {}).get("prepared")
-    shown = [run for arm in facts.arms if (run := _shown(facts.of(arm)))]
-    return shown, Path(prepared) if prepared else None
+def sources(facts: ExperimentFacts) -> list[tuple[list[RunFacts], Path]]:
+    """For each data set that arms are judged on: the runs to show, one an arm, and where its prepared data lies."""
+    found: dict[Path, list[RunFacts]] = {}
+    for arm in facts.arms:
+        prepared, run = facts.data_of(arm).get("prepared"), _shown(facts.of(arm))
+        if prepared and run:
+            found.setdefault(Path(prepared), []).append(run)
+    return [(shown, prepared) for prepared, shown in found.items()]
 
 
 def root_of(prepared: Path) -> Path:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.data.density import SMALL
 from detui.engine.record import pictures
-from detui.engine.record.facts import ExperimentFacts
+from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.run.files import read_json
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets; none before the first evaluation, or where nothing is small. Raises DetuiError for broken files."""
+    return [sheet for shown, prepared in pictures.sources(facts) for sheet in _sheets(facts, shown, prepared)]
+
+
+def _sheets(facts: ExperimentFacts, shown: Sequence[RunFacts], prepared: Path) -> list[Sheet]:
     from detui.engine.evaluate.regions import drop
 
-    shown, prepared = pictures.source(facts)
-    if not shown or not prepared:
-        return []
     truth = read_json(prepared / "val.json")
     judged = drop(truth, ())[0]["annotations"]
     small = [entry for entry in judged if is_small(entry) and not entry.get("iscrowd")]

@@ -107,13 +107,13 @@ class TestPlan:
         file.parent.mkdir()
         file.write_bytes(b"x")
         plan = workspace.plan(weighted(tmp_path, hashlib.sha256(b"x").hexdigest()), devices="cpu")
-        spec = plan.spec(plan.arms[0], 0, experiment="e", data=None, python="python")
+        spec = plan.spec(plan.arms[0], 0, experiment="e", data={}, python="python")
         assert spec.stages[0].config["model"]["weights"] == str(file)
         assert plan.arms[0].config["model"]["weights"] == "tiny.pt"
 
     def test_absent_data_names_every_place_and_exit_3(self, workspace: Workspace) -> None:
         plan = workspace.plan("starter/blood-cells", devices="cpu")
-        assert plan.data is not None and plan.data.problem
+        assert plan.data[0].problem
         with pytest.raises(MissingError, match="bccd") as caught:
             workspace.start(plan)
         assert "DETUI_DATA" in str(caught.value.hint)

@@ -20,6 +20,7 @@ from detui.tui.widgets.fields import Choice, Completing, Line, Row, Tick
 
 _OPTIONS = {
     "--arm": "arm-0",
+    "--data": "data",
     "--seeds": "seeds",
     "--devices": "devices",
     "--min-free-memory": "min-free-memory",
@@ -79,6 +80,7 @@ class LaunchFields(Vertical):
         for index, arm in enumerate(recipe.arms):
             text = f"{arm.name}  {arm.title.in_language(language.current())}"
             yield Row(tr("Arms") if index == 0 else "", Tick(text, arm.name in taken, id=f"arm-{index}"))
+        yield Row(tr("Data"), self._line("data", first.data))
         yield Row(tr("Seeds"), self._line("seeds", first.seeds))
         yield Row(tr("Devices"), Line(first.devices, placeholder="auto", compact=True, id="devices",
                                       suggester=Completing(lambda text: self.devices.completed(text))))  # fmt: skip
@@ -113,7 +115,7 @@ class LaunchFields(Vertical):
 
     @staticmethod
     def _default_arms(plan: Plan, profile: str) -> Sequence[str]:
-        return plan.recipe.profile(profile).arms or [arm.name for arm in plan.recipe.arms]
+        return list(plan.recipe.profile(profile).arms or [arm.name for arm in plan.recipe.arms])
 
     def touched(self, field: Widget) -> None:
         """Take note of what a person changed: arms that were chosen stay when the profile changes."""
@@ -133,6 +135,7 @@ class LaunchFields(Vertical):
             self._first.ref,
             profile,
             arms,
+            data=self._text("data"),
             seeds=self._text("seeds"),
             devices=self._text("devices"),
             min_free_memory=self._text("min-free-memory"),
@@ -172,10 +175,12 @@ class LaunchFields(Vertical):
         gpus = plan.placement.kind != "cpu"
         self._row("min-free-memory").display = gpus
         self._row("cpu-slots").display = not gpus
+        self._row("data").display = bool(plan.data)
+        self.query_one("#data", Line).placeholder = ",".join(state.role or state.name for state in plan.data)
         self.query_one("#seeds", Line).placeholder = ",".join(map(str, plan.seeds))
         self.query_one("#cpu-slots", Line).placeholder = str(len(plan.placement.candidates))
         if not self._arms_chosen:
-            taken = [arm.name for arm in plan.arms]
+            taken = {arm.of for arm in plan.arms}
             for name, tick in self._ticks():
                 tick.put(name in taken)
 
@@ -204,4 +209,10 @@ class LaunchFields(Vertical):
     def _about(self, field: Widget) -> str:
         if field.has_class("override") and isinstance(field, Line):
             return overrides.about(self._base, field.value.strip())
-        return self.devices.text if field.id == "devices" else ""
+        return {"devices": self.devices.text, "data": self._data_text()}.get(field.id or "", "")
+
+    def _data_text(self) -> str:
+        """What may stand in the line of the data."""
+        file = self._plan.recipe.file
+        named = "   ".join(f"{role} ({one.name})" for role, one in file.data_sets.items())
+        return named if isinstance(file.data, list) else tr("another data set in place of the recipe's")

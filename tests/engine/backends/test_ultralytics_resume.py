@@ -187,7 +187,7 @@ class TestBranch:
     def test_a_kill_before_the_first_checkpoint_begins_at_the_origin_again(self, uninterrupted: RunDir) -> None:
         plan = branched(uninterrupted, "5", "train.epochs=7")
         assert plan.origin is not None
-        spec = plan.spec(plan.arms[0], 0, experiment="x", data=None, python="python", branch=plan.origin.start("c.pt"))
+        spec = plan.spec(plan.arms[0], 0, experiment="x", data={}, python="python", branch=plan.origin.start("c.pt"))
         run = RunDir.create(uninterrupted.experiment_dir / "runs" / "copy", spec)
         resume = find_start(run).resume
         assert resume is not None and (resume["epoch"], resume["step"]) == (5, 20)

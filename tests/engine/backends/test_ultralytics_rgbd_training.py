@@ -85,7 +85,7 @@ def make_run(folder: Path, model: str, weights: Path, epochs: int) -> RunDir:
     selection = plan.resolved.data.model_dump()
     prepared = prepare(selection, Configuration.load(), folder / "data", yolo=True)
     data = {**prepared.info, "prepared": str(prepared.path)}
-    spec = plan.spec(plan.arms[0], 0, experiment="depth", data=data, python=sys.executable)
+    spec = plan.spec(plan.arms[0], 0, experiment="depth", data={None: data}, python=sys.executable)
     return RunDir.create(folder / "runs" / "only-s0", spec)
 
 

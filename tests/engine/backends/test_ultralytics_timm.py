@@ -116,7 +116,7 @@ class TestPlan:
         (tmp_path / "a").mkdir()
         plan = workspace.plan("starter/mosaic", profile="smoke", arms=["baseline"], overrides=settings, devices="cpu")
         before = json.dumps(plan.arms[0].config)
-        spec = plan.spec(plan.arms[0], 0, experiment="e", data=None, python="python")
+        spec = plan.spec(plan.arms[0], 0, experiment="e", data={}, python="python")
         assert Path(spec.stages[0].config["model"]["backbone"]["weights"]).is_file()
         assert json.dumps(plan.arms[0].config) == before
 
