@@ -44,8 +44,8 @@ class Components:
         self._groups = self._grouped()
 
     def measured(self) -> bool:
-        """Whether any run has said how its model is made up."""
-        return any(group.model.get("parameters") for group in self._groups)
+        """Whether any run has said how its model is made up, and not only how large it is."""
+        return any(group.model.get("parameters_by_part") for group in self._groups)
 
     def table(self) -> Table:
         """Component × model, with the ratio to the first arm on the same data, claims in a column apart, sources.

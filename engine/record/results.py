@@ -8,7 +8,7 @@ from typing import Any
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.analysis.goals import NOT_MEASURED
 from detui.engine.record.claims_at import beside
-from detui.engine.record.facts import SPEED, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
@@ -295,8 +295,9 @@ class Results:
         """How a metric's values are written."""
         if metric.startswith("val/"):
             return percent
-        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "model/parameters": count}
-        return forms.get(metric, lambda value: f"{value:.4g}")
+        if metric in BUILT and metric != "model/gflops":
+            return count
+        return duration if metric == "cost/training_seconds" else lambda value: f"{value:.4g}"
 
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.
