@@ -45,6 +45,8 @@ def descriptions(resolved: Resolved, placement: Placement, configuration: Config
     """Arm → what is remembered of its model; nothing for a model that has not been described, or cannot be."""
     found: dict[str, Description] = {}
     known: dict[str, Description | None] = {}
+    if not (configuration.workspace / FOLDER).is_dir():
+        return found
     for arm in resolved.arms:
         with suppress(DetuiError, OSError):  # what is wrong with data or files is the plan's to say
             key = model_key(resolved, arm, configuration)

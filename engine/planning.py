@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.fairness import Finding, audit, flatten, with_consequences
+from detui.engine.analysis.fairness import LEVELS, Finding, audit, flatten, with_consequences
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.configuration import Configuration
 from detui.engine.devices.logind import mortal
@@ -260,14 +260,19 @@ def built_before(
 
 
 def _audit(resolved: Resolved, built: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Compare the arms in their configuration and, where all have been built before, in what was built."""
+    """Compare the arms in their configuration and, where all have been built before, in what was built.
+
+    What was built is compared between arms on the same data alone: other classes make another model.
+    """
     varies = resolved.recipe.file.varies
-    sides: dict[str, dict[str, Any]] = {arm.name: compared(resolved.recipe, arm) for arm in resolved.arms}
+    found = audit({arm.name: compared(resolved.recipe, arm) for arm in resolved.arms}, varies)
     if not built:
-        return audit(sides, varies)
-    declared = with_consequences(varies)
-    found = audit({arm: {**config, "built": built[arm]} for arm, config in sides.items()}, declared)
-    return [finding for finding in found if finding.level != "note" or finding.field in varies]
+        return found
+    roles = dict.fromkeys(arm.data_set for arm in resolved.arms)
+    alike = [[arm.name for arm in resolved.arms if arm.data_set == role] for role in roles]
+    more = [one for names in alike for one in audit({name: {"built": built[name]} for name in names},
+                                                    with_consequences(varies)) if one.level != "note"]  # fmt: skip
+    return sorted([*found, *more], key=lambda one: (LEVELS.index(one.level), one.field))
 
 
 def compared(recipe: Recipe, arm: ResolvedArm) -> dict[str, Any]:

@@ -91,10 +91,10 @@ def measure_at_end(experiment: Path, say: Callable[[str], None]) -> list[DetuiEr
 def _waiting(facts: ExperimentFacts) -> list[RunFacts]:
     """The runs to be measured: of each arm that a goal on speed is about, and of the reference beside it; or of all."""
     goals = [goal for goal in facts.info.get("goals") or () if goal["metric"] in SPEED]
-    named = {str(arm) for goal in goals for arm in (goal.get("arm"), goal.get("against")) if arm} & {*facts.arms}
-    wanted = {*named, *map(facts.reference, named)}
+    named = {str(arm) for goal in goals for arm in (goal.get("arm"), goal.get("against")) if arm}
+    named |= {facts.reference(arm) for arm in named if arm in facts.arms}
     everybody = facts.info.get("measure_speed") or any(not goal.get("arm") for goal in goals)
-    arms = [arm for arm in facts.arms if everybody or arm in wanted]
+    arms = [arm for arm in facts.arms if everybody or arm in named]
     first = [next((run for run in facts.finished(arm) if run.chosen), None) for arm in arms]
     return [run for run in first if run is not None and run.speed is None]
 

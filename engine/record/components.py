@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from detui.engine.analysis.choice import finite
-from detui.engine.record.facts import LEVELS, PARTS, Measured, Source
+from detui.engine.record.facts import BUILT, LEVELS, PARTS, SPEED, Measured, Source
 from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, count, plain, size
 
@@ -44,8 +44,8 @@ class Components:
         self._groups = self._grouped()
 
     def measured(self) -> bool:
-        """Whether any run has said how its model is made up."""
-        return any(group.model.get("parameters") for group in self._groups)
+        """Whether any run has said how its model is made up, and not only how large it is."""
+        return any(group.model.get("parameters_by_part") for group in self._groups)
 
     def table(self) -> Table:
         """Component × model, with the ratio to the first arm on the same data, claims in a column apart, sources.
@@ -101,13 +101,14 @@ class Components:
         for part in PARTS:
             yield _Row(words(f"params {part}"), f"model/parameters_{part}", count)
         if "model/gmacs" in told:
-            yield _Row(words("gmacs"), "model/gmacs", _two)
+            yield _Row(words("gmacs"), "model/gmacs", _billions)
         if "model/gflops" in told:
             # It leaves out layers that the framework does not know: a ratio of it would compare other things.
             backend = plain(self.facts.info.get("backend") or "framework")
-            yield _Row(words("gflops", backend), "model/gflops", _two, ratio=False)
-        yield _Row(words("inference memory"), "model/memory", size)
-        yield _Row(words("latency"), "model/latency", lambda seconds: f"{1000 * seconds:.3g} ms")
+            yield _Row(words("gflops", backend), "model/gflops", _billions, ratio=False)
+        if "model/latency" in told or self.facts.info.get("measure_speed"):
+            yield _Row(words("inference memory"), "model/memory", size)
+            yield _Row(words("latency"), "model/latency", lambda seconds: f"{1000 * seconds:.3g} ms")
         on_gpu = "cost/gpu_memory" in told
         yield _Row(words("training memory", words("gpu memory" if on_gpu else "host memory")),
                    "cost/gpu_memory" if on_gpu else "cost/host_memory", size)  # fmt: skip
@@ -141,14 +142,13 @@ class Components:
         return [row.label, *cells, self._claims(row), self._marks(sources)]
 
     def _points(self, group: _Group, metric: str) -> list[Measured]:
-        """What runs of a model's arms say: of the training's memory finished ones alone, of a built model all."""
+        """What runs of a model's arms say: of the training's memory finished ones alone, of the model all."""
         runs = [run for arm in group.arms for run in self.facts.of(arm)]
-        return [run.cost[metric] for run in runs if metric in run.cost and (run.finished or _is_built(metric))]
+        return [run.cost[metric] for run in runs if metric in run.cost and (run.finished or metric in (*BUILT, *SPEED))]
 
     def _range(self, points: Sequence[Measured], row: _Row, group: _Group) -> str:
         if not points:
-            begun = group.model and _is_built(row.metric)
-            return self.words("not available" if begun else "missing")
+            return self.words("not available" if group.model and row.metric in BUILT else "missing")
         values = [point.value for point in points]
         low, high = row.form(min(values)), row.form(max(values))
         return low if low == high else f"{low} – {high}"
@@ -185,11 +185,6 @@ _ALIKE = ("name", "backbone", "parameters", "parameters_by_part", "backbone_conv
 """Facts of `begin` that are the same where the model is."""
 
 
-def _is_built(metric: str) -> bool:
-    """Whether a number is the model's, whatever became of its training."""
-    return metric.startswith("model/")
-
-
 def _ratio(values: Sequence[Measured], reference: Sequence[Measured]) -> str:
     if not values or not reference:
         return ""
@@ -197,5 +192,5 @@ def _ratio(values: Sequence[Measured], reference: Sequence[Measured]) -> str:
     return f"{fmean(point.value for point in values) / first:.2f}×" if first else ""
 
 
-def _two(value: float) -> str:
-    return f"{value:.2f}"
+def _billions(value: float) -> str:
+    return f"{value:.4g}"

@@ -8,7 +8,7 @@ from typing import Any
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.analysis.goals import NOT_MEASURED
 from detui.engine.record.claims_at import beside
-from detui.engine.record.facts import SPEED, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
@@ -298,9 +298,9 @@ class Results:
         """How a metric's values are written."""
         if metric.startswith("val/"):
             return percent
-        forms: dict[str, Callable[[float], str]] = {
-            "cost/training_seconds": duration, "model/parameters": count, "cost/gpu_memory": size,
-        }  # fmt: skip
+        if metric in BUILT and metric != "model/gflops":
+            return count
+        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
         return forms.get(metric, lambda value: f"{value:.4g}")
 
     def claims(self) -> Table:

@@ -35,6 +35,18 @@ claims:
   - {metric: model/parameters, arm: l, value: 32.0e+6, source: a document}
   - {metric: model/parameters, arm: light, value: 11.0e+6, source: a document}
 """
+TWO_SETS = """\
+schema: 1
+title: Which detector is larger?
+question: And by how much?
+data_sets:
+  few: {name: scenes, options: {classes: [disc, box]}}
+  many: {name: scenes, options: {classes: [disc, box, cross]}}
+data: [few, many]
+base: {train: {imgsz: 64, deterministic: false}, model: {name: rtdetr-l}}
+arms: {l: {}, light: {model: {name: rtdetr-mnv4-hybrid-m}}}
+varies: [model]
+"""
 SMALL = ("model.name=rtdetr-timm", "model.backbone={name: mobilenetv4_conv_small_050}",
          "model.decoder={hidden: 64, queries: 50, layers: 2, heads: 4, points: 2, feedforward: 96, denoising: 20, "
          "neck_blocks: 1}")  # fmt: skip
@@ -102,6 +114,23 @@ class TestIndex:
         keep(workspace, plan(), facts(50), "light")
         audit = {one.field: one.values for one in plan().fairness}
         assert audit["built.parameters"] == {"l": 100, "tuned": 100, "light": 50}, "all three are known"
+
+    def test_other_classes_make_another_model_and_no_confounder(self, workspace: Workspace, tmp_path: Path) -> None:
+        path = tmp_path / "two.yaml"
+        path.write_text(TWO_SETS, encoding="utf-8")
+
+        def plan() -> Plan:
+            return workspace.plan(str(path), devices="cpu")
+
+        for number, arm in enumerate(("l-few", "light-few", "l-many", "light-many")):
+            keep(workspace, plan(), facts(100 + number), arm)
+        fields = [one.field for one in plan().fairness if one.field.startswith("built.")]
+        assert fields == ["built.parameters"] * 2, "l and light differ on each data set, and nothing else is compared"
+        assert {one.level for one in plan().fairness if one.field in fields} == {"varies"}
+        language.use("en")
+        heads = [line.split() for line in model_lines(plan()) if "ratio" in line]
+        assert heads == [["l-few", "light-few", "ratio"], ["l-many", "light-many", "ratio"],
+                         ["ratio:", "to", "l-few,", "l-many"]]  # fmt: skip
 
     @pytest.mark.parametrize(
         "content",
