@@ -8,7 +8,7 @@ from typing import Any
 
 from detui.engine.analysis.choice import finite
 from detui.engine.record.facts import COST, ExperimentFacts, Measured, RunFacts, Source
-from detui.engine.record.text import plain
+from detui.engine.record.text import code, plain
 from detui.engine.record.words import Words
 
 
@@ -31,6 +31,8 @@ def beside(facts: ExperimentFacts, claim: Mapping[str, Any], words: Words) -> Be
     metric, arm, epoch = str(claim["metric"]), claim.get("arm"), claim.get("epoch")
     if arm is None or arm not in facts.arms:
         return Beside({}, words("no number", words(_unknown(facts, arm))))
+    if claim.get("data_set") not in (None, facts.data_set_of(arm)):
+        return Beside({}, words("no number", words("claim of other data", code(claim["data_set"]))))
     if epoch is None:
         points: Mapping[int, Measured] = facts.points(arm, metric)
         return Beside(points, "" if points else _absent(facts, arm, metric, words))

@@ -54,7 +54,7 @@ class Sheet:
 
     prepared: Path
     subjects: Sequence[Subject]
-    """All arms on this data: the pictures are chosen by all of them, and so the same on each of its sheets."""
+    """All arms on these data: the pictures are chosen by all, and so the same on every sheet."""
     columns: Sequence[Subject]
     """Those of this sheet."""
 
@@ -72,11 +72,8 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets of failures, none before the first evaluation. Raises DataError where no confidence is known."""
-    found: list[Sheet] = []
-    for shown, prepared in sources(facts):
-        subjects = [_subject(facts, run) for run in shown]
-        found += [Sheet(prepared, subjects, group) for group in groups(subjects)]
-    return found
+    found = [(prepared, [_subject(facts, run) for run in shown]) for shown, prepared in sources(facts)]
+    return [Sheet(prepared, subjects, group) for prepared, subjects in found for group in groups(subjects)]
 
 
 def _subject(facts: ExperimentFacts, run: RunFacts) -> Subject:

@@ -64,7 +64,7 @@ def table_of(
                  for where in crossed.data_sets]  # fmt: skip
         told = [one for one in crossed.interactions if one.arm == arm]
         rows.append([f"{code(arm)} − {code(crossed.arms[0])} (pp)", *(_difference(*pair, words) for pair in pairs),
-                     *(f"**{_told(one.contrast, words)}**" for one in told)])  # fmt: skip
+                     *(_interaction(one, words) for one in told)])  # fmt: skip
         origins.append([*origins[0], *origins[place]])
     return Table(head, rows, frozenset(range(1, len(head))), origins)
 
@@ -74,7 +74,7 @@ def statement(one: Interaction, words: Words) -> str:
     names = (code(one.arm), code(one.reference), code(one.data_set), code(one.against))
     if one.contrast is None:
         return words("interaction said", *names, words("missing"))
-    number = f"{_told(one.contrast, words, 'pp')}, n = {' / '.join(map(str, one.contrast.n))}"
+    number = f"{_told(one.contrast, 'pp')}, n = {' / '.join(map(str, one.contrast.n))}"
     if one.contains_zero is None:
         why = words(one.reason, ", ".join(map(code, one.unfinished)))
         verdict = f"{words('inconclusive')} ({why})"
@@ -114,6 +114,12 @@ class InteractionTable:
         return [statement(one, self.words) for one in found.interactions] if found else []
 
 
+def _interaction(one: Interaction, words: Words) -> str:
+    if one.contrast is None:
+        return words("missing") if one.cells else "–"
+    return f"**{_told(one.contrast)}**" + (f" ({words('inconclusive')})" if one.contains_zero is None else "")
+
+
 def _mean(cell: Cell | None, words: Words) -> str:
     if cell is None:
         return "–"
@@ -131,12 +137,10 @@ def _difference(cell: Cell | None, other: Cell | None, words: Words) -> str:
         return "–"
     if not cell.points or not other.points:
         return words("missing")
-    return _told(contrast([list(one.points.values()) for one in (cell, other)], (1, -1)), words)
+    return _told(contrast([list(one.points.values()) for one in (cell, other)], (1, -1)))
 
 
-def _told(found: Contrast | None, words: Words, unit: str = "") -> str:
+def _told(found: Contrast, unit: str = "") -> str:
     """ "-14.0 [-17.9, -10.1]"."""
-    if found is None:
-        return words("missing")
     interval = f" [{points(found.interval[0])}, {points(found.interval[1])}]" if found.interval else ""
     return f"{points(found.value)}{f' {unit}' if unit else ''}{interval}"

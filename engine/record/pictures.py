@@ -62,10 +62,10 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets for an experiment, none before the first evaluation. Raises DetuiError for broken files."""
-    return [sheet for shown, prepared in sources(facts) for sheet in _of_data(facts, shown, prepared)]
+    return [sheet for shown, prepared in sources(facts) for sheet in _sheets(facts, shown, prepared)]
 
 
-def _of_data(facts: ExperimentFacts, shown: Sequence[RunFacts], prepared: Path) -> list[Sheet]:
+def _sheets(facts: ExperimentFacts, shown: Sequence[RunFacts], prepared: Path) -> list[Sheet]:
     truth, root = read_json(prepared / "val.json"), root_of(prepared)
     images = _pick(truth)
     wanted = {image["id"] for image in images}
@@ -76,18 +76,13 @@ def _of_data(facts: ExperimentFacts, shown: Sequence[RunFacts], prepared: Path) 
 
 
 def sources(facts: ExperimentFacts) -> list[tuple[list[RunFacts], Path]]:
-    """For each data set the runs to show, one an arm, and where its prepared data lies: none without either.
-
-    Arms on different data have no pictures in common.
-    """
-    found = []
-    for reference in facts.references:
-        prepared = facts.data_of(reference).get("prepared")
-        arms = [arm for arm in facts.arms if facts.same_data(reference, arm)]
-        shown = [run for arm in arms if (run := _shown(facts.of(arm)))]
-        if shown and prepared:
-            found.append((shown, Path(prepared)))
-    return found
+    """For each data set that arms are judged on: the runs to show, one an arm, and where its prepared data lies."""
+    found: dict[Path, list[RunFacts]] = {}
+    for arm in facts.arms:
+        prepared, run = facts.data_of(arm).get("prepared"), _shown(facts.of(arm))
+        if prepared and run:
+            found.setdefault(Path(prepared), []).append(run)
+    return [(shown, prepared) for prepared, shown in found.items()]
 
 
 def root_of(prepared: Path) -> Path:

@@ -39,6 +39,12 @@ def seed_of(run: RunFacts, words: Words) -> str:
     return str(run.seed) if run.finished else f"{run.seed} ({words('unfinished at', run.epoch, run.total_epochs)})"
 
 
+def references(facts: ExperimentFacts, words: Words) -> str:
+    """What the arms are set against: "`baseline`", or "of the same data (`l-crowded`, `l-simple`)"."""
+    names = ", ".join(map(code, facts.references))
+    return names if len(facts.references) == 1 else words("references", names)
+
+
 class Results:
     """Tables of results in one language; what they print is noted in the ledger."""
 
@@ -78,6 +84,10 @@ class Results:
         """ "; 2 of 3 seeds finished", where some are not."""
         planned, unfinished = len(self.facts.planned(arm)), len(self.facts.unfinished(arm))
         return "; " + self.words("seeds finished", planned - unfinished, planned) if unfinished else ""
+
+    def references(self) -> str:
+        """As the function of that name."""
+        return references(self.facts, self.words)
 
     def verdict(self, found: Comparison | Verdict) -> str:
         """A verdict and why: "inconclusive (runs unfinished: baseline-s0)"."""

@@ -47,10 +47,10 @@ class Sheet:
 
 def sheets(facts: ExperimentFacts) -> list[Sheet]:
     """The sheets; none before the first evaluation, or where nothing is small. Raises DetuiError for broken files."""
-    return [sheet for shown, prepared in pictures.sources(facts) for sheet in _of_data(facts, shown, prepared)]
+    return [sheet for shown, prepared in pictures.sources(facts) for sheet in _sheets(facts, shown, prepared)]
 
 
-def _of_data(facts: ExperimentFacts, shown: Sequence[RunFacts], prepared: Path) -> list[Sheet]:
+def _sheets(facts: ExperimentFacts, shown: Sequence[RunFacts], prepared: Path) -> list[Sheet]:
     from detui.engine.evaluate.regions import drop
 
     truth = read_json(prepared / "val.json")

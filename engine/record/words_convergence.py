@@ -45,6 +45,7 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
     "claim of nobody": ("the claim names no arm", "声称值未指明实验组"),
     "claim of another": ("this experiment has no such arm", "本实验没有该实验组"),
     "claim of no data": ("the claim does not say on which data set", "声称值未指明数据集"),
+    "claim of other data": ("claimed of the data set {}", "声称值针对数据集 {}"),
     "claim without epoch": ("the claim names no epoch", "声称值未指明轮次"),
     "claim beyond": ("the run has {} epochs", "该运行共 {} 轮"),
     "claim after end": ("the run ended after epoch {}", "该运行在第 {} 轮之后结束"),
@@ -55,6 +56,7 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
     "of chosen": ("chosen", "选定"),
     "said claimed": ("beside a claim", "与声称值并列"),
     # arms by data sets
+    "references": ("of the same data ({})", "（同一数据上的 {}）"),
     "objects an image": ("objects an image: {}", "每图目标数：{}"),
     "interaction said": (
         "({0} − {1} on {2}) − ({0} − {1} on {3}): {4}",

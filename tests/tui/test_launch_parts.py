@@ -25,6 +25,7 @@ from detui.tui.widgets.launch_fields import Devices
         ({}, {}),
         ({"profile": "full"}, {}),
         ({"arms": ("no-mosaic",), "seeds": "3, 4"}, {}),
+        ({"data": "bccd"}, {}),
         ({"devices": "cpu", "cpu_slots": "1", "on_busy": "fail"}, {}),
         ({"overrides": ("train.lr0=0.01", "no-mosaic.augment.mixup=0.5", "milestones=[4, 24]")}, {}),
         (
