@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detui.engine.record import words
 
-PARTS = sorted(Path(words.__file__).parent.glob("words*.py")) + [Path(words.__file__).with_name("captions.py")]
+PARTS = [*sorted(Path(words.__file__).parent.glob("words*.py")), Path(words.__file__).with_name("captions.py")]
 
 
 def test_no_word_is_written_over_by_another() -> None:
