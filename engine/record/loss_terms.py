@@ -89,7 +89,7 @@ class LossTerms:
         return [code(run.arm), seed_of(run, self.words), _short(term.name), *means, rises, meanwhile, mark]
 
     def _at(self, point: Point) -> str:
-        return self.words("at epoch", _written(point[1]), point[0])
+        return self.words("mean at", _written(point[1]), point[0])
 
     def _beside(self, run: RunFacts, other: Term, since: int) -> str:
         """Another term from the epoch at which the rise began to the last one; "" where it is not known there."""

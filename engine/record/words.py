@@ -295,7 +295,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "last mean": ("last epoch", "末轮"),
     "risen since": ("rises to the end since", "持续上升至末轮，起于"),
     "meanwhile": ("meanwhile", "同期"),
-    "at epoch": ("{} (epoch {})", "{}（第 {} 轮）"),
+    "mean at": ("{} (epoch {})", "{}（第 {} 轮）"),
     "risen by": ("epoch {}: {} → {}", "第 {} 轮：{} → {}"),
     "went": ("{} {} → {}", "{} {} → {}"),
     "went over": ("{} {} → {} (epochs {} → {})", "{} {} → {}（第 {} → {} 轮）"),
