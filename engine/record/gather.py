@@ -9,7 +9,17 @@ from typing import Any
 from detui.engine.analysis.choice import chosen, finite, standing
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
-from detui.engine.record.facts import SPEED, AttemptFacts, ExperimentFacts, Measured, RunFacts, Samples, Source
+from detui.engine.record.facts import (
+    LEVELS,
+    PARTS,
+    SPEED,
+    AttemptFacts,
+    ExperimentFacts,
+    Measured,
+    RunFacts,
+    Samples,
+    Source,
+)
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json
 from detui.engine.run.history import History, load_history
@@ -138,10 +148,19 @@ def _cost(
     name: str, begin: Mapping[str, Any], history: History, attempts: list[AttemptDir], kind: str
 ) -> Iterator[tuple[str, Measured]]:
     at = int(begin.get("attempt") or 1)
-    for fact in ("parameters", "gflops"):
-        if (found := finite((begin.get("model") or {}).get(fact))) is not None:
-            yield f"model/{fact}", Measured(found, _file(name, at, "metrics.jsonl"))
+    for fact, told in _built(begin.get("model") or {}):
+        if (found := finite(told)) is not None:
+            yield fact, Measured(found, _file(name, at, "metrics.jsonl"))
     yield from _peaks(name, attempts, kind)
+
+
+def _built(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What `begin` says of a model, by the names in BUILT."""
+    for fact in ("parameters", "gflops", "backbone_convolutions"):
+        yield f"model/{fact}", model.get(fact)
+    parts, levels = model.get("parameters_by_part") or {}, model.get("levels") or {}
+    yield from ((f"model/parameters_{part}", parts.get(part)) for part in PARTS)
+    yield from ((f"model/channels_{level}", levels.get(level)) for level in LEVELS)
 
 
 def _speed(attempts: list[AttemptDir], best: Mapping[str, Any] | None) -> dict[str, Any] | None:

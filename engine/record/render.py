@@ -15,6 +15,7 @@ from detui.engine.record import text
 from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
+from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
@@ -119,6 +120,7 @@ def _context(
         "shares": Shares(results),
         "baseline": Baseline(results),
         "by_class": ByClass(results),
+        "components": Components(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
         "pictures": [(picture, _caption(picture, words), number) for number, picture in enumerate(pictures, start=1)],

@@ -8,7 +8,7 @@ from typing import Any
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.analysis.goals import NOT_MEASURED
 from detui.engine.record.claims_at import beside
-from detui.engine.record.facts import SPEED, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
@@ -165,11 +165,11 @@ class Results:
                     spent, epochs, of = run.timed
                     cells[timed] = words("of epochs", duration(spent.value), epochs, of)
                     cited[self.ledger.cite(spent.source, words("training time"))] = 1
-                how = [self._speed_setting(run)] if settings else []
+                how = [self.speed_setting(run)] if settings else []
                 rows.append([code(arm), seed_of(run, words), *cells, *how, ", ".join(cited)])
         return Table(head, rows, frozenset(range(1, len(head) - 1 - len(settings))))
 
-    def _speed_setting(self, run: RunFacts) -> str:
+    def speed_setting(self, run: RunFacts) -> str:
         """On what and how the speed was measured: numbers under other settings do not compare."""
         speed, words = run.speed, self.words
         if speed is None:
@@ -295,8 +295,9 @@ class Results:
         """How a metric's values are written."""
         if metric.startswith("val/"):
             return percent
-        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "model/parameters": count}
-        return forms.get(metric, lambda value: f"{value:.4g}")
+        if metric in BUILT and metric != "model/gflops":
+            return count
+        return duration if metric == "cost/training_seconds" else lambda value: f"{value:.4g}"
 
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.

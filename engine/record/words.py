@@ -106,6 +106,30 @@ WORDS: dict[str, tuple[str, str]] = {
     "host memory": ("peak host memory (RSS)", "主机内存峰值 (RSS)"),
     "said chosen": ("results of the chosen checkpoint", "选定检查点的结果"),
     "said class": ("per class", "各类别"),
+    # what models are made of
+    "component": ("component", "组件"),
+    "backbone": ("backbone", "主干网络"),
+    "backbone convolutions": ("depth of the backbone (layers of convolution)", "主干网络深度（卷积层数）"),
+    "channels at": ("channels at {} (stride {})", "{} 通道数（步长 {}）"),
+    "params backbone": ("parameters of the backbone", "主干网络参数量"),
+    "params neck": ("parameters of the neck (encoder)", "颈部（编码器）参数量"),
+    "params head": ("parameters of the head (decoder)", "头部（解码器）参数量"),
+    "training memory": ("training: {}", "训练：{}"),
+    "said components": ("what the models are made of", "模型组成"),
+    "components built": (
+        "Read from the models that were built, when training began; channels are those that the neck takes from the "
+        "backbone. A ratio is to the first arm on the same data.",
+        "读自训练开始时构建出的模型；通道数为颈部取自主干网络的通道数。比值相对于同一数据上的第一个实验组。",
+    ),
+    "components measured": (
+        "Memory and latency of inference are those of the chosen checkpoint; the memory of training is that of whole "
+        "runs, and depends on their batch.",
+        "推理的内存与延迟为选定检查点的；训练内存为整个运行的，取决于批大小。",
+    ),
+    "components framework": (
+        "{}'s own count of FLOPs leaves out layers that it does not know, so it has no ratio.",
+        "{} 自报的 FLOPs 不含它不认识的层，故不给出比值。",
+    ),
     # headline
     "headline": (
         "{arm} against {reference}: {metric} {delta} percent points ({n} seeds): {verdict}",
