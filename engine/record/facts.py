@@ -83,6 +83,33 @@ class AttemptFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StageFacts:
+    """A stage of a run that has begun."""
+
+    line: Mapping[str, Any]
+    """Its `stage` line: what it trains on, starts from and really uses; `attempt` is the one that it began in."""
+    epochs: int
+    """Epochs of it that were trained."""
+    rates: tuple[float, float, float] | None
+    """Learning rate of the weights at its first step, its highest, and at its last step; None where none was told."""
+
+    @property
+    def name(self) -> str:
+        """As the recipe calls it."""
+        return str(self.line.get("stage"))
+
+    @property
+    def planned(self) -> int:
+        """Its length by the recipe, in epochs."""
+        return int(self.line.get("epochs") or 0)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the run's data says anything about its model: not where that has other classes."""
+        return bool((self.line.get("data") or {}).get("judged") != "not")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFacts:
     """One arm with one seed, as far as it got."""
 
@@ -124,6 +151,13 @@ class RunFacts:
     """A framework's own validation numbers, by its name for them: epochs and values."""
     statistics: Mapping[str, Samples]
     """What the training reported beside losses, by name ("gradient/small"); no name without a finite value."""
+    stages: tuple[StageFacts, ...] = ()
+    """Those that have begun, in order; none where the training tells of none."""
+
+    def stage_of(self, epoch: int) -> StageFacts | None:
+        """The stage that an epoch of the run lies in by the plan; None before that stage has begun."""
+        within = (one for one in self.stages if 0 < epoch - int(one.line.get("epoch") or 0) <= one.planned)
+        return next(within, None)
 
     @property
     def finished(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from detui.engine.record.facts import (
     RunFacts,
     Samples,
     Source,
+    StageFacts,
 )
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json
@@ -28,6 +30,8 @@ from detui.engine.run.measurements import SPEED_FILE, measurements
 from detui.engine.run.state import read_state
 from detui.engine.secrets import redacted
 
+RATE = "lr/all"
+"""The learning rate of the weights, as a training half calls it."""
 NEEDED = ("id", "recipe", "arms", "seeds", "runs", "checkpoint_rule")
 
 
@@ -80,6 +84,7 @@ def _run(run: RunDir) -> RunFacts:
         losses=_series(history, "train/loss"),
         framework=_series(history, f"{spec.backend}/"),
         statistics=_statistics(history),
+        stages=tuple(_stages(history)),
     )
 
 
@@ -131,6 +136,17 @@ def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], t
     names = [name for name in history.epoch_names() if name.startswith(prefix)]
     found = {name: history.epoch_series(name) for name in names}
     return {name: (tuple(epochs), tuple(values)) for name, (epochs, values) in found.items() if epochs}
+
+
+def _stages(history: History) -> Iterator[StageFacts]:
+    """The stages that have begun, each up to where the next one does."""
+    steps, rates = history.series(RATE)
+    begins = [(int(line.get("step") or 0), int(line.get("epoch") or 0)) for line in history.stages]
+    borders = [*begins, (history.step, history.epoch)]
+    for line, (start, before), (end, after) in zip(history.stages, borders, borders[1:], strict=False):
+        used = rates[bisect_right(steps, start) : bisect_right(steps, end)]
+        known = (used[0], max(used), used[-1]) if used else None
+        yield StageFacts(line=redacted(line), epochs=max(0, after - before), rates=known)
 
 
 def _statistics(history: History) -> dict[str, Samples]:

@@ -103,6 +103,9 @@ class Milestones:
         return "; ".join(cells) or self.words("not available")
 
     def _not_reached(self, runs: Sequence[RunFacts], epoch: int) -> str:
+        stages = [run.stage_of(epoch) for run in runs]
+        if runs and all(stage is not None and not stage.judged for stage in stages):
+            return self.words("other classes")
         if runs and all(run.terminal and run.epoch < epoch for run in runs):
             return self.words("stopped early at", max(run.epoch for run in runs))
         return self.words("missing")
@@ -192,7 +195,7 @@ class Milestones:
             if changes:
                 mean, rose = sum(changes) / len(changes), sum(change > 0 for change in changes)
                 said.append(self.words("trend of", label(metric), points(mean), rose, len(changes)))
-        return "; ".join(said) or self.words("missing")
+        return "; ".join(said) or self._not_reached(runs, before)
 
     def _marks(self, arm: str, epoch: int) -> str:
         """Where the times, losses and metrics of an arm at an epoch stand."""

@@ -29,6 +29,8 @@ from detui.engine.record.setup import Setup
 from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
 from detui.engine.record.stability import Stability
+from detui.engine.record.stages import Stages
+from detui.engine.record.transfer import Transfers
 from detui.engine.record.words import Words
 
 WORST_FIRST = (
@@ -117,6 +119,8 @@ def _context(
         "loss_terms": LossTerms(results),
         "convergence": ConvergenceTable(results),
         "interaction": InteractionTable(results),
+        "stages": Stages(results),
+        "transfers": Transfers(results),
         "shares": Shares(results),
         "baseline": Baseline(results),
         "by_class": ByClass(results),

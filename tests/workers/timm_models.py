@@ -58,7 +58,10 @@ def trainer(folder: Path, section: dict[str, Any]) -> Any:
 
     config = UltralyticsConfig.model_validate({"model": section, "train": {"imgsz": 64}}).model_dump(mode="json")
     spec: Any = SimpleNamespace(
-        stages=[SimpleNamespace(name="main", config=config)], data=DATA, seed=0, device=SimpleNamespace(kind="cpu")
+        stages=[SimpleNamespace(name="main", config=config, data=None)],
+        data=DATA,
+        seed=0,
+        device=SimpleNamespace(kind="cpu"),
     )
     channels = 4 if section.get("inputs") == "rgbd" else 3
     view = folder / "view.yaml"
@@ -199,7 +202,10 @@ def weights(folder: Path) -> dict[str, Any]:
     deep = load("whole.safetensors", inputs="rgbd")
     filters = deep.model.model[0].net.conv_stem.weight
     return {
-        "whole": whole.backbone_weights, "wrapped": wrapped.backbone_weights, "renamed": renamed.backbone_weights,
+        **{name: {**made.transfer.summary(), "left": [one["name"] for one in made.transfer.left],
+                  "anew_in_backbone": sum(one["kind"] != "transferred" for one in made.transfer.tensors
+                                          if one["name"].startswith("model.0."))}
+           for name, made in (("whole", whole), ("wrapped", wrapped), ("renamed", renamed))},
         "same": [same(whole, values), same(wrapped, values), same(renamed, resnet)],
         "rgb": torch.equal(filters[:, :3], values[first]),
         "depth": float((filters[:, 3] - values[first].mean(1)).detach().abs().max()),
@@ -262,11 +268,12 @@ def later(folder: Path) -> dict[str, Any]:
 
     gone = {**SECTIONS["small"], "backbone": {"name": TINY, "weights": str(folder / "gone.safetensors")}}
     before = trainer(folder, SECTIONS["small"])
+    fresh = before.transfer
     before.section = gone
     after = before.get_model(cfg=before.model.yaml, weights=before.model, verbose=False)
     values = before.model.state_dict()
     return {"same": all(torch.equal(value, values[name]) for name, value in after.state_dict().items()),
-            "transferred": before.transferred, "backbone_weights": before.backbone_weights}  # fmt: skip
+            "fresh": fresh, "tensors": before.transfer.summary()["tensors"]}  # fmt: skip
 
 
 def without_timm(folder: Path) -> str:

@@ -14,22 +14,19 @@ SIDE = 64
 
 
 def model_facts(trainer: Any, name: str) -> dict[str, Any]:
-    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers, tensors taken over.
+    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers.
 
     Also the channels of its pictures and, of RGB-D, how the depth filter really started; of RT-DETR its queries and
-    decoder layers; of every model what `structure` finds, and of a backbone with weights of its own what they gave.
+    decoder layers; of every model what `structure` finds. What it got from weights stands in the `stage` line.
     """
     from ultralytics.utils.torch_utils import get_flops, unwrap_model
 
     model = unwrap_model(trainer.model)
     flops = get_flops(model, trainer.args.imgsz)
-    given = getattr(trainer, "backbone_weights", None)
     return {
         **made_of(model, name, trainer.args.imgsz),
         "gflops": round(float(flops), 3) or None,
         "depth_filter": trainer.depth_filter,
-        "transferred": getattr(trainer, "transferred", None),
-        **({} if given is None else {"backbone_weights": given}),
     }
 
 
