@@ -53,7 +53,8 @@ def _run(run: RunDir) -> RunFacts:
     spec, state, history = run.spec(), read_state(run), load_history(run)
     attempts, devices = run.attempts(), _devices(run)
     best = chosen(history, spec.checkpoint_rule)
-    begin = history.begins.get(int(best.get("attempt") or 1) if best else 0) or history.begin or {}
+    said = history.begins.get(int(best.get("attempt") or 1) if best else 0) or history.begin or {}
+    begin = _at_the_end(said, history)
     cost = dict(_cost(run.name, begin, history, attempts, spec.device.kind))
     speed = _speed(attempts, best)
     cost |= dict(_speed_cost(run.name, speed)) if speed else {}
@@ -136,6 +137,12 @@ def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], t
     names = [name for name in history.epoch_names() if name.startswith(prefix)]
     found = {name: history.epoch_series(name) for name in names}
     return {name: (tuple(epochs), tuple(values)) for name, (epochs, values) in found.items() if epochs}
+
+
+def _at_the_end(begin: Mapping[str, Any], history: History) -> Mapping[str, Any]:
+    """What an attempt said when it began, with the model of its last stage: on other data it has another head."""
+    later = [line["model"] for line in history.stages if line.get("model")]
+    return {**begin, "model": {**(begin.get("model") or {}), **later[-1]}} if begin and later else begin
 
 
 def _stages(history: History) -> Iterator[StageFacts]:

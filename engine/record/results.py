@@ -18,7 +18,8 @@ BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large
 
 OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
 """What the toolkit of VisDrone's authors computes, beside AP as COCO has it; only of data that are judged so."""
-NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps"}
+NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps",
+         "cost/gpu_memory": "gpu memory"}  # fmt: skip
 """Metrics that go by a word instead of their name."""
 
 
@@ -282,7 +283,9 @@ class Results:
                       if goal.get(key) is not None]  # fmt: skip
             text = f"{self.metric(metric)} {', '.join(bounds)}"
         title = plain(self.words.pick(goal.get("title")))
-        return f"{title}: {text}" if title else text
+        if not title:
+            return text
+        return f"{title} {text}" if title.endswith(("?", "？")) else f"{title}: {text}"
 
     def metric(self, metric: str) -> str:
         """A metric in words: "AP small", "parameters"."""
@@ -297,7 +300,8 @@ class Results:
             return percent
         if metric in BUILT and metric != "model/gflops":
             return count
-        return duration if metric == "cost/training_seconds" else lambda value: f"{value:.4g}"
+        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
+        return forms.get(metric, lambda value: f"{value:.4g}")
 
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.
@@ -306,8 +310,10 @@ class Results:
         """
         words, claims = self.words, self.facts.info.get("claims") or ()
         epochs = any(claim.get("epoch") is not None for claim in claims)
+        notes = any(claim.get("note") for claim in claims)
         head = [words("metric"), words("arm"), *([words("epoch")] if epochs else []), words("claimed"),
-                words("claim source"), words("measured"), words("source")]  # fmt: skip
+                words("claim source"), *([words("note")] if notes else []), words("measured"),
+                words("source")]  # fmt: skip
         rows = []
         for claim in claims:
             metric, form = str(claim["metric"]), self.form(str(claim["metric"]))
@@ -315,8 +321,9 @@ class Results:
             measured, mark = self.beside(claim, words("said claimed"))
             epoch = claim.get("epoch")
             at = [words("of chosen") if epoch is None else str(epoch)] if epochs else []
-            rows.append([f"{label(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
-                         plain(claim.get("source") or words("unknown")), measured, mark])  # fmt: skip
+            noted = [plain(claim.get("note") or "") or "–"] if notes else []
+            rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
+                         plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip
         return Table(head, rows)
 
     def beside(self, claim: Mapping[str, Any], said: str) -> tuple[str, str]:
