@@ -268,6 +268,11 @@ def _stages(
         other = stage.data if stage.data != role else None
         config = _complete(recipe, merge([*layers, *over]))
         resolved.append(ResolvedStage(stage.name, stage.epochs, config, other, data_sets[other] if other else None))
+    if resolved[-1].data_set:
+        message = f"The last stage trains on {resolved[-1].data_set}, and the arm is judged on {role or 'other data'}: "
+        where = recipe.document.where((*at, len(stages) - 1, "data"))
+        hint = "let the last stage train on the arm's own data: leave its `data` out"
+        raise RecipeError(f"{message}no checkpoint could be its best.", where=where, hint=hint)
     return tuple(resolved)
 
 

@@ -43,8 +43,14 @@ class Stages:
         return [epochs, self._data(line), self._rates(stage, first), self._augmentation(first, planned)]
 
     def _data(self, line: Mapping[str, Any]) -> str:
-        name = (line.get("data") or {}).get("name")
-        return code(name) if name else self.words("missing")
+        """The data's name; with its role in the question where the recipe gives it one."""
+        data = line.get("data") or {}
+        if not data.get("name"):
+            return self.words("missing")
+        named: Mapping[str, Any] = self.facts.info.get("data_sets") or {}
+        same = (role for role, one in named.items() if one.get("fingerprint") == data.get("fingerprint"))
+        role = next(same, None)
+        return f"{plain(role)} ({code(data['name'])})" if role and role != data["name"] else code(data["name"])
 
     def _rates(self, stage: StageFacts, first: Mapping[str, Any]) -> str:
         if stage.rates is None:

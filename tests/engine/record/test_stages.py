@@ -15,6 +15,7 @@ from detui.engine.record.sources import Ledger
 from detui.engine.record.stages import Stages
 from detui.engine.record.transfer import Transfers
 from detui.engine.record.words import Words
+from detui.engine.run.files import write_json
 from detui.engine.run.lines import LineWriter, read_lines
 
 USED = {"mosaic": 1.0, "mixup": 0.15, "cutmix": 0.0, "hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4, "flipud": 0.0,
@@ -43,7 +44,7 @@ def tell(trial: Trial, name: str, **changes: object) -> None:
         "epochs": 15,
         "step": 0,
         "epoch": 0,
-        "data": {"name": "homeobjects", "classes": 12, "judged": "not"},
+        "data": {"name": "homeobjects", "fingerprint": "sha256:ab", "classes": 12, "judged": "not"},
         "transfer": None,
         "first_step": {"lr": {"lr/all": 0.0}, "augment": {"mosaic": 0.0}, "warmup_steps": 18, "mosaic_epochs": 15},
     }
@@ -103,6 +104,12 @@ def test_the_stages_say_what_was_used(staged: Trial) -> None:
     ]
     assert [source.file for _, source, _ in ledger.entries()] == [
         f"runs/baseline-s{seed}/attempts/1/metrics.jsonl" for seed in (0, 1)]  # fmt: skip
+
+
+def test_data_has_its_role_where_the_recipe_gives_one(staged: Trial) -> None:
+    roles = {"simple": {"name": "homeobjects", "fingerprint": "sha256:ab"}}
+    write_json(staged.path / "experiment.json", {**staged.info, "data_sets": roles})
+    assert [row[4] for row in tables(staged)[0].table().rows] == ["simple (`homeobjects`)", "`coco-indoor`"]
 
 
 def test_the_transfer_says_what_came_and_what_did_not(staged: Trial) -> None:
