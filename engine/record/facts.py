@@ -13,7 +13,12 @@ from detui.engine.analysis.choice import finite
 SPEED = ("model/gmacs", "model/latency", "model/fps", "model/memory")
 """What `detui speed` measured of the chosen checkpoint: 10⁹ multiply-adds a picture, seconds a pass and pictures a
 second with post-processing, bytes."""
-COST = ("model/parameters", "model/gflops", *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
+PARTS, LEVELS = ("backbone", "neck", "head"), ("P3", "P4", "P5")
+"""Of a detector; the levels are what its neck takes from the backbone, at stride 8, 16 and 32."""
+BUILT = ("model/parameters", "model/gflops", "model/backbone_convolutions",
+         *(f"model/parameters_{part}" for part in PARTS), *(f"model/channels_{level}" for level in LEVELS))  # fmt: skip
+"""What the worker says of the model that it built; FLOPs as the framework counts them."""
+COST = (*BUILT, *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
 """Measurements of a run that are no evaluation; bytes and seconds."""
 
 
@@ -138,6 +143,8 @@ class RunFacts:
     """Seconds of the epochs that say theirs, how many those are, and of how many; None where none does."""
     trained: Mapping[int, int]
     """Epoch → the attempt that trained it."""
+    stage_starts: tuple[int, ...]
+    """Epochs that were completed when each stage began, in order; () where the training reports no stages."""
     losses: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """Loss name → epochs and values."""
     framework: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]

@@ -11,6 +11,8 @@ from detui.engine.analysis.choice import chosen, finite, standing
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
 from detui.engine.record.facts import (
+    LEVELS,
+    PARTS,
     SPEED,
     AttemptFacts,
     ExperimentFacts,
@@ -51,7 +53,8 @@ def _run(run: RunDir) -> RunFacts:
     spec, state, history = run.spec(), read_state(run), load_history(run)
     attempts, devices = run.attempts(), _devices(run)
     best = chosen(history, spec.checkpoint_rule)
-    begin = history.begins.get(int(best.get("attempt") or 1) if best else 0) or history.begin or {}
+    said = history.begins.get(int(best.get("attempt") or 1) if best else 0) or history.begin or {}
+    begin = _at_the_end(said, history)
     cost = dict(_cost(run.name, begin, history, attempts, spec.device.kind))
     speed = _speed(attempts, best)
     cost |= dict(_speed_cost(run.name, speed)) if speed else {}
@@ -78,6 +81,7 @@ def _run(run: RunDir) -> RunFacts:
         speed=speed,
         timed=timed,
         trained={line["epoch"]: int(line.get("attempt") or 1) for line in history.epochs if "epoch" in line},
+        stage_starts=tuple(int(line.get("epoch") or 0) for line in history.stages),
         losses=_series(history, "train/loss"),
         framework=_series(history, f"{spec.backend}/"),
         statistics=_statistics(history),
@@ -135,6 +139,12 @@ def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], t
     return {name: (tuple(epochs), tuple(values)) for name, (epochs, values) in found.items() if epochs}
 
 
+def _at_the_end(begin: Mapping[str, Any], history: History) -> Mapping[str, Any]:
+    """What an attempt said when it began, with the model of its last stage: on other data it has another head."""
+    later = [line["model"] for line in history.stages if line.get("model")]
+    return {**begin, "model": {**(begin.get("model") or {}), **later[-1]}} if begin and later else begin
+
+
 def _stages(history: History) -> Iterator[StageFacts]:
     """The stages that have begun, each up to where the next one does."""
     steps, rates = history.series(RATE)
@@ -161,10 +171,19 @@ def _cost(
     name: str, begin: Mapping[str, Any], history: History, attempts: list[AttemptDir], kind: str
 ) -> Iterator[tuple[str, Measured]]:
     at = int(begin.get("attempt") or 1)
-    for fact in ("parameters", "gflops"):
-        if (found := finite((begin.get("model") or {}).get(fact))) is not None:
-            yield f"model/{fact}", Measured(found, _file(name, at, "metrics.jsonl"))
+    for fact, told in _built(begin.get("model") or {}):
+        if (found := finite(told)) is not None:
+            yield fact, Measured(found, _file(name, at, "metrics.jsonl"))
     yield from _peaks(name, attempts, kind)
+
+
+def _built(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What `begin` says of a model, by the names in BUILT."""
+    for fact in ("parameters", "gflops", "backbone_convolutions"):
+        yield f"model/{fact}", model.get(fact)
+    parts, levels = model.get("parameters_by_part") or {}, model.get("levels") or {}
+    yield from ((f"model/parameters_{part}", parts.get(part)) for part in PARTS)
+    yield from ((f"model/channels_{level}", levels.get(level)) for level in LEVELS)
 
 
 def _speed(attempts: list[AttemptDir], best: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from detui.engine.analysis.choice import finite
 from detui.engine.record import moments
+from detui.engine.record.claims_at import length_of
 from detui.engine.record.facts import RunFacts, Source
 from detui.engine.record.results import Results, label, seed_of
 from detui.engine.record.stability import after_best
@@ -75,7 +76,10 @@ class Milestones:
         head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in TABLE), words("loss"),
                 words("source")]  # fmt: skip
         rows = [
-            self._milestone(epoch, arm) for epoch in self.facts.info.get("milestones", ()) for arm in self.facts.arms
+            self._milestone(epoch, arm)
+            for epoch in self.facts.info.get("milestones", ())
+            for arm in self.facts.arms
+            if epoch <= (length_of(self.facts, arm) or epoch)  # a shorter arm never gets there
         ]
         return Table(head, rows, frozenset({0, *range(2, len(head) - 1)}))
 

@@ -15,10 +15,12 @@ from detui.engine.record import text
 from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
+from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
 from detui.engine.record.interaction import InteractionTable
+from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
@@ -110,9 +112,11 @@ def _context(
         "info": {**OPTIONAL, **facts.info},
         "words": words,
         "setup": setup,
+        "data_table": setup.data,
         "results": results,
         "milestones": Milestones(results),
         "stability": Stability(results),
+        "loss_terms": LossTerms(results),
         "convergence": ConvergenceTable(results),
         "interaction": InteractionTable(results),
         "stages": Stages(results),
@@ -120,6 +124,7 @@ def _context(
         "shares": Shares(results),
         "baseline": Baseline(results),
         "by_class": ByClass(results),
+        "components": Components(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
         "pictures": [(picture, _caption(picture, words), number) for number, picture in enumerate(pictures, start=1)],

@@ -69,6 +69,14 @@ class UltralyticsTrainer:
 
         return speed(spec, checkpoint, wanted, device)
 
+    def describe(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Say what the model is made of. Raises MissingError for a package that is absent, RunError for one that
+        cannot be built.
+        """
+        from detui.engine.backends.ultralytics.describe import describe
+
+        return describe(spec, wanted, device)
+
 
 def _starting_point(spec: RunSpec, report: Reporter) -> tuple[int, Path | None, Path | None]:
     """The first stage of this attempt, the weights it starts from, and the checkpoint it resumes in its middle."""

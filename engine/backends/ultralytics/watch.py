@@ -104,6 +104,7 @@ class Watch:
             "asked": asked,
             "used": used,
             **self._transfer(trainer),
+            **self._rebuilt(trainer),
         }
         settings.check(asked, used, self.config["train"]["accept"])
         settings.check_images(trainer, data_of(self.spec, self.index))
@@ -116,6 +117,12 @@ class Watch:
         file = f"transfer-s{self.index}.json"
         trainer.transfer.write(self.report.attempt.path / file, unwrapped(trainer.model))
         return {"transfer": {"file": file, **trainer.transfer.summary()}}
+
+    def _rebuilt(self, trainer: Any) -> dict[str, Any]:
+        """The model of a later stage on other data than the one before: its head may have other classes."""
+        if self.first or facts_of(self.spec, self.index) == facts_of(self.spec, self.index - 1):
+            return {}
+        return {"model": model_facts(trainer, self.config["model"]["name"])}
 
     def _tell_stage(self, trainer: Any, rates: dict[str, float]) -> None:
         """The stage, once its first step has shown what it really uses."""

@@ -193,6 +193,14 @@ class TestBuilt:
         assert seen["built"]["l"]["backbone"] == "HGNetv2-L"
         assert "backbone" not in seen["built"]["yolo"]
 
+    def test_a_model_that_nobody_trains_is_described_as_the_training_builds_it(self, seen: Any) -> None:
+        for name, told in seen["described"].items():
+            begin = seen["built"][name]
+            assert told["facts"] == {fact: begin[fact] for fact in told["facts"]}, name
+            assert len(told["facts"]) >= 8
+            levels = {f"P{int(stride).bit_length() - 1}": width for stride, width in told["entering"].items()}
+            assert told["facts"]["levels"] == levels, name
+
     def test_looking_at_a_model_leaves_it_as_it_was(self, seen: Any) -> None:
         assert seen["facts"] == {"weights": True, "modes": True, "random": True}
 
