@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ class Source:
     """None for what belongs to the whole attempt."""
     file: str
     """Relative to the experiment's directory."""
+
+    def whole(self) -> Source:
+        """The file by itself, for a row that names the epoch: one mark for all of them, not a list as long as the run."""
+        return replace(self, epoch=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class LossTerms:
             lines = [line for line in run.evaluations if since <= int(line["epoch"]) <= last]
             beside = (self._beside(run, other, since) for other in others)
             meanwhile = "; ".join([*filter(None, beside), self._metric(lines)])
-        sources = [*self._epochs(run, term), *map(run.source, lines)]
+        sources = [*self._epochs(run, term), *(run.source(line).whole() for line in lines)]
         mark = self.results.ledger.cite_all(sources, self.words("said loss terms"))
         return [code(run.arm), seed_of(run, self.words), _short(term.name), *means, rises, meanwhile, mark]
 

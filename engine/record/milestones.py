@@ -87,7 +87,8 @@ class Milestones:
         runs = self.facts.of(arm)
         lines = [(run, line) for run in runs for line in run.evaluations if line["epoch"] == epoch]
         cells = [self._at_epoch(runs, epoch, metric) for metric in TABLE]
-        mark = self.results.ledger.cite_all((run.source(line) for run, line in lines), self.words("milestones"))
+        origins = (run.source(line).whole() for run, line in lines)
+        mark = self.results.ledger.cite_all(origins, self.words("milestones"))
         losses, loss_mark = self._losses(self.facts.finished(arm), epoch)
         return [str(epoch), code(arm), *cells, losses, ", ".join(filter(None, (mark, loss_mark)))]
 
@@ -125,7 +126,7 @@ class Milestones:
                     terms.setdefault(name.removeprefix("train/").removeprefix("loss_"), []).append(value)
             if any(value is not None for value in found.values()):
                 attempt = run.trained.get(epoch, 1)
-                sources.append(Source(run.name, attempt, epoch, f"runs/{run.name}/attempts/{attempt}/metrics.jsonl"))
+                sources.append(Source(run.name, attempt, None, f"runs/{run.name}/attempts/{attempt}/metrics.jsonl"))
         if not terms:
             return self.words("missing"), ""
         shown = ", ".join(f"{plain(name)} {sum(values) / len(values):.3g}" for name, values in sorted(terms.items()))
