@@ -158,7 +158,7 @@ class Results:
         timed = [name for name, _, _ in forms].index("cost/training_seconds")
         for arm in self.facts.arms:
             for run in self.facts.of(arm):
-                cells = [self._cost(run, name, form) for name, _, form in forms]
+                cells = [self.cell(run.cost.get(name), form) for name, _, form in forms]
                 cited = {
                     self.ledger.cite(run.cost[name].source, title): 1 for name, title, _ in forms if name in run.cost
                 }
@@ -170,22 +170,11 @@ class Results:
                 rows.append([code(arm), seed_of(run, words), *cells, *how, ", ".join(cited)])
         return Table(head, rows, frozenset(range(1, len(head) - 1 - len(settings))))
 
-    def _cost(self, run: RunFacts, name: str, form: Callable[[float], str]) -> str:
-        """A number of a run's cost; speed is measured of one seed an arm, and the others' rows point to it."""
-        if name in SPEED and name not in run.cost and (other := self._measured_seed(run)) is not None:
-            return self.words("as of seed", other)
-        return self.cell(run.cost.get(name), form)
-
-    def _measured_seed(self, run: RunFacts) -> int | None:
-        """The seed whose speed was measured of the same arm; None where no run's was."""
-        return next((other.seed for other in self.facts.of(run.arm) if other.speed is not None), None)
-
     def speed_setting(self, run: RunFacts) -> str:
         """On what and how the speed was measured: numbers under other settings do not compare."""
         speed, words = run.speed, self.words
         if speed is None:
-            other = self._measured_seed(run)
-            return words("missing") if other is None else words("as of seed", other)
+            return words("missing")
         size, fused = "×".join(map(str, speed["input"])), words("fused" if speed["fused"] else "not fused")
         device, kind = plain(speed["device"]["name"]), plain(speed["postprocess"]["kind"])
         return words("speed with", device, speed["threads"], size, speed["batch"], speed["precision"], fused, kind)

@@ -37,7 +37,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "met": ("✅ met", "✅ 达到"),
     "not met": ("❌ not met", "❌ 未达到"),
     "inconclusive": ("⚠️ inconclusive", "⚠️ 无法判定"),
-    "as of seed": ("as of seed {}", "同种子 {}"),
     "not measured": ("_(not measured yet)_", "_(尚未测得)_"),
     "higher": ("higher", "更高"),
     "lower": ("lower", "更低"),
