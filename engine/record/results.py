@@ -157,8 +157,12 @@ class Results:
         rows = []
         timed = [name for name, _, _ in forms].index("cost/training_seconds")
         for arm in self.facts.arms:
-            for run in self.facts.of(arm):
-                cells = [self.cell(run.cost.get(name), form) for name, _, form in forms]
+            runs = self.facts.of(arm)
+            for run in runs:
+                # Seeds change the weights, not the work: one of them is measured, and the others wait for nothing.
+                spared = run.speed is None and any(other.speed for other in runs)
+                cells = ["–" if spared and name in SPEED else self.cell(run.cost.get(name), form)
+                         for name, _, form in forms]  # fmt: skip
                 cited = {
                     self.ledger.cite(run.cost[name].source, title): 1 for name, title, _ in forms if name in run.cost
                 }
@@ -166,7 +170,7 @@ class Results:
                     spent, epochs, of = run.timed
                     cells[timed] = words("of epochs", duration(spent.value), epochs, of)
                     cited[self.ledger.cite(spent.source, words("training time"))] = 1
-                how = [self.speed_setting(run)] if settings else []
+                how = [words("speed of another") if spared else self.speed_setting(run)] if settings else []
                 rows.append([code(arm), seed_of(run, words), *cells, *how, ", ".join(cited)])
         return Table(head, rows, frozenset(range(1, len(head) - 1 - len(settings))))
 

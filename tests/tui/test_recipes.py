@@ -61,6 +61,8 @@ def test_the_list_says_what_is_missing(workspace: Path, shelf: Path) -> None:
 def test_data_that_is_absent_is_missing(workspace: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
+        await shows(app, pilot, "scratch-vs-pretrained")
+        await pilot.press("G")
         await shows(app, pilot, "starter/blood-cells", "missing: data bccd")
 
     play(workspace, script)
@@ -90,6 +92,8 @@ def test_the_filter_works_as_it_is_typed(workspace: Path, shelf: Path) -> None:
 def test_titles_are_in_the_language_of_the_interface(workspace: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
+        await shows(app, pilot, "scratch-vs-pretrained")
+        await pilot.press("G")
         await shows(app, pilot, "从零训练的轻量检测器与马赛克增强", "马赛克增强能否提高")
         await pilot.press("G", "enter")
         await shows(app, pilot, "使用马赛克增强")
@@ -101,7 +105,9 @@ def test_titles_are_in_the_language_of_the_interface(workspace: Path) -> None:
 def test_wrapped_lines_hang(workspace: Path, size: tuple[int, int]) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
-        await shows(app, pilot, "starter/mosaic", "bccd")
+        await shows(app, pilot, "scratch-vs-pretrained")
+        await pilot.press("G")
+        await shows(app, pilot, "starter/mosaic")
         lines = [line for line in text(app).splitlines()[1:-1] if line.strip()]
         headings = [line.split()[0] for line in lines if not line.startswith(" ")]
         assert set(headings) <= {name.split("/")[0] for name, _ in recipe_files()}, "the families alone"
@@ -119,6 +125,8 @@ def test_a_recipe_shows_its_page_and_command(workspace: Path, size: tuple[int, i
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
         assert isinstance(app.screen, RecipesScreen)
+        await shows(app, pilot, "scratch-vs-pretrained")
+        await pilot.press("G")
         await shows(app, pilot, "starter/mosaic", "Does mosaic augmentation raise")
         await pilot.press("G", "g", "j", "k", "pagedown", "pageup", "end", "enter")
         await shows(app, pilot, "Question", "$ detui run starter/")
