@@ -205,6 +205,7 @@ class Workspace:
             "data": data.get(plan.arms[0].data_set),
             "data_sets": {role: prepared for role, prepared in data.items() if role is not None},
             "host": host_facts(),
+            "environment": python.facts,
             "device": {**placement.facts(), **driver_versions()},
         }
         code = code_facts()

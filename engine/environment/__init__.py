@@ -33,6 +33,8 @@ class Interpreter:
     """What goes in front of its PYTHONPATH."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """The variables that the environment's pins ask for."""
+    facts: Mapping[str, Any] | None = None
+    """What experiment.json says of a foreign environment: `name`, `python`, and the hash and packages of its pins."""
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -53,7 +55,11 @@ def interpreter(name: str, backend: str, configuration: Configuration, bridge: P
     found = standing(name, configuration)
     if found.problem is not None or found.python is None:
         raise MissingError(found.problem or "", where=found.source, hint=found.hint)
-    return Interpreter(str(found.python), (str(link_package(backend, bridge)),), found.environ)
+    pins = found.pins if found.state == "ready" else None  # whether others are as pinned is not known
+    facts = {"name": name, "python": str(found.python)}
+    of_pins = {"pins": pins.hash, "packages": pins.packages} if pins else {}
+    links = str(link_package(backend, bridge))
+    return Interpreter(str(found.python), (links,), found.environ, {**facts, **of_pins})
 
 
 def link_package(backend: str, bridge: Path) -> Path:

@@ -6,6 +6,7 @@ last process that writes into the folder is gone, however detui itself ended.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from detui.engine.run.files import write_error
+
+
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
 @contextmanager
@@ -25,7 +29,10 @@ def locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterato
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(_file(root, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise write_error(root, error) from error
+        found = write_error(root, error)
+        if error.errno in _NOT_OURS:
+            found.hint = "set DETUI_ENVIRONMENTS to a folder that you may write"
+        raise found from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -61,7 +61,8 @@ def create(
     was to be made anew as it was.
 
     Raises UsageError for a name without pins or one that the configuration points at, MissingError without a Python
-    that fits, RunError with the log where the installer fails or the result is not what the pins say.
+    that fits, RunError with the log where the installer fails or the result is not what the pins say, and where a process
+    uses the one that was to be made anew.
     """
     pins = _pins_to_make(name, configuration)
     root = environments_root()
@@ -73,7 +74,9 @@ def create(
         folder = root / f"{name}-{pins.hash}"
         _clear(root, name)
         if not recreate and standing(name, configuration).usable:
+            tell(f"{name} is whole; --recreate would make it anew.", False)
             return standing(name, configuration)
+        _refuse_used(name, folder)
         chosen = choose_python(pins, python)
         _room(root, pins)
         _Making(pins, folder, chosen, choose_installer(installer), tell, lock).make()
