@@ -91,8 +91,9 @@ def _waiting(facts: ExperimentFacts) -> list[RunFacts]:
     """The runs to be measured: of each arm that a goal on speed is about, and of the reference beside it."""
     goals = [goal for goal in facts.info.get("goals") or () if goal["metric"] in SPEED]
     named = {str(arm) for goal in goals for arm in (goal.get("arm"), goal.get("against")) if arm}
+    named |= {facts.reference(arm) for arm in named if arm in facts.arms}
     everybody = any(not goal.get("arm") for goal in goals)
-    arms = [arm for arm in facts.arms if goals and (everybody or arm in {*named, facts.arms[0]})]
+    arms = [arm for arm in facts.arms if goals and (everybody or arm in named)]
     first = [next((run for run in facts.finished(arm) if run.chosen), None) for arm in arms]
     return [run for run in first if run is not None and run.speed is None]
 

@@ -179,17 +179,36 @@ class ExperimentFacts:
         return next(one for one in self.arms if self.data_set_of(one) == self.data_set_of(arm))
 
     @property
+    def references(self) -> list[str]:
+        """The first arm on each data set."""
+        return list(dict.fromkeys(map(self.reference, self.arms)))
+
+    @property
+    def compared(self) -> list[str]:
+        """The arms that have a reference to be set against: all but the references."""
+        return [arm for arm in self.arms if self.reference(arm) != arm]
+
+    def same_data(self, *arms: str) -> bool:
+        """Whether these arms are judged on the same data: only then do their numbers compare."""
+        return len({self.data_set_of(arm) for arm in arms}) == 1
+
+    @property
     def quick(self) -> bool:
         """Whether this is anything but a full run, and so no result."""
         return bool(self.info.get("profile") != "full")
 
     @property
     def classes(self) -> list[str]:
-        """The data's classes; those that were evaluated when the plan names none."""
-        named = (self.info.get("data") or {}).get("classes")
+        """The classes of all data sets, each once."""
+        return list(dict.fromkeys(name for arm in self.references for name in self.classes_of(arm)))
+
+    def classes_of(self, arm: str) -> list[str]:
+        """The classes of an arm's data; those that were evaluated when the plan names none."""
+        named = self.data_of(arm).get("classes")
         if named:
             return [str(name) for name in named]
-        values: Mapping[str, Any] = next((run.chosen["values"] for run in self.runs if run.chosen), {})
+        same = (run for run in self.runs if self.same_data(arm, run.arm))
+        values: Mapping[str, Any] = next((run.chosen["values"] for run in same if run.chosen), {})
         return [name.split("/", 2)[2] for name in values if name.startswith("val/AP/")]
 
     def of(self, arm: str) -> list[RunFacts]:

@@ -63,13 +63,13 @@ def compare_runs(first: Place, second: Place, replicates: int = REPLICATES) -> I
 
 
 def of_arms(facts: ExperimentFacts, known: dict[str, Any]) -> dict[str, Images]:
-    """Arm → the comparison of one of its runs with one of the first arm's; nothing where runs are missing.
+    """Arm → the comparison of one of its runs with one of its reference's; nothing where runs are missing.
 
     `known` remembers results by what they were computed from, and is brought up to date: a bootstrap takes seconds.
     """
     found: dict[str, Images] = {}
-    for arm in facts.arms[1:]:
-        chosen = pair(facts.of(facts.arms[0]), facts.of(arm))
+    for arm in facts.compared:
+        chosen = pair(facts.of(facts.reference(arm)), facts.of(arm))
         if chosen is None:
             continue
         first, second = ((facts.path, run) for run in chosen)

@@ -15,8 +15,10 @@ from detui.engine.record import text
 from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
+from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
+from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
@@ -109,6 +111,8 @@ def _context(
         "results": results,
         "milestones": Milestones(results),
         "stability": Stability(results),
+        "convergence": ConvergenceTable(results),
+        "interaction": InteractionTable(results),
         "shares": Shares(results),
         "baseline": Baseline(results),
         "by_class": ByClass(results),
@@ -153,12 +157,12 @@ def _stated(facts: ExperimentFacts, key: str) -> list[str]:
 
 
 def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> list[str]:
-    """The answer so far, in a line an arm and a line about the goals."""
+    """The answer so far, in a line an arm that has a reference and a line about the goals."""
     lines, words = [], results.words
-    reference = facts.arms[0]
     if confounders:
         lines.append(words("confounded", confounders))
-    for arm in facts.arms[1:]:
+    for arm in facts.compared:
+        reference = facts.reference(arm)
         a, b = facts.values(reference, "val/AP"), facts.values(arm, "val/AP")
         if a and b:
             found = compare(a, b, facts.unfinished(reference, arm))

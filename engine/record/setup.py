@@ -141,10 +141,14 @@ class Setup:
         return [plain(text) for text in (*(f.get("text") or f["field"] for f in planned), *measured)]
 
     def _measured(self) -> list[Finding]:
-        if len(self.facts.arms) < 2:
-            return []
-        sides = {arm: facts_of(self.facts, arm, self.facts.of(arm)) for arm in self.facts.arms}
-        return compare_facts(sides, [str(name) for name in self.info.get("varies") or ()])
+        """Arms are to be alike within one data set: across data sets nothing is subtracted."""
+        facts, varies = self.facts, [str(name) for name in self.info.get("varies") or ()]
+        found: list[Finding] = []
+        for reference in facts.references:
+            arms = [arm for arm in facts.arms if facts.same_data(reference, arm)]
+            if len(arms) > 1:
+                found += compare_facts({arm: facts_of(facts, arm, facts.of(arm)) for arm in arms}, varies)
+        return found
 
     def notes(self) -> list[str]:
         """What else the audit has to say."""

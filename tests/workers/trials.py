@@ -110,7 +110,7 @@ class Trial:
             experiment=self.path.name, recipe="starter/mosaic", arm=arm, seed=int(seed), profile=self.profile,
             backend="ultralytics", trainer="none:None", python=sys.executable, threads=1,
             device=DeviceRequest(kind="cpu", count=1, candidates=("cpu:0",)), config={},
-            stages=(StageSpec(name="main", epochs=EPOCHS, config={}),), data=self.data, milestones=MILESTONES,
+            stages=(StageSpec(name="main", epochs=EPOCHS, config={}),), data=self._data(name), milestones=MILESTONES,
             checkpoint_rule=self.info["checkpoint_rule"],
         )  # fmt: skip
 
@@ -146,7 +146,7 @@ class Trial:
             evaluate_run(run)
 
     def _lines(self, name: str, epochs: int, number: int):
-        strength = 1.0 if name.startswith("baseline") else 1.25
+        strength = self._strength(name)
         draw = random.Random(name)
         yield {"kind": "begin", "t": 0.1, "attempt": 1, "resumed_from_step": 0, "total_epochs": EPOCHS,
                "steps_per_epoch": 6, "model": {"name": "yolo12n", "parameters": 2602288, "gflops": 6.5},
@@ -163,13 +163,21 @@ class Trial:
                        "ultralytics/mAP50-95": 0.5 * epoch / 40, "ultralytics/mAP50": 0.9 * epoch / 40}}  # fmt: skip
             if epoch in MILESTONES:
                 path = f"predictions/val-epoch-{epoch:04d}.json"
-                self._dump(self.runs[name].attempt(number).path / path, draw, strength * epoch)
+                self._dump(name, self.runs[name].attempt(number).path / path, draw, strength * epoch)
                 yield {"kind": "evaluation", "t": epoch * 3.0, "step": epoch * 6, "epoch": epoch, "split": "val",
                        "path": path, "checkpoint": f"checkpoints/epoch-{epoch:04d}.pt"}  # fmt: skip
         yield {"kind": "end", "t": epochs * 3.0, "step": epochs * 6, "epoch": epochs, "outcome": "finished"}
 
-    def _dump(self, path: Path, draw: random.Random, skill: float) -> None:
-        truth = json.loads((Path(self.data["prepared"]) / "val.json").read_text())
+    def _data(self, name: str) -> dict:
+        """The data that a run is judged on."""
+        return self.data
+
+    def _strength(self, name: str) -> float:
+        """How fast a run learns."""
+        return 1.0 if name.startswith("baseline") else 1.25
+
+    def _dump(self, name: str, path: Path, draw: random.Random, skill: float) -> None:
+        truth = json.loads((Path(self._data(name)["prepared"]) / "val.json").read_text())
         found = []
         for entry in truth["annotations"]:
             x, y, w, h = entry["bbox"]
