@@ -61,8 +61,8 @@ def create(
     was to be made anew as it was.
 
     Raises UsageError for a name without pins or one that the configuration points at, MissingError without a Python
-    that fits, RunError with the log where the installer fails or the result is not what the pins say, and where a process
-    uses the one that was to be made anew.
+    that fits, RunError with the log where the installer fails or the result is not what the pins say, RunError where a
+    process uses the one that was to be made anew.
     """
     pins = _pins_to_make(name, configuration)
     root = environments_root()

@@ -102,7 +102,7 @@ def check_environment(session: Session, name: str, as_json: bool) -> None:
         rows = [(one.what, f"asked: {one.asked}", f"found: {one.found}") for one in differences]
         lines = [f"  {text}" for text in table(rows)]
         imports = len(found.pins.file.check.imports) if found.pins else 0
-        good = f"  Python {checked.python}, {len(checked.packages)} packages as pinned, {imports} imports work"
+        good = f"  Python {checked.python}, packages as pinned: {len(checked.packages)}, imports that work: {imports}"
         click.echo("\n".join(lines or [good]))
     if differences:
         if found.state == "ready":

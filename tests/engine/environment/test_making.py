@@ -37,7 +37,7 @@ def test_one_is_made_checked_listed_and_removed(site: Site) -> None:
     note = json.loads((python.parent.parent / NOTE).read_text())
     assert note["packages"] == {"tiny": "1.0"} and note["bytes"] > 0 and note["installer"] == "pip"
     assert "tiny-1.0" in (site.root / f"{python.parent.parent.name}.log").read_text()
-    assert "1 packages as pinned, 1 imports work" in site.detui("check", "tiny").stdout
+    assert "packages as pinned: 1, imports that work: 1" in site.detui("check", "tiny").stdout
     (listed,) = [one for one in json.loads(site.detui("list", "--json").stdout) if one["name"] == "tiny"]
     assert (listed["state"], listed["usable"], listed["interpreter"]) == ("ready", True, str(python))
 
