@@ -163,6 +163,17 @@ class Workspace:
                 remember(self.path, known.key, known.model, preflight(self.path, spec, progress))
         return make_plan(plan.resolved, plan.placement, self.configuration, plan.origin)
 
+    def describe(self, plan: Plan, *, speed: bool = False, progress: Progress | None = None) -> Plan:
+        """Build the models of a plan without training them, and return the plan with what they are made of.
+
+        `speed`, and what is raised: as `detui.engine.describe.describe` says.
+        """
+        from detui.engine.describe import describe
+        from detui.engine.planning import make_plan
+
+        describe(plan, self.configuration, speed=speed, progress=progress)
+        return make_plan(plan.resolved, plan.placement, self.configuration, plan.origin)
+
     def start(
         self,
         plan: Plan,

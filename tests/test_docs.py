@@ -41,9 +41,11 @@ DOCUMENTS = [
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",
+    "docs/scratch-vs-pretrained.md",
     "docs/terminal.md",
     "docs/ultralytics.md",
 ]
+COMMANDS_IN = ["docs/recipes.md", "docs/data.md", "docs/environments.md", "docs/scratch-vs-pretrained.md"]
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -68,7 +70,7 @@ def test_the_first_lines_are_the_two_commands(repository: Path, name: str) -> No
     assert "make test" in (repository / ".ci" / "run").read_text()
 
 
-@pytest.mark.parametrize("name", [*READMES, "docs/recipes.md", "docs/data.md", "docs/environments.md"])
+@pytest.mark.parametrize("name", [*READMES, *COMMANDS_IN])
 def test_every_command_line_is_understood(repository: Path, name: str) -> None:
     """Each `detui …` line names a command and options that exist (nothing is run)."""
     lines = [line for block in blocks(repository / name, "sh") for line in block.splitlines()]

@@ -44,5 +44,5 @@ class Baseline:
                       plain(claim.get("note") or "") or "–"]  # fmt: skip
         asked = claim if claim is not None else {"metric": metric, "arm": arm}
         measured, mark = self.results.beside(asked, self.words("said baseline"))
-        at = self.words("at epoch", claim["epoch"]) if claim is not None and claim.get("epoch") is not None else ""
+        at = self.words("claim at epoch", asked["epoch"]) if asked.get("epoch") is not None else ""
         return [f"{self.results.metric(metric)}{unit}{at}", code(arm or "–"), *stated, measured, mark]

@@ -63,13 +63,15 @@ def _unknown(facts: ExperimentFacts, arm: str | None) -> str:
 def _absent(facts: ExperimentFacts, arm: str, metric: str, words: Words) -> str:
     if not metric.startswith("val/") and metric not in COST:
         return words("no number", words("claim without epoch"))  # a loss is of an epoch, not of a checkpoint
+    if metric == "cost/gpu_memory" and (facts.info.get("device") or {}).get("kind") == "cpu":
+        return words("no number", words("claim without gpu"))
     told = [run.chosen["values"] for run in facts.finished(arm) if run.chosen]
     return words("not available") if told and all(metric in values for values in told) else words("missing")
 
 
 def _absent_at(facts: ExperimentFacts, arm: str, metric: str, epoch: int, words: Words) -> str:
     """Only what a run can still measure is a placeholder."""
-    length = _length(facts, arm)
+    length = length_of(facts, arm)
     if length is not None and epoch > length:
         return words("no number", words("claim beyond", length))
     runs = facts.finished(arm)
@@ -90,7 +92,7 @@ def _absent_at(facts: ExperimentFacts, arm: str, metric: str, epoch: int, words:
     return words("no number", words("claim not evaluated", ", ".join(map(str, evaluated)) or words("none")))
 
 
-def _length(facts: ExperimentFacts, arm: str) -> int | None:
+def length_of(facts: ExperimentFacts, arm: str) -> int | None:
     """The epochs that the arm's runs have, as they say or as they are planned."""
     told = [run.total_epochs for run in facts.of(arm) if run.total_epochs]
     planned = next((one.get("epochs") for one in facts.info["arms"] if one["name"] == arm), None)

@@ -13,7 +13,12 @@ from detui.engine.analysis.choice import finite
 SPEED = ("model/gmacs", "model/latency", "model/fps", "model/memory")
 """What `detui speed` measured of the chosen checkpoint: 10⁹ multiply-adds a picture, seconds a pass and pictures a
 second with post-processing, bytes."""
-COST = ("model/parameters", "model/gflops", *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
+PARTS, LEVELS = ("backbone", "neck", "head"), ("P3", "P4", "P5")
+"""Of a detector; the levels are what its neck takes from the backbone, at stride 8, 16 and 32."""
+BUILT = ("model/parameters", "model/gflops", "model/backbone_convolutions",
+         *(f"model/parameters_{part}" for part in PARTS), *(f"model/channels_{level}" for level in LEVELS))  # fmt: skip
+"""What the worker says of the model that it built; FLOPs as the framework counts them."""
+COST = (*BUILT, *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
 """Measurements of a run that are no evaluation; bytes and seconds."""
 
 
@@ -78,6 +83,33 @@ class AttemptFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StageFacts:
+    """A stage of a run that has begun."""
+
+    line: Mapping[str, Any]
+    """Its `stage` line: what it trains on, starts from and really uses; `attempt` is the one that it began in."""
+    epochs: int
+    """Epochs of it that were trained."""
+    rates: tuple[float, float, float] | None
+    """Learning rate of the weights at its first step, its highest, and at its last step; None where none was told."""
+
+    @property
+    def name(self) -> str:
+        """As the recipe calls it."""
+        return str(self.line.get("stage"))
+
+    @property
+    def planned(self) -> int:
+        """Its length by the recipe, in epochs."""
+        return int(self.line.get("epochs") or 0)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the run's data says anything about its model: not where that has other classes."""
+        return bool((self.line.get("data") or {}).get("judged") != "not")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFacts:
     """One arm with one seed, as far as it got."""
 
@@ -111,12 +143,21 @@ class RunFacts:
     """Seconds of the epochs that say theirs, how many those are, and of how many; None where none does."""
     trained: Mapping[int, int]
     """Epoch → the attempt that trained it."""
+    stage_starts: tuple[int, ...]
+    """Epochs that were completed when each stage began, in order; () where the training reports no stages."""
     losses: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """Loss name → epochs and values."""
     framework: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """A framework's own validation numbers, by its name for them: epochs and values."""
     statistics: Mapping[str, Samples]
     """What the training reported beside losses, by name ("gradient/small"); no name without a finite value."""
+    stages: tuple[StageFacts, ...] = ()
+    """Those that have begun, in order; none where the training tells of none."""
+
+    def stage_of(self, epoch: int) -> StageFacts | None:
+        """The stage that an epoch of the run lies in by the plan; None before that stage has begun."""
+        within = (one for one in self.stages if 0 < epoch - int(one.line.get("epoch") or 0) <= one.planned)
+        return next(within, None)
 
     @property
     def finished(self) -> bool:

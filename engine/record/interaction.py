@@ -27,10 +27,17 @@ def cells_of(facts: ExperimentFacts, metric: str = METRIC, prefix: str = "") -> 
 
 
 def objects_an_image(data: Mapping[str, Any]) -> dict[str, float]:
-    """Split → boxes an image, of a prepared data object; only splits that say both counts."""
-    splits: Mapping[str, Mapping[str, Any]] = data.get("splits") or {}
-    counts = {str(name): (split.get("boxes"), split.get("images")) for name, split in splits.items()}
-    return {name: boxes / images for name, (boxes, images) in counts.items() if images and boxes is not None}
+    """Split → objects an image, of a prepared data object; boxes an image where objects were not counted yet.
+
+    Only splits that say as much.
+    """
+    found = {}
+    for name, split in (data.get("splits") or {}).items():
+        if counted := split.get("objects_per_image"):
+            found[str(name)] = float(counted["mean"])
+        elif split.get("images") and split.get("boxes") is not None:
+            found[str(name)] = split["boxes"] / split["images"]
+    return found
 
 
 def density(data: Mapping[str, Any], words: Words) -> str:

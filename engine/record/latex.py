@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts, Source
 from detui.engine.record.interaction import InteractionTable
@@ -50,6 +51,11 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "with Welch's 95 % intervals. Lower right: the differences of the differences.",
         "实验组 × 数据集：AP 为百分数，种子间的均值 ± 标准差；差值为百分点（pp），附 Welch 95 % 区间。右下：差值之差。",
     ),
+    "components": (
+        "What the models are made of, read from those that were built, with memory and latency as measured. Ratios are "
+        "to the first arm on the same data.",
+        "模型组成，读自构建出的模型；内存与延迟为测得值。比值相对于同一数据上的第一个实验组。",
+    ),
     "goals": (
         "The recipe's goals; AP in percent, differences in percent points (pp).",
         "配方的目标；AP 为百分数，差值为百分点（pp）。",
@@ -84,7 +90,7 @@ def tables(facts: ExperimentFacts, language: str = "en", *, standalone: bool = F
     """
     words, ledger = Words(language), Ledger()
     results = Results(facts, words, ledger)
-    shares = Shares(results)
+    shares, components = Shares(results), Components(results)
     found = {
         "results": results.per_seed(),
         "differences": results.differences(),
@@ -94,6 +100,7 @@ def tables(facts: ExperimentFacts, language: str = "en", *, standalone: bool = F
         "interaction": InteractionTable(results).table(),
         "goals": results.goals(),
         "cost": results.cost(),
+        **({"components": components.table()} if components.measured() else {}),
         **({"shares": shares.table()} if shares.measured() else {}),
         "claimed": results.claims(),
     }

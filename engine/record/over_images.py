@@ -46,6 +46,24 @@ def pair(one: Sequence[RunFacts], two: Sequence[RunFacts]) -> tuple[RunFacts, Ru
     return (first[common[0]], second[common[0]]) if common else (first[min(first)], second[min(second)])
 
 
+def same_images(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Whether two prepared data objects hold the same validation images with the same boxes.
+
+    They may train on different images all the same. Where nothing is known of one of them, nothing speaks against it.
+    """
+    marks = [data.get("fingerprint") for data in (one, two)]
+    if None in marks or marks[0] == marks[1]:
+        return True
+    splits = [(data.get("splits") or {}).get("val") or {} for data in (one, two)]
+    if any(splits[0].get(count) != splits[1].get(count) for count in ("images", "boxes")):
+        return False
+    try:
+        first, second = (load(Path(str(data["prepared"])) / "val.json") for data in (one, two))
+    except (DetuiError, KeyError):  # removed since: what cannot be shown to be the same is not taken for it
+        return False
+    return _ground(first) == _ground(second)
+
+
 def compare_runs(first: Place, second: Place, replicates: int = REPLICATES) -> Images:
     """Compare two runs at their chosen checkpoints. What stands in the way is in `problem`."""
     from detui.engine.evaluate.bootstrap import compare_on_images

@@ -15,10 +15,12 @@ from detui.engine.record import text
 from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
+from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
 from detui.engine.record.interaction import InteractionTable
+from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
@@ -27,6 +29,8 @@ from detui.engine.record.setup import Setup
 from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
 from detui.engine.record.stability import Stability
+from detui.engine.record.stages import Stages
+from detui.engine.record.transfer import Transfers
 from detui.engine.record.words import Words
 
 WORST_FIRST = (
@@ -108,14 +112,19 @@ def _context(
         "info": {**OPTIONAL, **facts.info},
         "words": words,
         "setup": setup,
+        "data_table": setup.data,
         "results": results,
         "milestones": Milestones(results),
         "stability": Stability(results),
+        "loss_terms": LossTerms(results),
         "convergence": ConvergenceTable(results),
         "interaction": InteractionTable(results),
+        "stages": Stages(results),
+        "transfers": Transfers(results),
         "shares": Shares(results),
         "baseline": Baseline(results),
         "by_class": ByClass(results),
+        "components": Components(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
         "pictures": [(picture, _caption(picture, words), number) for number, picture in enumerate(pictures, start=1)],

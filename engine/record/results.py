@@ -8,7 +8,7 @@ from typing import Any
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.analysis.goals import NOT_MEASURED
 from detui.engine.record.claims_at import beside
-from detui.engine.record.facts import SPEED, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
@@ -18,7 +18,8 @@ BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large
 
 OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
 """What the toolkit of VisDrone's authors computes, beside AP as COCO has it; only of data that are judged so."""
-NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps"}
+NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps",
+         "cost/gpu_memory": "gpu memory"}  # fmt: skip
 """Metrics that go by a word instead of their name."""
 
 
@@ -165,11 +166,11 @@ class Results:
                     spent, epochs, of = run.timed
                     cells[timed] = words("of epochs", duration(spent.value), epochs, of)
                     cited[self.ledger.cite(spent.source, words("training time"))] = 1
-                how = [self._speed_setting(run)] if settings else []
+                how = [self.speed_setting(run)] if settings else []
                 rows.append([code(arm), seed_of(run, words), *cells, *how, ", ".join(cited)])
         return Table(head, rows, frozenset(range(1, len(head) - 1 - len(settings))))
 
-    def _speed_setting(self, run: RunFacts) -> str:
+    def speed_setting(self, run: RunFacts) -> str:
         """On what and how the speed was measured: numbers under other settings do not compare."""
         speed, words = run.speed, self.words
         if speed is None:
@@ -282,7 +283,9 @@ class Results:
                       if goal.get(key) is not None]  # fmt: skip
             text = f"{self.metric(metric)} {', '.join(bounds)}"
         title = plain(self.words.pick(goal.get("title")))
-        return f"{title}: {text}" if title else text
+        if not title:
+            return text
+        return f"{title} {text}" if title.endswith(("?", "？")) else f"{title}: {text}"
 
     def metric(self, metric: str) -> str:
         """A metric in words: "AP small", "parameters"."""
@@ -295,7 +298,9 @@ class Results:
         """How a metric's values are written."""
         if metric.startswith("val/"):
             return percent
-        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "model/parameters": count}
+        if metric in BUILT and metric != "model/gflops":
+            return count
+        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
         return forms.get(metric, lambda value: f"{value:.4g}")
 
     def claims(self) -> Table:
@@ -305,8 +310,10 @@ class Results:
         """
         words, claims = self.words, self.facts.info.get("claims") or ()
         epochs = any(claim.get("epoch") is not None for claim in claims)
+        notes = any(claim.get("note") for claim in claims)
         head = [words("metric"), words("arm"), *([words("epoch")] if epochs else []), words("claimed"),
-                words("claim source"), words("measured"), words("source")]  # fmt: skip
+                words("claim source"), *([words("note")] if notes else []), words("measured"),
+                words("source")]  # fmt: skip
         rows = []
         for claim in claims:
             metric, form = str(claim["metric"]), self.form(str(claim["metric"]))
@@ -314,8 +321,9 @@ class Results:
             measured, mark = self.beside(claim, words("said claimed"))
             epoch = claim.get("epoch")
             at = [words("of chosen") if epoch is None else str(epoch)] if epochs else []
-            rows.append([f"{label(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
-                         plain(claim.get("source") or words("unknown")), measured, mark])  # fmt: skip
+            noted = [plain(claim.get("note") or "") or "–"] if notes else []
+            rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
+                         plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip
         return Table(head, rows)
 
     def beside(self, claim: Mapping[str, Any], said: str) -> tuple[str, str]:

@@ -36,6 +36,7 @@ def fails(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> Non
         (["show", "starter/mosaic", "--profile", "quik"], 2, "quick"),
         (["show", "starter/mosaic", "--set", "train.lr=1"], 2, "train.lr"),
         (["show", "starter/mosaic", "--devices", "gpu"], 2, "gpu"),
+        (["show", "starter/mosaic", "--speed"], 2, "--models"),
         (["run", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["ls", "--limit", "x"], 2, "not a valid integer"),
         (["tail", "nothing"], 3, "nothing"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import random
+import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 
 from detui.engine.evaluate import evaluate_run
@@ -43,10 +45,14 @@ def prepare(folder: Path, images: int = 10) -> dict:
             )  # fmt: skip
         picture.save(folder / "images" / name)
     write_json(folder / "val.json", truth)
+    per_image = sorted(Counter(entry["image_id"] for entry in truth["annotations"]).values())
+    density = {"mean": statistics.fmean(per_image), "median": float(statistics.median(per_image))}
     splits = {
-        "train": {"json": "train.json", "images": 96, "boxes": 480},
-        "val": {"json": "val.json", "images": images, "boxes": len(truth["annotations"])},
-    }
+        "train": {"json": "train.json", "images": 96, "boxes": 480, "objects": 480,
+                  "objects_per_image": {"mean": 5.0, "median": 5.0}},
+        "val": {"json": "val.json", "images": images, "boxes": sum(per_image), "objects": sum(per_image),
+                "objects_per_image": density},
+    }  # fmt: skip
     problems = [{"kind": "zero_size", "action": "leave_out", "count": 2,
                  "examples": ["BloodImage_00338.xml:12 the box is 0 pixels wide"]}]  # fmt: skip
     info = {"name": "scenes", "title": "Generated scenes", "fingerprint": "sha256:0a1b2c3d", "generated": True,

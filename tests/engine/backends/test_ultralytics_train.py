@@ -112,8 +112,10 @@ def test_weights_are_taken_over_and_counted(finished: RunDir, tmp_path: Path) ->
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     run = start(tmp_path, f"model.weights={weights}", f"model.sha256={digest}")[0]
     assert wait_for(run) == "finished", run.attempt(1).console_path.read_text()[-2000:]
-    taken, all_of_them = metrics(run)[0]["model"]["transferred"]
-    assert taken == all_of_them > 300
+    given = next(line["transfer"] for line in metrics(run) if line["kind"] == "stage")
+    assert given["source"] == {"kind": "weights", "file": weights.name, "sha256": digest}
+    assert given["tensors"]["transferred"] == given["tensors"]["of"] > 300
+    assert given["classes"]["anew"] == given["classes"]["left_behind"] == []
 
 
 def test_weights_of_another_model_are_refused(finished: RunDir, tmp_path: Path) -> None:
