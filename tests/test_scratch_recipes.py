@@ -279,7 +279,7 @@ def detui(*words: str, timeout: int = 900) -> subprocess.CompletedProcess[str]:
 
 
 TWO = {
-    "scratch-l-vs-mnv4": ("l-crowded", "mnv4-simple"),
+    "scratch-l-vs-mnv4": ("l-crowded", "mnv4-crowded"),
     "initialisation": ("l-random", "mnv4-random"),
     "mnv4-tuning": ("as-it-was", "tuned"),
     "l-tuning": ("as-it-was", "train-batch-6"),
