@@ -159,10 +159,19 @@ class Plan:
         names = [arm.of if arm.of in whole & known else arm.name for arm in self.arms]
         return list(dict.fromkeys(names))
 
-    def spec(self, arm: ResolvedArm, seed: int, *, data: Mapping[str | None, dict[str, Any]], **more: Any) -> RunSpec:
+    def spec(
+        self,
+        arm: ResolvedArm,
+        seed: int,
+        *,
+        data: Mapping[str | None, dict[str, Any]],
+        environ: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> RunSpec:
         """The run spec of one arm and seed.
 
-        `data`: prepared, by role as in `Resolved.data_sets`. `more`: what the workspace adds (experiment, python …).
+        `data`: prepared, by role as in `Resolved.data_sets`. `environ`: the variables of the named environment, over
+        which the backend's go. `more`: what the workspace adds (experiment, python …).
         """
         backend = self.recipe.backend
         return RunSpec(
@@ -172,7 +181,7 @@ class Plan:
             profile=self.profile,
             backend=backend.name,
             trainer=backend.trainer,
-            environ=backend.environ(),
+            environ={**(environ or {}), **backend.environ()},
             device=self._request(arm),
             threads=self.placement.threads,
             config=self._placed(arm, arm.config),

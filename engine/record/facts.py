@@ -39,7 +39,7 @@ class Source:
     """Relative to the experiment's directory."""
 
     def whole(self) -> Source:
-        """The file by itself, for a row that names the epoch: one mark for all of them, not a list as long as the run."""
+        """The file by itself, for a row that names the epoch: one mark for all, not a list as long as the run."""
         return replace(self, epoch=None)
 
 

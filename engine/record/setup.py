@@ -153,6 +153,9 @@ class Setup:
         yield "cpu", plain(host.get("cpu") or "") + cores
         yield "memory", size(host["memory"]) if host.get("memory") else ""
         yield from self._gpu(device)
+        if own := self.info.get("environment"):
+            pins = f" ({self.words('pins', own['pins'])})" if own.get("pins") else ""
+            yield "named environment", plain(own.get("name") or "") + pins
         for name, version in self._packages().items():
             yield plain(name), version
         yield "detui", plain(code_state.get("version") or "")

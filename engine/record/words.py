@@ -219,6 +219,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "memory": ("memory", "内存"),
     "gpu": ("GPU used", "使用的 GPU"),
     "candidates": ("could choose from", "可选设备"),
+    "named environment": ("environment", "环境"),
+    "pins": ("pins {}", "版本清单 {}"),
     "different devices": (
         "The runs had different device models: their times and memory, and to a small extent their results, "
         "cannot be compared as if they had the same.",

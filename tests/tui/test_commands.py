@@ -164,6 +164,7 @@ def test_doctor_says_what_is_here(detui: Detui, workspace: Path) -> None:
     assert checks["python"]["state"] == "ok"
     assert "pidfd" in checks["processes"]["found"]
     assert str(workspace) in checks["workspace"]["found"]
+    assert checks["env nuscenes"]["state"] == "note" and checks["env nuscenes"]["hint"] == "detui env create nuscenes"
     absent = any(check["state"] == "absent" for check in checks.values())
     assert done.returncode == (3 if absent else 0)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from detui.engine.configuration import Configuration
-from detui.engine.process.control import request, status
+from detui.engine.process.control import request, status, supervised
 from detui.engine.process.launch import launch
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
@@ -207,6 +207,9 @@ def test_a_kill_in_a_later_stages_first_epoch_resumes_that_stage(tmp_path: Path)
         time.sleep(0.02)
     request(run, "kill")
     assert wait_for(run) == "killed"
+    while supervised(run):  # what the first stage dumped is evaluated before the supervisor leaves
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     launch(run, resume=True)
     assert wait_for(run) == "finished", run.attempt(2).console_path.read_text()[-2000:]
     resumed = metrics(run, 2)
