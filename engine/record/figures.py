@@ -193,9 +193,17 @@ def _by_data(facts: ExperimentFacts) -> list[tuple[str, list[RunFacts]]]:
     ]  # fmt: skip
 
 
+def _bases(facts: ExperimentFacts) -> list[str]:
+    """The arms as the recipe calls them: on each of several data sets, which have panels of their own, one colour."""
+    return list(dict.fromkeys(map(facts.base_of, facts.arms)))
+
+
 def _style(facts: ExperimentFacts, run: RunFacts) -> dict[str, Any]:
     seeds = [other.seed for other in facts.of(run.arm)]
-    return {"color": colours(facts.arms)[run.arm], "linestyle": LINES[seeds.index(run.seed) % len(LINES)]}
+    return {
+        "color": colours(_bases(facts))[facts.base_of(run.arm)],
+        "linestyle": LINES[seeds.index(run.seed) % len(LINES)],
+    }
 
 
 def _legend(
@@ -205,7 +213,7 @@ def _legend(
     from matplotlib.lines import Line2D
 
     seeds = sorted({run.seed for run in facts.runs})
-    entries: list[tuple[str, dict[str, Any]]] = [(arm, {"color": c}) for arm, c in colours(facts.arms).items()]
+    entries: list[tuple[str, dict[str, Any]]] = [(arm, {"color": c}) for arm, c in colours(_bases(facts)).items()]
     if len(seeds) > 1:
         entries += [(f"seed {seed}", {"color": "#666666", "linestyle": LINES[place % len(LINES)]})
                     for place, seed in enumerate(seeds[: len(LINES)])]  # fmt: skip
