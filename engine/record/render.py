@@ -17,6 +17,7 @@ from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
+from detui.engine.record.imported import ImportedTables
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
@@ -114,6 +115,7 @@ def _context(
         "by_class": ByClass(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
+        "imported": ImportedTables(results),
         "pictures": [(picture, _caption(picture, words), number) for number, picture in enumerate(pictures, start=1)],
         "official": OFFICIAL,
         "title": text.plain(words.pick(facts.info.get("title")) or facts.info["recipe"]),

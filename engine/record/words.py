@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from detui.engine.record.captions import CAPTIONS
+from detui.engine.record.imported_words import IMPORTED
 
 LANGUAGES = ("en", "zh")
 
 WORDS: dict[str, tuple[str, str]] = {
     **CAPTIONS,
+    **IMPORTED,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
     "unknown": ("_(not known)_", "_(未知)_"),

@@ -14,10 +14,18 @@ class OpenMmlab:
     """Reads the lines of one training."""
 
     def __init__(
-        self, report: Reporter, parse: Callable[[str], Trained | Validated | None], *, counts_on: bool = False
+        self,
+        report: Reporter,
+        parse: Callable[[str], Trained | Validated | None],
+        *,
+        counts_on: bool = False,
+        means: bool = True,
     ) -> None:
-        """`parse`: of `openmmlab`. `counts_on`: iterations are counted over the whole training, not in their epoch."""
-        self._report, self._parse, self._counts_on = report, parse, counts_on
+        """`parse`: of `openmmlab`. `counts_on`: iterations are counted over the whole training, not in their epoch.
+
+        `means`: whether an epoch gets the means of its logged losses; of an excerpt of a log they would be none.
+        """
+        self._report, self._parse, self._counts_on, self._means = report, parse, counts_on, means
         self._epoch: int | None = None
         """The epoch that is open; None before the first line, and where there are no epochs."""
         self._losses: dict[str, list[float]] = {}
@@ -63,7 +71,7 @@ class OpenMmlab:
 
     def _tell(self, epoch: int, values: Values) -> None:
         """Report an epoch: means of its logged losses, and what was validated."""
-        means: Values = {name: fmean(of) for name, of in self._losses.items()}
+        means: Values = {name: fmean(of) for name, of in self._losses.items() if self._means}
         self._losses = {}
         step = self._report.last_step
         if self.steps_per_epoch is not None and step >= epoch * self.steps_per_epoch - self.steps_per_epoch:
