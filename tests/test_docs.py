@@ -39,6 +39,7 @@ DOCUMENTS = [
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",
+    "docs/run-your-own.md",
     "docs/terminal.md",
     "docs/ultralytics.md",
 ]
@@ -66,7 +67,7 @@ def test_the_first_lines_are_the_two_commands(repository: Path, name: str) -> No
     assert "make test" in (repository / ".ci" / "run").read_text()
 
 
-@pytest.mark.parametrize("name", [*READMES, "docs/recipes.md", "docs/data.md"])
+@pytest.mark.parametrize("name", [*READMES, "docs/recipes.md", "docs/data.md", "docs/run-your-own.md"])
 def test_every_command_line_is_understood(repository: Path, name: str) -> None:
     """Each `detui …` line names a command and options that exist (nothing is run)."""
     lines = [line for block in blocks(repository / name, "sh") for line in block.splitlines()]

@@ -90,7 +90,7 @@ def _checked(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) 
     known = list(dict.fromkeys(one.arm for one in runs))
     if unknown := [arm for arm in stated if arm not in known]:
         raise UsageError(f"There is no arm {unknown[0]!r}.", where="--set", hint=f"one of {', '.join(known)}")
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for one in runs:
         found.setdefault(one.arm, {**one.left.config, **stated.get(one.arm, {})})
     return found

@@ -51,7 +51,7 @@ def _holds(path: Path, parse: Parse) -> bool:
 def _left(folder: Path | None, logs: Sequence[Sequence[Path]], parse: Parse, form: str) -> Left:
     texts = [[line for part in log for line in lines_of(part)] for log in logs]
     everything = [line for text in texts for line in text]
-    told = [found for line in everything if (found := parse(line)) is not None]
+    told = [one for line in everything if (one := parse(line)) is not None]
     names = {name for one in told if isinstance(one, Validated) for name in one.values}
     nuscenes = any(name.startswith("mmdet3d/") for name in names)
     config, config_files = _config(folder, logs)

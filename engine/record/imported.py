@@ -70,6 +70,18 @@ class ImportedTables:
         """Whose numbers these are."""
         return plain(self.facts.info.get("backend") or "")
 
+    def own(self) -> Table:
+        """What each run's program validated itself, at the last epoch that it told; empty where it told nothing."""
+        names = list(dict.fromkeys(name for run in self._runs() for name in run.framework if "/" in name))
+        names = [name for name in names if name.count("/") == 1]  # by class there would be no end
+        head = [self.words("run"), self.words("epoch"), *map(label, names)]
+        rows = []
+        for run in self._runs():
+            last = max((of[0][-1] for of in run.framework.values()), default=None)
+            cells = [dict(zip(*run.framework.get(name, ((), ())), strict=True)).get(last or 0) for name in names]
+            rows.append([code(run.name), str(last or "–"), *map(_cell, cells)])
+        return Table(head, rows if names else [], frozenset(range(1, len(head))))
+
     def headline(self) -> list[str]:
         """The differences in the main metrics, in a line for each further arm on the same framework."""
         lines, reference = [], self.facts.arms[0]

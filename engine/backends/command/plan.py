@@ -129,12 +129,13 @@ def _program(name: str, where: str = "command") -> Iterator[Problem]:
 
 def _repository(given: Mapping[str, Any]) -> Iterator[Problem]:
     """The repository, its script, its configuration and its interpreter are there."""
-    yield from _program(given["python"], "mmdet3d.python")
     folder = Path(given["repository"])
     if not folder.is_dir():
         text = f"There is no repository at {folder}."
-        hint = "--set mmdet3d.repository=/path/to/your/checkout"
+        hint = "--set mmdet3d.repository=/path/to/your/checkout --set mmdet3d.python=/path/to/its/python"
         yield Problem(level="error", text=text, where="mmdet3d.repository", hint=hint, missing=True)
+    yield from _program(given["python"], "mmdet3d.python")
+    if not folder.is_dir():
         return
     for name in ("script", "config"):
         if "{" not in given[name] and not (folder / given[name]).is_file():

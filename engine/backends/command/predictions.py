@@ -36,6 +36,8 @@ class Predictions:
             self._take(self._unnamed, self.closing)
 
     def _found(self, path: Path) -> None:
+        if path.parent == self._report.attempt.predictions and path.name.startswith("val-epoch-"):
+            return  # a copy made here, or the evaluator's curves beside it
         named = _NUMBER.search(path.stem)
         if named is None:
             self._unnamed = path

@@ -135,7 +135,7 @@ def test_what_is_absent_is_said_before_the_start(tmp_path: Path) -> None:
         context = CheckContext(arm="a", config=full, device="cpu", train_images=None)
         return [(problem.where, problem.missing) for problem in CommandBackend().check(context)]
 
-    assert found(python="/no/python") == [("mmdet3d.python", True), ("mmdet3d.repository", True)]
+    assert found(python="/no/python") == [("mmdet3d.repository", True), ("mmdet3d.python", True)]
     (tmp_path / "cmt" / "tools").mkdir(parents=True)
     (tmp_path / "cmt" / "tools" / "train.py").touch()
     assert found() == [("mmdet3d.config", True)]

@@ -62,6 +62,7 @@ def test_rows_of_files_are_followed_from_where_the_program_began(folder: Path) -
     assert found.epoch_series("mine/mAP50") == ([2], [0.25])
 
 
+@pytest.mark.slow
 def test_event_files_are_read_as_tensorboard_reads_them(folder: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboardX import SummaryWriter
@@ -166,12 +167,13 @@ def test_predictions_get_the_ids_of_images_and_wait_for_the_evaluator(folder: Pa
     (folder / "data").mkdir()
     truth = {"images": [{"id": 7, "file_name": "a/first.png"}, {"id": 8, "file_name": "second.png"}]}
     (folder / "data" / "val.json").write_text(json.dumps(truth))
-    watched = Watched(folder, data=str(folder / "data"), predictions="out*.json")
+    watched = Watched(folder, data=str(folder / "data"), predictions="**/*.json")
     watched.start()
     box = {"category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}
     named = [{**box, "image_id": name} for name in ("first", "second.png", "third")]
     (watched.out / "out-3.json").write_text(json.dumps(named))
     (watched.out / "out.json").write_text(json.dumps([{**box, "image_id": 8}]))
+    (watched.out / "predictions" / "val-epoch-0002.pr.json").write_text("{}")
     found = watched.history()
     dumps = {line["epoch"]: line["path"] for line in found.dumps}
     assert dumps == {3: "predictions/val-epoch-0003.json", 4: "predictions/val-epoch-0004.json"}
