@@ -71,12 +71,13 @@ class ImportedTables:
         return plain(self.facts.info.get("backend") or "")
 
     def own(self) -> Table:
-        """What each run's program validated itself, at the last epoch that it told; empty where it told nothing."""
-        names = list(dict.fromkeys(name for run in self._runs() for name in run.framework if "/" in name))
+        """What each run's program validated itself, at the last epoch that it told; of other backends nothing."""
+        runs = self._runs() if self.facts.info.get("backend") == "command" else []
+        names = list(dict.fromkeys(name for run in runs for name in run.framework))
         names = [name for name in names if name.count("/") == 1]  # by class there would be no end
         head = [self.words("run"), self.words("epoch"), *map(label, names)]
         rows = []
-        for run in self._runs():
+        for run in runs:
             last = max((of[0][-1] for of in run.framework.values()), default=None)
             cells = [dict(zip(*run.framework.get(name, ((), ())), strict=True)).get(last or 0) for name in names]
             rows.append([code(run.name), str(last or "–"), *map(_cell, cells)])
