@@ -20,7 +20,7 @@ setup(
     packages=packages,
     package_dir={f"detui.{folder}": folder for folder in FOLDERS},
     package_data={
-        "detui.engine": ["py.typed"],
+        "detui.engine": ["py.typed", "environment/pins/*.yaml"],
         "detui.tui": ["py.typed", "**/*.tcss", "*.tcss"],
         "detui.recipes": ["**/*.yaml", "**/*.md", "**/*.json", "**/*.jinja"],
     },

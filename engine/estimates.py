@@ -23,7 +23,7 @@ def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspa
         for stage in arm.stages
     ]
     key = configuration_key(backend.name, _told(arm.data), placement.kind, placement.count, stages)
-    model = _model(placement)
+    model = device_model(placement)
     return Estimate(key, model, arm.epochs - done, recall(workspace, key, model))
 
 
@@ -41,7 +41,7 @@ def _without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     return copy
 
 
-def _model(placement: Placement) -> str:
+def device_model(placement: Placement) -> str:
     """The name of the GPU, of the first that may be chosen, or of the processor."""
     if placement.kind != "cuda":
         from detui.engine.devices.host import processor

@@ -42,6 +42,10 @@ class Experiment:
             raise FormatError("`runs` is missing.", where=str(self.path / FACTS))
         return [RunDir(self.path / "runs" / str(name)) for name in names]
 
+    def arms(self) -> list[str]:
+        """Names of the arms, in the plan's order."""
+        return [str(arm["name"]) for arm in self.facts().get("arms") or ()]
+
     def record_path(self, language: str = "en") -> Path:
         """Where the record in that language is."""
         from detui.engine.record.facts import record_path  # listing experiments must not load the record

@@ -117,8 +117,8 @@ def measure(attempt: AttemptDir, *, source: str = "run") -> Measured:
             allocated = max(allocated, *(int(number(values.get(f"memory/{m}")) or 0) for m in ("peak", "reserved")))
         elif kind == "epoch" and t is not None:
             epochs.append(t)
-        elif kind == "begin":
-            per_epoch = line.get("steps_per_epoch") or per_epoch
+        elif kind in ("begin", "stage"):  # a stage on other data tells of its model: the head has other classes
+            per_epoch = (kind == "begin" and line.get("steps_per_epoch")) or per_epoch
             built |= {name: value for name, value in (line.get("model") or {}).items() if name in BUILT}
     gpu = max(_gpu_peak(telemetry), allocated)
     host = max((int(number(line.get("rss")) or 0) for line in telemetry), default=0)

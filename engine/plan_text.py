@@ -82,7 +82,8 @@ def _arm(arm: ResolvedArm) -> dict[str, Any]:
 def _on_each(plan: Plan, stated: Sequence[Goal | Decision | Claim]) -> list[dict[str, Any]]:
     """What is stated of arms, in the names of the runs: where arms run on several data sets, once for each.
 
-    A claim that does not say which data set it is about keeps the recipe's name of its arm.
+    A claim that does not say which data set it is about keeps the recipe's name of its arm. Goals and decisions about
+    an arm that the launch leaves out are left out, too: no run of this experiment can ever answer them.
     """
     roles = list(dict.fromkeys(arm.data_set for arm in plan.arms))
     names = {(arm.of, arm.data_set): arm.name for arm in plan.arms}
@@ -95,7 +96,9 @@ def _on_each(plan: Plan, stated: Sequence[Goal | Decision | Claim]) -> list[dict
             for key in ("arm", "against"):
                 if role is not None and facts.get(key) is not None:
                     facts[key] = names.get((facts[key], role), f"{facts[key]}-{role}")
-            found.append({**facts, "data_set": role or facts["data_set"]})
+            asked = {facts.get(key) for key in ("arm", "against")} - {None}
+            if isinstance(one, Claim) or asked <= {arm.name for arm in plan.arms}:
+                found.append({**facts, "data_set": role or facts["data_set"]})
     return found
 
 

@@ -1,7 +1,8 @@
 """A plan: what a launch would run, on what, with which values from where, and what is wrong with it.
 
 Nothing here imports a framework. Facts that only the built model knows
-(parameters, FLOPs) are not in a plan.
+(parameters, FLOPs) are in a plan where a run, or describe.py, has found them
+before.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.fairness import Finding, audit, flatten, with_consequences
+from detui.engine.analysis.fairness import LEVELS, Finding, audit, flatten, with_consequences
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.configuration import Configuration
 from detui.engine.devices.logind import mortal
 from detui.engine.errors import DetuiError, MissingError, RecipeError
 from detui.engine.estimates import estimate, gpus
-from detui.engine.measured import Estimate, min_free
+from detui.engine.measured import BUILT, Estimate, min_free
+from detui.engine.models import Description, descriptions
 from detui.engine.origin import Origin
 from detui.engine.placement import Placement
 from detui.engine.recipe.load import FULL, Recipe, nearest
@@ -69,6 +71,8 @@ class Plan:
     """(name as in "GPU 3", free bytes, all bytes) of the GPUs that may be chosen."""
     origin: Origin | None = None
     """Where the run begins, of a branch."""
+    models: Mapping[str, Description] = field(default_factory=dict)
+    """Arm → what its model is made of, where it was built to be looked at before."""
 
     @property
     def recipe(self) -> Recipe:
@@ -155,10 +159,19 @@ class Plan:
         names = [arm.of if arm.of in whole & known else arm.name for arm in self.arms]
         return list(dict.fromkeys(names))
 
-    def spec(self, arm: ResolvedArm, seed: int, *, data: Mapping[str | None, dict[str, Any]], **more: Any) -> RunSpec:
+    def spec(
+        self,
+        arm: ResolvedArm,
+        seed: int,
+        *,
+        data: Mapping[str | None, dict[str, Any]],
+        environ: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> RunSpec:
         """The run spec of one arm and seed.
 
-        `data`: prepared, by role as in `Resolved.data_sets`. `more`: what the workspace adds (experiment, python …).
+        `data`: prepared, by role as in `Resolved.data_sets`. `environ`: the variables of the named environment, over
+        which the backend's go. `more`: what the workspace adds (experiment, python …).
         """
         backend = self.recipe.backend
         return RunSpec(
@@ -168,7 +181,7 @@ class Plan:
             profile=self.profile,
             backend=backend.name,
             trainer=backend.trainer,
-            environ=backend.environ(),
+            environ={**(environ or {}), **backend.environ()},
             device=self._request(arm),
             threads=self.placement.threads,
             config=self._placed(arm, arm.config),
@@ -220,7 +233,8 @@ def make_plan(
         absent = []
     done = origin.epoch if origin is not None else 0
     estimates = {arm.name: estimate(resolved, arm, placement, configuration.workspace, done) for arm in resolved.arms}
-    findings = _audit(resolved, estimates) if len(resolved.arms) > 1 else []
+    models = descriptions(resolved, placement, configuration)
+    findings = _audit(resolved, built_before(resolved, estimates, models)) if len(resolved.arms) > 1 else []
     return Plan(
         resolved=resolved,
         placement=placement,
@@ -239,19 +253,35 @@ def make_plan(
         estimates=estimates,
         gpus=gpus(placement),
         origin=origin,
+        models=models,
     )
 
 
-def _audit(resolved: Resolved, estimates: Mapping[str, Estimate]) -> list[Finding]:
-    """Compare the arms in their configuration and, where all have been built before, in what was built."""
+def built_before(
+    resolved: Resolved, estimates: Mapping[str, Estimate], models: Mapping[str, Description]
+) -> dict[str, dict[str, Any]]:
+    """Arm → what is known of its built model: of all arms by runs, or of all by descriptions, which count FLOPs in
+    another way; {} where neither knows all.
+    """
+    runs = {arm: known.measured.built for arm, known in estimates.items() if known.measured and known.measured.built}
+    told = {arm: {name: one.facts[name] for name in BUILT if name in one.facts} for arm, one in models.items()}
+    return next((found for found in (runs, told) if len(found) == len(resolved.arms)), {})
+
+
+def _audit(resolved: Resolved, built: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Compare the arms in their configuration and, where all have been built before, in what was built.
+
+    What was built is compared between arms on the same data alone: other classes make another model.
+    """
     varies = resolved.recipe.file.varies
-    sides: dict[str, dict[str, Any]] = {arm.name: compared(resolved.recipe, arm) for arm in resolved.arms}
-    built = {arm: known.measured.built for arm, known in estimates.items() if known.measured and known.measured.built}
-    if len(built) < len(sides):
-        return audit(sides, varies)
-    declared = with_consequences(varies)
-    found = audit({arm: {**config, "built": built[arm]} for arm, config in sides.items()}, declared)
-    return [finding for finding in found if finding.level != "note" or finding.field in varies]
+    found = audit({arm.name: compared(resolved.recipe, arm) for arm in resolved.arms}, varies)
+    if not built:
+        return found
+    roles = dict.fromkeys(arm.data_set for arm in resolved.arms)
+    alike = [[arm.name for arm in resolved.arms if arm.data_set == role] for role in roles]
+    more = [one for names in alike for one in audit({name: {"built": built[name]} for name in names},
+                                                    with_consequences(varies)) if one.level != "note"]  # fmt: skip
+    return sorted([*found, *more], key=lambda one: (LEVELS.index(one.level), one.field))
 
 
 def compared(recipe: Recipe, arm: ResolvedArm) -> dict[str, Any]:

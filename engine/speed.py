@@ -65,8 +65,9 @@ def measure(
     return measured
 
 
-def measure_for_goals(experiment: Path, say: Callable[[str], None]) -> list[DetuiError]:
-    """Measure what the goals on speed of an ended experiment wait for, and fill its record again.
+def measure_at_end(experiment: Path, say: Callable[[str], None]) -> list[DetuiError]:
+    """Measure the speeds that an ended experiment waits for, and fill its record again: those of goals, or of every
+    arm where its recipe says `measure_speed`.
 
     The chosen checkpoint of one finished run an arm, the lowest seed's, on the device that it trained on: seeds change
     the weights, not the work. `say` is told what goes on. Returns what could not be measured, with the reason.
@@ -88,11 +89,12 @@ def measure_for_goals(experiment: Path, say: Callable[[str], None]) -> list[Detu
 
 
 def _waiting(facts: ExperimentFacts) -> list[RunFacts]:
-    """The runs to be measured: of each arm that a goal on speed is about, and of the reference beside it."""
+    """The runs to be measured: of each arm that a goal on speed is about, and of the reference beside it; or of all."""
     goals = [goal for goal in facts.info.get("goals") or () if goal["metric"] in SPEED]
     named = {str(arm) for goal in goals for arm in (goal.get("arm"), goal.get("against")) if arm}
-    everybody = any(not goal.get("arm") for goal in goals)
-    arms = [arm for arm in facts.arms if goals and (everybody or arm in {*named, facts.arms[0]})]
+    named |= {facts.reference(arm) for arm in named if arm in facts.arms}
+    everybody = facts.info.get("measure_speed") or any(not goal.get("arm") for goal in goals)
+    arms = [arm for arm in facts.arms if everybody or arm in named]
     first = [next((run for run in facts.finished(arm) if run.chosen), None) for arm in arms]
     return [run for run in first if run is not None and run.speed is None]
 

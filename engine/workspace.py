@@ -20,6 +20,7 @@ from detui.engine.run.directory import RunDir, find_run
 from detui.engine.run.files import sha256_of
 
 if TYPE_CHECKING:
+    from detui.engine.environment import Interpreter
     from detui.engine.experiment import Experiment
     from detui.engine.origin import Origin
     from detui.engine.planning import Plan
@@ -152,13 +153,25 @@ class Workspace:
 
         plan.raise_errors()
         unknown = [arm for arm in plan.arms if plan.estimates[arm.name].measured is None]
-        python, data = (self._interpreter(plan), self._prepare(plan, progress)) if unknown else (("", ()), {})
+        if not unknown:
+            return plan
+        python, data = self._interpreter(plan), self._prepare(plan, progress)
         for arm in unknown:
             known = estimate(plan.resolved, arm, plan.placement, self.path)
             if known.measured is None:  # another arm may have had the same configuration
-                where = {"python": python[0], "pythonpath": python[1]}
-                spec = plan.spec(arm, plan.seeds[0], experiment="preflight", data=data, **where)
+                spec = plan.spec(arm, plan.seeds[0], experiment="preflight", data=data, **python.asked)
                 remember(self.path, known.key, known.model, preflight(self.path, spec, progress))
+        return make_plan(plan.resolved, plan.placement, self.configuration, plan.origin)
+
+    def describe(self, plan: Plan, *, speed: bool = False, progress: Progress | None = None) -> Plan:
+        """Build the models of a plan without training them, and return the plan with what they are made of.
+
+        `speed`, and what is raised: as `detui.engine.describe.describe` says.
+        """
+        from detui.engine.describe import describe
+        from detui.engine.planning import make_plan
+
+        describe(plan, self.configuration, speed=speed, progress=progress)
         return make_plan(plan.resolved, plan.placement, self.configuration, plan.origin)
 
     def start(
@@ -203,6 +216,7 @@ class Workspace:
             "data": data.get(plan.arms[0].data_set),
             "data_sets": {role: prepared for role, prepared in data.items() if role is not None},
             "host": host_facts(),
+            "environment": python.facts,
             "device": {**placement.facts(), **driver_versions()},
         }
         code = code_facts()
@@ -244,13 +258,12 @@ class Workspace:
             raise MissingError(f"{experiment.id} has no run {name!r}.", hint=hint)
         return runs[name]
 
-    def _interpreter(self, plan: Plan) -> tuple[str, tuple[str, ...]]:
+    def _interpreter(self, plan: Plan) -> Interpreter:
         from detui.engine.environment import interpreter
 
         recipe = plan.recipe
         bridge = self.path / ".environments"
-        found = interpreter(recipe.file.environment, recipe.backend.name, self.configuration, bridge)
-        return found.python, found.pythonpath
+        return interpreter(recipe.file.environment, recipe.backend.name, self.configuration, bridge)
 
     def _prepare(self, plan: Plan, progress: Progress | None) -> dict[str | None, dict[str, Any]]:
         """Prepare every data set of the plan; by role."""
@@ -273,7 +286,7 @@ class Workspace:
         experiment: Experiment,
         plan: Plan,
         data: dict[str | None, dict[str, Any]],
-        python: tuple[str, tuple[str, ...]],
+        python: Interpreter,
         after: tuple[str, ...],
     ) -> list[RunDir]:
         arms = {arm.name: arm for arm in plan.arms}
@@ -286,8 +299,7 @@ class Workspace:
                     seed,
                     experiment=experiment.id,
                     data=data,
-                    python=python[0],
-                    pythonpath=python[1],
+                    **python.asked,
                     after=(sys.executable, *after),
                     hooks=self.configuration.hooks,
                     branch=start,

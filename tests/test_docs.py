@@ -20,6 +20,7 @@ from detui.engine.data.problems import KINDS
 from detui.engine.data.published import Published
 from detui.engine.data.scene_options import SceneOptions
 from detui.engine.data.selection import Select
+from detui.engine.environment.pin_file import Checks, PinFile, Step, read_pins
 from detui.engine.recipe.load import read_recipe
 from detui.engine.recipe.resolve import resolve
 from detui.engine.recipe.schema import RecipeFile
@@ -36,12 +37,21 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/data.md",
+    "docs/environments.md",
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",
     "docs/run-your-own.md",
+    "docs/scratch-vs-pretrained.md",
     "docs/terminal.md",
     "docs/ultralytics.md",
+]
+COMMANDS_IN = [
+    "docs/recipes.md",
+    "docs/data.md",
+    "docs/environments.md",
+    "docs/run-your-own.md",
+    "docs/scratch-vs-pretrained.md",
 ]
 
 
@@ -67,7 +77,7 @@ def test_the_first_lines_are_the_two_commands(repository: Path, name: str) -> No
     assert "make test" in (repository / ".ci" / "run").read_text()
 
 
-@pytest.mark.parametrize("name", [*READMES, "docs/recipes.md", "docs/data.md", "docs/run-your-own.md"])
+@pytest.mark.parametrize("name", [*READMES, *COMMANDS_IN])
 def test_every_command_line_is_understood(repository: Path, name: str) -> None:
     """Each `detui …` line names a command and options that exist (nothing is run)."""
     lines = [line for block in blocks(repository / name, "sh") for line in block.splitlines()]
@@ -142,6 +152,16 @@ def test_every_key_of_a_definition_is_documented(repository: Path) -> None:
         for key in model.model_fields
     }
     assert {key for key in keys - {"definition_schema"} if f"`{key}`" not in text} - {"images", "annotations"} == set()
+
+
+def test_every_key_of_a_pin_file_is_documented(repository: Path, tmp_path: Path) -> None:
+    document = repository / "docs/environments.md"
+    text = document.read_text(encoding="utf-8")
+    keys = {key for model in (PinFile, Step, Checks) for key in model.model_fields} - {"schema_"}
+    assert {key for key in keys if f"`{key}`" not in text and f"`steps.{key}`" not in text} == set()
+    (example,) = blocks(document, "yaml")
+    (tmp_path / "ours.yaml").write_text(example)
+    assert len(read_pins(tmp_path / "ours.yaml").packages) == 4
 
 
 def test_the_schema_for_editors_is_printed() -> None:

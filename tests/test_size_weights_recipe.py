@@ -73,8 +73,7 @@ class TestTheRecipe:
         assert [arm.name for arm in plan(tmp_path, "quick").arms] == list(ARMS)
         assert not plan(tmp_path, "quick").errors and not plan(tmp_path, "smoke").errors
         for profile in ("quick", "smoke"):
-            data = plan(tmp_path, profile).data
-            assert data is not None and data.generated
+            assert [state.generated for state in plan(tmp_path, profile).data] == [True]
 
 
 @pytest.fixture(scope="module")

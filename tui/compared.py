@@ -13,7 +13,7 @@ from detui.engine.comparison import Report, Side, compare_sides, joined, over_im
 from detui.engine.errors import DetuiError, UsageError
 from detui.engine.evaluate.tables import Grid
 from detui.engine.experiment import Experiment
-from detui.tui.comparison_grids import difference_grid, image_grid, metric_grids
+from detui.tui.comparison_grids import claim_grids, data_grids, difference_grid, image_grid, metric_grids
 from detui.tui.curves import Member
 from detui.tui.grid_text import grids_text, wrapped
 from detui.tui.language import tr
@@ -70,13 +70,13 @@ class Comparing:
         report = compare_sides(chosen, replicates=0)
         tables = Tables(
             lead=_lead(self._members, report),
-            metrics=tuple(metric_grids(report)),
+            metrics=(*data_grids(report), *metric_grids(report), *claim_grids(report)),
             differences=(difference_grid(report),),
         )
-        for side in chosen[1:]:
+        for reference, side in report.pairs():
             if not self._tell(tables):
                 return
-            images = image_grid(over_images(chosen[0], side))
+            images = image_grid(over_images(reference, side))
             tables = replace(tables, metrics=(*tables.metrics, images))
         self._tell(replace(tables, done=True))
 

@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
-from detui.engine.analysis import SeedSummary
-from detui.engine.comparison import Report, Row
+from detui.engine.analysis import SeedSummary, summarise
+from detui.engine.analysis.interaction import Cell, Contrast, Crossed, Interaction, contrast
+from detui.engine.comparison import METRICS, Report, Row, Side, headline
 from detui.engine.evaluate.tables import Grid
+from detui.engine.record.claimed import Claimed
 from detui.engine.record.over_images import Images
-from detui.engine.record.text import points
+from detui.engine.record.results import Results
+from detui.engine.record.text import one_line, points
 from detui.engine.secrets import redacted
 from detui.tui.language import tr
-from detui.tui.output import cut
+from detui.tui.output import DASH, cut
 from detui.tui.recipe_page import show
 
 
 def comparison_grids(report: Report) -> list[Grid]:
     """Return all tables of a comparison."""
-    return [*metric_grids(report), *map(image_grid, report.images), difference_grid(report)]
+    first = [*data_grids(report), *metric_grids(report)]
+    return [*first, *map(image_grid, report.images), *claim_grids(report), difference_grid(report)]
+
+
+def data_grids(report: Report) -> list[Grid]:
+    """Return which sides were judged on which images, where those are not the same for all; nothing else."""
+    if len(report.groups) == 1:
+        return []
+    rows = []
+    for place, group in enumerate(report.groups):
+        names, data = ", ".join(side.name for side in group), group[0].data
+        objects = ((data.get("splits") or {}).get("val") or {}).get("objects_per_image") or {}
+        density = f"{objects['mean']:.1f}" if objects else DASH
+        mark = tr("! other images than above") if place else ""
+        rows.append((names, group[0].data_name, str(data.get("name") or ""), density, mark))
+    note = tr(
+        "The data differ. No side is subtracted from one on other data, and no images are compared: each stands against"
+        " the first side that was judged on the same images."
+    )
+    head = (tr("sides"), tr("data"), tr("name"), tr("objects an image (val)"), "")
+    return [Grid(tr("! Not all sides were judged on the same images"), head, tuple(rows), note)]
 
 
 def metric_grids(report: Report) -> list[Grid]:
-    """Return for each side a table of its metrics against the reference, with what the seeds say."""
-    reference = report.sides[0].name
+    """Return for each side a table of its metrics against its reference, with what the seeds say.
+
+    A side without another one on its data has a table of its own numbers. Arms on several data sets come last.
+    """
     found = []
-    for side in report.sides[1:]:
-        title = tr("{side} against {reference}", side=side.name, reference=reference)
+    for reference, side in report.pairs():
+        title = tr("{side} against {reference}", side=side.name, reference=reference.name)
         rows = tuple(_row(row) for row in report.rows if row.side == side.name)
-        means = (f"{reference} (%)", f"{side.name} (%)")
+        means = (f"{reference.name} (%)", f"{side.name} (%)")
         head = (
             tr("metric"), *means, tr("delta (pp)"), tr("95 % over seeds"), tr("verdict"), tr("seen from (pp)"),
         )  # fmt: skip
@@ -36,7 +61,93 @@ def metric_grids(report: Report) -> list[Grid]:
             found.append(Grid(title, ("",), ((text,),)))
         else:
             found.append(Grid(title, ("",), ((tr("no finished run of each has been evaluated"),),)))
-    return found
+    found += [_alone(group[0]) for group in report.groups if len(group) == 1]
+    return [*found, *([crossed_grid(report.crossed)] if report.crossed else [])]
+
+
+def _alone(side: Side) -> Grid:
+    """A side on whose data there is no other."""
+    title = tr("{side}, alone on {data}", side=side.name, data=side.data_name)
+    rows = tuple((_metric(name), _spread(summarise(list(points.values()))))
+                 for name in (*METRICS, *headline(side)) if (points := side.points(name)))  # fmt: skip
+    if not rows:
+        return Grid(title, ("",), ((tr("no finished run has been evaluated"),),))
+    return Grid(title, (tr("metric"), f"{side.name} (%)"), rows)
+
+
+def crossed_grid(crossed: Crossed) -> Grid:
+    """Return AP of arms by data sets, their differences, and how much those differ from one data set to another."""
+    first, *others = crossed.data_sets
+    head = (tr("AP (%)"), *crossed.data_sets, *(f"{first} − {other} (pp)" for other in others))
+    rows, notes = [], []
+    for arm in crossed.arms:
+        cells = [crossed.cells.get((arm, data)) for data in crossed.data_sets]
+        rows.append((arm, *map(_cell, cells), *(DASH for _ in others)))
+    for arm in crossed.arms[1:]:
+        name = f"{arm} − {crossed.arms[0]} (pp)"
+        both = [[crossed.cells.get((one, data)) for one in (arm, crossed.arms[0])] for data in crossed.data_sets]
+        told = [one for one in crossed.interactions if one.arm == arm]
+        rows.append((name, *(_difference(*pair) for pair in both), *(_contrast(one.contrast) for one in told)))
+        notes += [tr("{name} by {first} against {other}: {said}.", name=name, first=one.data_set, other=one.against,
+                     said=_concluded(one)) for one in told]  # fmt: skip
+    said = tr(
+        "Differences between arms on the same data, and at the right how much those differ from one data set to"
+        " another, with their 95 % intervals over seeds."
+    )
+    return Grid(tr("Arms by data"), head, tuple(rows), " ".join([said, *notes]))
+
+
+def _cell(cell: Cell | None) -> str:
+    return _spread(summarise(list(cell.points.values()))) if cell and cell.points else DASH
+
+
+def _difference(one: Cell | None, other: Cell | None) -> str:
+    if not one or not other or not one.points or not other.points:
+        return DASH
+    return _contrast(contrast([list(one.points.values()), list(other.points.values())], (1, -1)))
+
+
+def _contrast(found: Contrast | None) -> str:
+    if found is None:
+        return DASH
+    interval = f" [{points(found.interval[0])}, {points(found.interval[1])}]" if found.interval else ""
+    return f"{points(found.value)}{interval}"
+
+
+def _concluded(one: Interaction) -> str:
+    """What the interval says of 0, or why nothing is concluded."""
+    if one.contains_zero is None:
+        return _judged("inconclusive", "not measured" if one.reason == "missing" else one.reason)
+    return tr("interval holds zero") if one.contains_zero else tr("interval excludes zero")
+
+
+def claim_grids(report: Report) -> list[Grid]:
+    """Return what documents state of the sides, each number beside what was measured; nothing where none does."""
+    if not report.claims:
+        return []
+    rows = tuple(_claim(claim) for claim in report.claims)
+    head = (tr("side"), tr("metric"), tr("epoch"), tr("claimed"), tr("measured"), tr("source of the claim"))
+    note = tr(
+        "Claimed: what a document states, and nothing that was measured here. No difference is computed and no verdict"
+        " rests on it. Without an epoch, measured is that of the chosen checkpoints: mean ± standard deviation (n)."
+    )
+    return [Grid(tr("Claimed elsewhere"), head, rows, note)]
+
+
+def _claim(claim: Claimed) -> tuple[str, ...]:
+    form = Results.form(claim.metric)
+    unit = " (%)" if claim.metric.startswith("val/") else ""
+    measured = DASH
+    if claim.measured is not None:
+        spread = "" if claim.measured.std is None else f" ± {form(claim.measured.std)}"
+        measured = f"{form(claim.measured.mean)}{spread} ({claim.measured.n})"
+    source = f"{claim.source} ({claim.note})" if claim.note else claim.source
+    epoch = DASH if claim.epoch is None else str(claim.epoch)
+    return (claim.side, _metric(claim.metric) + unit, epoch, form(claim.value), measured, one_line(source))
+
+
+def _metric(name: str) -> str:
+    return name.removeprefix("val/").replace("_", " ")
 
 
 def _seeds_note() -> str:
@@ -54,7 +165,7 @@ def _row(row: Row) -> tuple[str, ...]:
     digits = 1 if row.metric.startswith("val/") else 2  # a framework's log states as many
     sides = (_spread(row.against, digits), _spread(row.summary, digits))
     cells = (*sides, points(found.delta, digits), interval, verdict, seen)
-    return (row.metric.removeprefix("val/").replace("_", " "), *cells)
+    return (_metric(row.metric), *cells)
 
 
 def _judged(verdict: str, reason: str) -> str:
@@ -64,11 +175,12 @@ def _judged(verdict: str, reason: str) -> str:
         "interval holds zero": tr("interval holds zero"),
         "interval excludes zero": tr("interval excludes zero"),
         "runs unfinished": tr("runs unfinished"),
+        "not measured": tr("not measured"),
     }
     return f"{verdicts.get(verdict, verdict)} ({reasons.get(reason, reason)})"
 
 
-def _spread(summary: SeedSummary, digits: int) -> str:
+def _spread(summary: SeedSummary, digits: int = 1) -> str:
     spread = "" if summary.std is None else f" ± {100 * summary.std:.{digits}f}"
     return f"{100 * summary.mean:.{digits}f}{spread} ({summary.n})"
 

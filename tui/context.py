@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from detui.engine.comparison import Chosen
     from detui.engine.experiment import Experiment
     from detui.engine.run.directory import RunDir
     from detui.engine.workspace import Workspace
@@ -41,6 +43,30 @@ class Session:
     def runs_of(self, ref: str) -> tuple[Experiment | None, list[RunDir]]:
         """Return the run that `ref` names, or the experiment and all its runs. Raises MissingError for neither."""
         return find(self.workspace, ref)
+
+
+def find_side(workspace: Workspace, ref: str) -> Chosen:
+    """Return what `ref` names of a comparison: an experiment, a run, or an arm as EXPERIMENT/ARM.
+
+    Without an experiment a run or an arm of the last one is meant. Raises MissingError for none of these.
+    """
+    from detui.engine.comparison import choose
+    from detui.engine.errors import MissingError
+    from detui.engine.experiment import Experiment
+
+    if (Path(ref) / "spec.json").is_file():
+        run = workspace.run(ref)
+        return Experiment(run.experiment_dir), run
+    try:
+        return workspace.experiment(ref), None
+    except MissingError:
+        before, _, name = ref.rpartition("/")
+        last = workspace.experiments()[:1]
+        if before:
+            return choose(workspace.experiment(before), name)
+        if last and name in {*(run.name for run in last[0].runs()), *last[0].arms()}:
+            return choose(last[0], name)
+        raise
 
 
 def find(workspace: Workspace, ref: str) -> tuple[Experiment | None, list[RunDir]]:
@@ -80,6 +106,16 @@ def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -
     else:
         known = ["last", *(experiment.id for experiment in workspace.experiments())]
     return [ref for ref in known if ref.startswith(incomplete)]
+
+
+def complete_sides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Complete the id of an experiment, then `/` and one of its arms or runs."""
+    if "/" not in incomplete:
+        return complete_runs(ctx, param, incomplete)
+    session = ctx.find_root().obj
+    workspace = (session if isinstance(session, Session) else _session(ctx)).workspace
+    arms = [f"{one.id}/{arm}" for one in workspace.experiments() for arm in one.arms()]
+    return [*(ref for ref in arms if ref.startswith(incomplete)), *complete_runs(ctx, param, incomplete)]
 
 
 def complete_experiments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:

@@ -131,6 +131,7 @@ RECIPE = (
     Key("recipe.launch", "enter", "launch", "Choose", "Choose arms, seeds, devices and values, then start.", True),
     Key("recipe.start", "s", "launch_now", "Start", "Start it as it is: enter, then the question.", True),
     Key("recipe.profile", "p", "profile", "Profile", "The next profile: full, quick, …", True),
+    Key("recipe.models", "m", "models", "Models", "Build the models, and show what they are made of.", True, True),
     Key("recipe.copy", "y", "copy", "Copy", "Copy the command to the clipboard.", True),
     Key("recipe.edit", "e", "edit", "Edit", "Open the recipe's file in $EDITOR.", True, True),
 )

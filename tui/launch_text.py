@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.style import Style
@@ -11,12 +12,16 @@ from rich.text import Text
 from detui.engine.errors import DetuiError
 from detui.engine.planning import Plan
 from detui.tui.language import tr
+from detui.tui.missing import environment_problem
 from detui.tui.output import duration
 from detui.tui.plan_text import counted, device_text, needs
 from detui.tui.recipe_page import problems, warnings
 from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.palette import DIM
 from detui.tui.widgets.tones import tone
+
+if TYPE_CHECKING:
+    from detui.engine.environment.standing import Standing
 
 _NAMED = 12
 """Runs that the question names; of more, how many there are."""
@@ -43,15 +48,15 @@ def _seconds(plan: Plan) -> float | None:
     return max(*each, sum(each) * len(plan.seeds) / at_once, 0.0)
 
 
-def state(plan: Plan | None, error: DetuiError | None, environment: str | None) -> tuple[str, Style]:
-    """Return the worst that is to be said, and its style. `environment`: the one that is needed and absent."""
+def state(plan: Plan | None, error: DetuiError | None, environment: Standing | None) -> tuple[str, Style]:
+    """Return the worst that is to be said, and its style. `environment`: the one that is needed and cannot be used."""
     if error is not None:
         return _with_hint(str(error.message), error.hint), tone("wrong")
     if plan is None:
         return tr("Planning…"), DIM
     if environment is not None:
-        hint = f"environments: {{{environment}: /path/to/bin/python}}"
-        return _with_hint(tr("There is no environment {name}.", name=environment), hint), tone("wrong")
+        hint = environment.command or environment.hint
+        return _with_hint(environment_problem(environment), hint), tone("wrong")
     for found, style in ((plan.errors, tone("wrong")), (warnings(plan), tone("warning"))):
         if found:
             more = len(found) - 1

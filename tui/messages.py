@@ -65,6 +65,26 @@ class PlanRead(Message):
         """Why there is no plan."""
 
 
+class ModelsBuilding(Latest):
+    """The models of a recipe are being built."""
+
+    def __init__(self, done: int, count: int) -> None:
+        super().__init__()
+        self.done = done
+        self.count = count
+
+
+class ModelsBuilt(Message):
+    """The models of a recipe were built, or could not be."""
+
+    def __init__(self, profile: str, plan: Plan | None, problem: str | None) -> None:
+        super().__init__()
+        self.profile = profile
+        self.plan = plan
+        """With what they are made of."""
+        self.problem = problem
+
+
 class Preparing(Latest):
     """A launch is being prepared."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from detui.tui.language import tr
 
 if TYPE_CHECKING:
     from detui.engine.configuration import Configuration
+    from detui.engine.environment.standing import Standing
     from detui.engine.planning import Plan
     from detui.engine.workspace import Workspace
 
@@ -20,8 +20,8 @@ def missing(plan: Plan, configuration: Configuration) -> list[str]:
 
 
 def _missing(plan: Plan, configuration: Configuration) -> Iterator[str]:
-    if (name := absent_environment(plan, configuration)) is not None:
-        yield tr("environment {name}", name=name)
+    if (absent := absent_environment(plan, configuration)) is not None:
+        yield environment_text(absent)
     yield from (tr("data {name}", name=state.name) for state in plan.data if state.problem is not None)
     fields = set()
     for arm in plan.arms:
@@ -36,15 +36,42 @@ def _missing(plan: Plan, configuration: Configuration) -> Iterator[str]:
             yield problem.text.splitlines()[0]
 
 
-def absent_environment(plan: Plan, configuration: Configuration) -> str | None:
-    """Return the name of the environment that the recipe needs and nobody has configured, or None."""
+def absent_environment(plan: Plan, configuration: Configuration) -> Standing | None:
+    """Return how the environment stands that the recipe needs, where it cannot be used, or None."""
     from detui.engine.environment import OWN
+    from detui.engine.environment.standing import Standing, standing
+    from detui.engine.errors import DetuiError
 
     name = plan.recipe.file.environment
     if name == OWN:
         return None
-    python = configuration.environment(name)
-    return name if python is None or not os.access(python, os.X_OK) else None
+    try:
+        found = standing(name, configuration)
+    except DetuiError as error:  # its pin file is wrong
+        return Standing(name, "unreadable", None, problem=str(error).splitlines()[0], hint=error.hint)
+    return None if found.usable else found
+
+
+def environment_text(absent: Standing) -> str:
+    """Return an environment that is missing in a few words, with the command that makes it."""
+    text = tr("environment {name}", name=absent.name)
+    made = f" ({absent.command})" if absent.command else ""
+    return f"{text}{made}"
+
+
+def environment_problem(absent: Standing) -> str:
+    """Return what keeps an environment from being used, as a sentence in the language in use."""
+    name = absent.name
+    sentences = {
+        "outdated": tr("The environment {name} was made from other pins.", name=name),
+        "being made": tr("The environment {name} is being made right now.", name=name),
+        "incomplete": tr("The environment {name} was not made to its end.", name=name),
+        "broken": tr("The environment {name} has no interpreter any more.", name=name),
+        "absent": tr("The environment {name} is not made yet.", name=name),
+    }
+    if absent.state == "unreadable":
+        return absent.problem or ""
+    return sentences.get(absent.state, tr("There is no environment {name}.", name=name))
 
 
 def first_profile(workspace: Workspace, ref: str) -> str:

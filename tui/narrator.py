@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import click
+
+from detui.tui.output import cut
 
 
 class Narrator:
@@ -22,5 +26,29 @@ class Narrator:
 
     def end(self) -> None:
         """Clear the line."""
+        if self._visible:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+class Line:
+    """What a program that runs for long says: its last line, replaced by the next, and steps that stay."""
+
+    def __init__(self, visible: bool) -> None:
+        """`visible`: whether somebody looks at standard error; nobody sees what passes otherwise."""
+        self._visible = visible
+
+    def show(self, text: str) -> None:
+        """Show a line until the next, in the width of the terminal."""
+        if self._visible:
+            shown = cut(text, shutil.get_terminal_size().columns - 3)
+            click.echo(f"\r\x1b[K  {shown}", err=True, nl=False)
+
+    def say(self, text: str) -> None:
+        """Say something that stays."""
+        self.end()
+        click.echo(text, err=True)
+
+    def end(self) -> None:
+        """Clear the line that would have been replaced."""
         if self._visible:
             click.echo("\r\x1b[K", err=True, nl=False)

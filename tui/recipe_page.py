@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.secrets import redacted
 from detui.tui import language
 from detui.tui.language import tr
+from detui.tui.model_table import describable, missing_models, model_lines
 from detui.tui.output import cut, table
 from detui.tui.plan_text import built, confounder_hint, device_text, finding_text, needs
 from detui.tui.plan_text import counted as counted
@@ -34,10 +35,11 @@ class Section:
     """Whether it says what to know before a start."""
 
 
-def page(plan: Plan, missing: Sequence[str] = ()) -> list[Section]:
+def page(plan: Plan, missing: Sequence[str] = (), key: str | None = None) -> list[Section]:
     """Return the sections of a recipe's page, as it would be launched with these choices, in the language in use.
 
-    `missing`: what must be there first, in a few words each.
+    `missing`: what must be there first, in a few words each. `key`: what a person presses to have the models built;
+    None where there is nothing to press, and a command does it.
     """
     file = plan.recipe.file
     found = [
@@ -48,11 +50,12 @@ def page(plan: Plan, missing: Sequence[str] = ()) -> list[Section]:
         Section(tr("What differs"), tuple(_differs(plan))),
         Section(tr("Protocol"), tuple(_protocol(plan))),
         Section(tr("Data"), tuple(_data(plan))),
+        Section(tr("Models"), tuple(_models(plan, key))),
         Section(tr("Goals"), tuple(map(goal_text, file.goals))),
         Section(tr("Claimed (stated by documents, not measured here)"), tuple(map(claim_text, file.claims))),
         Section(tr("Is the comparison fair?"), tuple(_fairness(plan)), warns=bool(_confounders(plan))),
         Section(tr("Memory and time"), tuple(needs(plan))),
-        Section(tr("Built model"), tuple(built(plan))),
+        Section(tr("Built model"), () if describable(plan) and not _told_by_runs(plan) else tuple(built(plan))),
         Section(tr("Warnings"), tuple(problems(_other_warnings(plan))), warns=True),
     ]
     return [section for section in found if section.lines]
@@ -98,7 +101,7 @@ def show_page(plan: Plan, spoken: str = "en", *, as_plan: bool) -> None:
 
 def as_text(sections: Sequence[Section]) -> str:
     """Return sections as indented text."""
-    return "\n\n".join("\n".join([s.title, *(f"  {line}" for line in s.lines)]) for s in sections)
+    return "\n\n".join("\n".join([s.title, *(f"  {line}".rstrip() for line in s.lines)]) for s in sections)
 
 
 def _arms(plan: Plan) -> list[str]:
@@ -127,6 +130,23 @@ def _columns(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> dict[str, st
     alike = all(len({show(values.get(name)) for name in names}) == 1 for names in sides.values()
                 for values in found.values())  # fmt: skip
     return {of: names[0] for of, names in sides.items()} if alike else {arm.name: arm.name for arm in plan.arms}
+
+
+def _models(plan: Plan, key: str | None) -> Iterator[str]:
+    """Yield what the models are made of, and how to know it of those that nobody has built yet."""
+    yield from model_lines(plan)
+    if (unknown := missing_models(plan)) and key:
+        yield tr("not built yet: {arms}; {key} builds them, without weights", arms=", ".join(unknown), key=key)
+    elif unknown:
+        command = f"detui show {plan.recipe.name} --models"
+        yield tr(
+            "not built yet: {arms}; {command} builds them, without weights", arms=", ".join(unknown), command=command
+        )
+
+
+def _told_by_runs(plan: Plan) -> bool:
+    """Return whether runs, or a preflight, have said what they built of any arm."""
+    return any(known.measured is not None and known.measured.built for known in plan.estimates.values())
 
 
 def _protocol(plan: Plan) -> Iterator[str]:
@@ -240,8 +260,9 @@ def _fairness(plan: Plan) -> Iterator[str]:
             yield "  " + tr("try: {hint}", hint=confounder_hint(finding))
     if not _confounders(plan):
         yield tr("nothing differs that `varies` does not declare")
-    unknown = [name for name, known in plan.estimates.items() if not (known.measured and known.measured.built)]
-    if unknown:
+    told = [name for name, known in plan.estimates.items() if known.measured and known.measured.built]
+    known = told if len(told) == len(plan.arms) else list(plan.models)
+    if unknown := [arm.name for arm in plan.arms if arm.name not in known]:
         yield tr("not yet known: parameters, FLOPs and layers of {arms}", arms=", ".join(unknown))
 
 

@@ -34,8 +34,9 @@ def chosen(history: _History, rule: Mapping[str, Any]) -> dict[str, Any] | None:
 
     "best": the highest value of the rule's metric, the earlier epoch on a tie.
     "last": the last evaluated epoch.
+    What a stage on other data than the run's gave is no candidate (`candidate: false`).
     """
-    lines = standing(history)
+    lines = [line for line in standing(history) if line.get("candidate") is not False]
     if rule.get("rule") == "last":
         return lines[-1] if lines else None
     metric = str(rule.get("metric", "val/AP"))

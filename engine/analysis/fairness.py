@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 ABSENT = "(not set)"
+LEVELS = ("confounder", "varies", "note")
+"""In the order in which findings are told."""
 _FOLLOWS = {"model": ("built",), "train.imgsz": ("built.imgsz", "built.gflops")}
 
 
@@ -38,8 +40,7 @@ def audit(arms: Mapping[str, Mapping[str, Any]], varies: Sequence[str]) -> list[
     differing = {field: values for field in fields if _differ(values := _values(flat, field))}
     findings = [_finding(field, values, varies) for field, values in differing.items()]
     findings += [_equal(name, flat, fields) for name in varies if not any(covers(name, field) for field in differing)]
-    order = ("confounder", "varies", "note")
-    return sorted(findings, key=lambda finding: (order.index(finding.level), finding.field))
+    return sorted(findings, key=lambda finding: (LEVELS.index(finding.level), finding.field))
 
 
 def with_consequences(varies: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 FEWEST_SEEDS = 3
 """Below this many seeds a side, a comparison is inconclusive whatever the numbers."""
 CONFIDENCE = 0.95
-_NO_SPREAD = 1e-24
+NO_SPREAD = 1e-24
 """A variance of metrics below this is that of equal numbers, summed in another order."""
 _REPETITIONS = 20_000
 POWER = 0.8
@@ -151,7 +151,7 @@ def _verdict(seeds: int, interval: Interval | None) -> tuple[str, str]:
 def _welch(a: Sequence[float], b: Sequence[float], delta: float) -> tuple[Interval | None, float | None]:
     if len(a) < 2 or len(b) < 2:
         return None, None
-    if max(statistics.pvariance(a), statistics.pvariance(b)) < _NO_SPREAD:
+    if max(statistics.pvariance(a), statistics.pvariance(b)) < NO_SPREAD:
         return (delta, delta), None  # nothing but rounding: the statistic divides by zero
     from scipy.stats import ttest_ind
 

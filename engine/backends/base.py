@@ -1,7 +1,7 @@
 """What a backend's plan half offers.
 
 Its training half is in detui.engine.worker's words: `train(spec, report)`, and `predict` and `speed` of
-detui.engine.worker.task where the framework can load what it saved.
+detui.engine.worker.task where the framework can load what it saved, `describe` where it can build a model untrained.
 """
 
 from __future__ import annotations
@@ -85,6 +85,13 @@ class Backend(Protocol):
 
     def check(self, context: CheckContext) -> list[Problem]:
         """What is wrong with one arm before anything starts: options that contradict, packages that are absent."""
+        ...
+
+    def architecture(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The fields of a configuration that the built model depends on, as they stand there; weights are none of them.
+
+        Configurations with the same are one model. None where the backend cannot say what would be built.
+        """
         ...
 
     def environ(self) -> dict[str, str]:

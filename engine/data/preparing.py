@@ -17,6 +17,7 @@ from typing import Any
 
 from detui.engine.configuration import Configuration
 from detui.engine.data.definition import DatasetDefinition, load_definition
+from detui.engine.data.density import composition
 from detui.engine.data.fingerprint import fingerprint
 from detui.engine.data.folders import appear_whole
 from detui.engine.data.form import Dataset, Split
@@ -141,13 +142,24 @@ def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSu
         "generated": dataset.generated,
         "classes": list(dataset.classes),
         "root": str(dataset.root),
-        "splits": {
-            role: {"json": f"{role}.json", "images": len(split.images), "boxes": len(split.annotations), **_rule(split)}
-            for role, split in chosen.items()
-        },
+        "splits": {role: _split(role, split, dataset.classes) for role, split in chosen.items()},
         "problems": [problem.to_json() for problem in (*dataset.summary, *shared)],
         **_metric(chosen),
         **({"depth": dataset.depth.to_json()} if dataset.depth else {}),
+    }
+
+
+def _split(role: str, split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
+    """What is said of the images that take a role; objects are annotations that are judged one by one."""
+    made_of = composition(split, classes)
+    density = made_of.objects_per_image
+    return {
+        "json": f"{role}.json",
+        "images": len(split.images),
+        "boxes": len(split.annotations),
+        "objects": made_of.objects,
+        "objects_per_image": {"mean": density.mean, "median": density.median} if density else None,
+        **_rule(split),
     }
 
 
@@ -187,10 +199,18 @@ def _folder(cache: Path, info: dict[str, Any], dataset: Dataset, chosen: Mapping
 def _holds(path: Path, info: dict[str, Any]) -> bool:
     """Whether a prepared folder says this, and has its files."""
     try:
-        same = read_json(path / "dataset.json") == portable(info)
+        # A folder from before objects were counted stays in use: the counts follow from what is the same.
+        same = read_json(path / "dataset.json") in (portable(info), portable(_uncounted(info)))
     except DetuiError:
         return False
     return same and all((path / split["json"]).is_file() for split in info["splits"].values())
+
+
+def _uncounted(info: dict[str, Any]) -> dict[str, Any]:
+    counts = ("objects", "objects_per_image")
+    splits = {role: {key: value for key, value in split.items() if key not in counts}
+              for role, split in info["splits"].items()}  # fmt: skip
+    return {**info, "splits": splits}
 
 
 def _add_yolo(path: Path, dataset: Dataset, chosen: Mapping[str, Split], progress: Progress) -> None:

@@ -1,8 +1,10 @@
 """Named environments: which interpreter a backend trains in, and what its worker can import of detui.
 
-`detui` is the environment that detui runs in. Any other name is looked up in
-the configuration (`environments: {mmdet: /path/bin/python}`). A foreign
-environment sees detui through one generated folder of links: `engine/run`,
+`detui` is the environment that detui runs in. Any other name is an interpreter
+that the configuration names (`environments: {mmdet: /path/bin/python}`), or an
+environment that `detui env create` made from pins (`pin_file.py` reads them,
+`standing.py` says what is there, `making.py` makes it). A foreign environment
+sees detui through one generated folder of links: `engine/run`,
 `engine/worker`, the errors, the backend's own package and what backends share
 for torch, never our site-packages.
 """
@@ -11,8 +13,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from detui.engine.configuration import Configuration
 from detui.engine.errors import MissingError
@@ -27,23 +31,35 @@ class Interpreter:
     python: str
     pythonpath: tuple[str, ...]
     """What goes in front of its PYTHONPATH."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """The variables that the environment's pins ask for."""
+    facts: Mapping[str, Any] | None = None
+    """What experiment.json says of a foreign environment: `name`, `python`, and the hash and packages of its pins."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The fields of a run's spec that say it."""
+        return {"python": self.python, "pythonpath": self.pythonpath, "environ": dict(self.environ)}
 
 
 def interpreter(name: str, backend: str, configuration: Configuration, bridge: Path) -> Interpreter:
     """The interpreter of a named environment; a foreign one gets its links below `bridge`.
 
-    Raises MissingError with the setting to add when the name is not configured, or the file is not there.
+    Raises MissingError with the command that makes it, or the setting to add, where it cannot be used; RecipeError or
+    UsageError where its pin file is wrong.
     """
+    from detui.engine.environment.standing import standing
+
     if name == OWN:
         return Interpreter(sys.executable, ())
-    python = configuration.environment(name)
-    if python is None:
-        hint = f"add `environments: {{{name}: /path/to/bin/python}}` to {configuration.file}"
-        raise MissingError(f"There is no environment {name!r}.", where="environment", hint=hint)
-    if not os.access(python, os.X_OK):
-        where = configuration.settings[f"environments.{name}"].source
-        raise MissingError(f"The environment {name!r} has no interpreter at {python}.", where=where)
-    return Interpreter(str(python), (str(link_package(backend, bridge)),))
+    found = standing(name, configuration)
+    if found.problem is not None or found.python is None:
+        raise MissingError(found.problem or "", where=found.source, hint=found.hint)
+    pins = found.pins if found.state == "ready" else None  # whether others are as pinned is not known
+    facts = {"name": name, "python": str(found.python)}
+    of_pins = {"pins": pins.hash, "packages": pins.packages} if pins else {}
+    links = str(link_package(backend, bridge))
+    return Interpreter(str(found.python), (links,), found.environ, {**facts, **of_pins})
 
 
 def link_package(backend: str, bridge: Path) -> Path:

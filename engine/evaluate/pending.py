@@ -127,6 +127,7 @@ def _line(line: Mapping[str, Any], split: str, result: Result) -> dict[str, Any]
         "values": {f"{split}/{name}": value for name, value in result.values.items()},
         "curves": line["curves"],
         **({"on_request": True} if line.get("on_request") else {}),
+        **({"candidate": False} if line.get("candidate") is False else {}),
     }
 
 

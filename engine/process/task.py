@@ -1,7 +1,8 @@
-"""A task with a checkpoint, in the backend's environment: prediction, or the measurement of its speed."""
+"""A task in the backend's environment: prediction, the measurement of a speed, the description of a model."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -25,16 +26,31 @@ from detui.engine.worker.task import RESULT, TASK
 def run_task(
     run: RunDir, kind: str, arguments: Mapping[str, Any], on: Borrowed, *, threads: int | None = None
 ) -> dict[str, Any]:
-    """Do a task for a run and return its result.
+    """Do a task with a checkpoint of a run and return its result.
 
     `kind`, `arguments`: what goes into the task.json of `detui.engine.worker.task`. `threads`: of the CPU, those of
     the run by default. Raises the error that the backend raised; after a crash its output is kept in the folder that
     the message names.
     """
     spec = run.spec()
-    spec = replace(spec, device=replace(spec.device, kind=on.kind), threads=threads or spec.threads)
-    folder = Path(tempfile.mkdtemp(prefix=f"detui-{kind}-"))
-    write_json(folder / TASK, {**arguments, "kind": kind, "run": str(run.path.absolute()), "device": on.kind})
+    spec = replace(spec, threads=threads or spec.threads)
+    return _run({**arguments, "kind": kind, "run": str(run.path.absolute())}, run, spec, on)
+
+
+def describe_task(spec: RunSpec, wanted: Mapping[str, Any], on: Borrowed, *, nice: int = 0) -> dict[str, Any]:
+    """Describe the model that a run of `spec` would build, without a run; returns what the backend says.
+
+    `wanted`: as `detui.engine.worker.task` hands it on. `nice`: how much others go before it. Raises as `run_task`.
+    """
+    nowhere = RunDir(Path(tempfile.gettempdir()) / "no-run")  # its path is a tag of the process, which is not set here
+    task = {"wanted": dict(wanted), "kind": "describe", "spec": spec.to_json(), "nice": nice}
+    return _run(task, nowhere, spec, on)
+
+
+def _run(task: Mapping[str, Any], run: RunDir, spec: RunSpec, on: Borrowed) -> dict[str, Any]:
+    spec = replace(spec, device=replace(spec.device, kind=on.kind))
+    folder = Path(tempfile.mkdtemp(prefix=f"detui-{task['kind']}-"))
+    write_json(folder / TASK, {**task, "device": on.kind, "owner": os.getpid()})
     crashed = False
     try:
         code = _start(folder, run, spec, on)

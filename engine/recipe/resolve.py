@@ -6,7 +6,7 @@ a stage's own sections lie over those. Where `data` names several data sets, eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,11 +109,13 @@ def resolve(
     usual = [place for place in places if laid.arms is None or place[0].name in laid.arms]
     chosen = usual if arms is None else _chosen_arms(recipe, places, arms, crossed=crossed)
     over = profile_arms(recipe, profile, laid)
-    complete = tuple(
-        _arm(recipe, profile, laid, arm, over.get(arm.name), parsed, role, data_sets, crossed=crossed)
-        for arm, role in chosen
-    )
-    epochs = max(arm.epochs for arm in complete)
+
+    def made(place: tuple[Arm, str | None]) -> ResolvedArm:
+        arm, role = place
+        return _arm(recipe, profile, laid, arm, over.get(arm.name), parsed, role, data_sets, crossed=crossed)
+
+    complete = tuple(map(made, chosen))
+    others = (made(place).epochs for place in usual if place not in chosen)
     rule = settings.checkpoint_rule
     needed = {s.data_set or arm.data_set for arm in complete for s in arm.stages} | {arm.data_set for arm in complete}
     return Resolved(
@@ -124,7 +126,7 @@ def resolve(
         data_sets={role: one for role, one in data_sets.items() if role in needed},
         chosen_data=tuple(data),
         usual=tuple(_name(arm, role, crossed=crossed) for arm, role in usual),
-        milestones=_milestones(recipe, settings.milestones, epochs),
+        milestones=_milestones(recipe, settings.milestones, max(arm.epochs for arm in complete), others),
         checkpoint_rule=rule.model_dump() if isinstance(rule, Metric) else {"rule": rule, "metric": "val/AP"},
         overrides=tuple(overrides),
     )
@@ -266,6 +268,11 @@ def _stages(
         other = stage.data if stage.data != role else None
         config = _complete(recipe, merge([*layers, *over]))
         resolved.append(ResolvedStage(stage.name, stage.epochs, config, other, data_sets[other] if other else None))
+    if resolved[-1].data_set:
+        message = f"The last stage trains on {resolved[-1].data_set}, and the arm is judged on {role or 'other data'}: "
+        where = recipe.document.where((*at, len(stages) - 1, "data"))
+        hint = "let the last stage train on the arm's own data: leave its `data` out"
+        raise RecipeError(f"{message}no checkpoint could be its best.", where=where, hint=hint)
     return tuple(resolved)
 
 
@@ -371,9 +378,13 @@ def _beside(recipe: Recipe, name: str) -> str:
     return name
 
 
-def _milestones(recipe: Recipe, milestones: Sequence[int], epochs: int) -> tuple[int, ...]:
+def _milestones(recipe: Recipe, milestones: Sequence[int], epochs: int, others: Iterable[int]) -> tuple[int, ...]:
+    """The milestones of the chosen arms, whose longest has `epochs`.
+
+    `others`: the epochs of arms that were not chosen; milestones that only such an arm reaches are no mistake.
+    """
     beyond = [m for m in milestones if m > epochs]
-    if beyond:
+    if beyond and max(beyond) > max(others, default=0):
         message = f"milestones: epoch {beyond[0]} lies beyond the last epoch, {epochs}."
         raise RecipeError(message, where=recipe.document.where(("milestones",)), hint=f"--set milestones=[{epochs}]")
-    return tuple(sorted({*milestones, epochs}))
+    return tuple(sorted({*(m for m in milestones if m <= epochs), epochs}))

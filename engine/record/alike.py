@@ -25,7 +25,7 @@ def facts_of(facts: ExperimentFacts, arm: str, runs: Sequence[RunFacts]) -> dict
     found |= {f"built.{name}": value for name in BUILT if (value := _each(begins, "model", name)) is not None}
     packages = {name for begin in begins for name in begin.get("packages") or {}}
     found |= {f"package.{name}": _each(begins, "packages", name) for name in sorted(packages)}
-    rule, data = facts.info["checkpoint_rule"], facts.info.get("data") or {}
+    rule, data = facts.info["checkpoint_rule"], facts.data_of(arm)
     found |= {
         "data.fingerprint": data.get("fingerprint"),
         "protocol.seeds": [run.seed for run in runs],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from detui.engine.analysis import summarise
 from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, plain
 
@@ -30,8 +29,8 @@ class Baseline:
 
     def _asked(self) -> Iterator[tuple[str, str | None, Mapping[str, Any] | None]]:
         """Metric, arm and claim of each row."""
-        reference, told = self.facts.arms[0], []
-        for metric in ROWS:
+        told = []
+        for reference, metric in ((arm, name) for arm in self.facts.references for name in ROWS):
             found = [claim for claim in self.claims if claim["metric"] == metric and claim.get("arm") == reference]
             yield from ((metric, reference, claim) for claim in found or (None,))
             told += found
@@ -43,11 +42,7 @@ class Baseline:
         if claim is not None:
             stated = [form(claim["value"]), plain(claim.get("source") or self.words("unknown")),
                       plain(claim.get("note") or "") or "–"]  # fmt: skip
-        points = self.facts.points(arm, metric) if arm else {}
-        measured = self.results.absent(metric, arm) if arm else self.words("missing")
-        if points:
-            summary = summarise([point.value for point in points.values()])
-            spread = f" ± {form(summary.std)}" if summary.std is not None else ""
-            measured = f"{form(summary.mean)}{spread} (n = {summary.n}{self.results.seeds_finished(str(arm))})"
-        mark = self.results.ledger.cite_all((point.source for point in points.values()), self.words("said baseline"))
-        return [f"{self.results.metric(metric)}{unit}", code(arm or "–"), *stated, measured, mark]
+        asked = claim if claim is not None else {"metric": metric, "arm": arm}
+        measured, mark = self.results.beside(asked, self.words("said baseline"))
+        at = self.words("claim at epoch", asked["epoch"]) if asked.get("epoch") is not None else ""
+        return [f"{self.results.metric(metric)}{unit}{at}", code(arm or "–"), *stated, measured, mark]

@@ -18,7 +18,10 @@ class ByClass:
         self.results, self.facts, self.words = results, results.facts, results.words
 
     def table(self, metric: str) -> Table:
-        """Class × arm: the metric ("val/AP_small") in percent, mean ± standard deviation over the finished seeds."""
+        """Class × arm: the metric ("val/AP_small") in percent, mean ± standard deviation over the finished seeds.
+
+        A dash where an arm's data does not have the class.
+        """
         head = [self.words("class"), *map(code, self.facts.arms), self.words("source")]
         rows = [self._row(name, f"{metric}/{name}") for name in self.facts.classes]
         return Table(head, rows, frozenset(range(1, len(head) - 1)))
@@ -26,16 +29,25 @@ class ByClass:
     def _row(self, name: str, metric: str) -> list[str]:
         cells, used = [], []
         for arm in self.facts.arms:
+            if name not in self.facts.classes_of(arm):
+                cells.append("–")
+                continue
             evaluated = sum(run.chosen is not None for run in self.facts.finished(arm))
             cells.append(self.results.spread(self.facts.values(arm, metric), evaluated).replace("**", ""))
             used += [point.source for point in self.facts.points(arm, metric).values()]
         return [plain(name), *cells, self.results.ledger.cite_all(used, self.words("said class"))]
 
     def gains(self, arm: str, metric: str, reference: str | None = None) -> list[tuple[str, float]]:
-        """Class and difference of means (0–1) to the reference arm, the largest first; those measured in both."""
-        deltas = []
-        for name in self.facts.classes:
-            sides = [self.facts.values(one, f"{metric}/{name}") for one in (reference or self.facts.arms[0], arm)]
+        """Class and difference of means (0–1) to the reference arm, the largest first; those measured in both.
+
+        Of arms on different data there are none.
+        """
+        deltas: list[tuple[str, float]] = []
+        against = reference or self.facts.reference(arm)
+        if not self.facts.same_data(against, arm):
+            return deltas
+        for name in self.facts.classes_of(arm):
+            sides = [self.facts.values(one, f"{metric}/{name}") for one in (against, arm)]
             if all(sides):
                 before, after = (sum(side.values()) / len(side) for side in sides)
                 deltas.append((name, after - before))
@@ -49,4 +61,4 @@ class ByClass:
     def gained_most(self, metric: str) -> list[str]:
         """A line an arm: "`weighted`: AP small of car +2.1, van +1.0 pp"."""
         return [self.words("gained most", code(arm), label(metric), self.most(self.gains(arm, metric)))
-                for arm in self.facts.arms[1:]]  # fmt: skip
+                for arm in self.facts.compared]  # fmt: skip

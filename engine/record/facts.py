@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,12 @@ from detui.engine.analysis.choice import finite
 SPEED = ("model/gmacs", "model/latency", "model/fps", "model/memory")
 """What `detui speed` measured of the chosen checkpoint: 10⁹ multiply-adds a picture, seconds a pass and pictures a
 second with post-processing, bytes."""
-COST = ("model/parameters", "model/gflops", *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
+PARTS, LEVELS = ("backbone", "neck", "head"), ("P3", "P4", "P5")
+"""Of a detector; the levels are what its neck takes from the backbone, at stride 8, 16 and 32."""
+BUILT = ("model/parameters", "model/gflops", "model/backbone_convolutions",
+         *(f"model/parameters_{part}" for part in PARTS), *(f"model/channels_{level}" for level in LEVELS))  # fmt: skip
+"""What the worker says of the model that it built; FLOPs as the framework counts them."""
+COST = (*BUILT, *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
 """Measurements of a run that are no evaluation; bytes and seconds."""
 
 
@@ -32,6 +37,10 @@ class Source:
     """None for what belongs to the whole attempt."""
     file: str
     """Relative to the experiment's directory."""
+
+    def whole(self) -> Source:
+        """The file by itself, for a row that names the epoch: one mark for all, not a list as long as the run."""
+        return replace(self, epoch=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,33 @@ class AttemptFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StageFacts:
+    """A stage of a run that has begun."""
+
+    line: Mapping[str, Any]
+    """Its `stage` line: what it trains on, starts from and really uses; `attempt` is the one that it began in."""
+    epochs: int
+    """Epochs of it that were trained."""
+    rates: tuple[float, float, float] | None
+    """Learning rate of the weights at its first step, its highest, and at its last step; None where none was told."""
+
+    @property
+    def name(self) -> str:
+        """As the recipe calls it."""
+        return str(self.line.get("stage"))
+
+    @property
+    def planned(self) -> int:
+        """Its length by the recipe, in epochs."""
+        return int(self.line.get("epochs") or 0)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the run's data says anything about its model: not where that has other classes."""
+        return bool((self.line.get("data") or {}).get("judged") != "not")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFacts:
     """One arm with one seed, as far as it got."""
 
@@ -111,12 +147,21 @@ class RunFacts:
     """Seconds of the epochs that say theirs, how many those are, and of how many; None where none does."""
     trained: Mapping[int, int]
     """Epoch → the attempt that trained it."""
+    stage_starts: tuple[int, ...]
+    """Epochs that were completed when each stage began, in order; () where the training reports no stages."""
     losses: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """Loss name → epochs and values."""
     framework: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]
     """A framework's own validation numbers, by its name for them: epochs and values."""
     statistics: Mapping[str, Samples]
     """What the training reported beside losses, by name ("gradient/small"); no name without a finite value."""
+    stages: tuple[StageFacts, ...] = ()
+    """Those that have begun, in order; none where the training tells of none."""
+
+    def stage_of(self, epoch: int) -> StageFacts | None:
+        """The stage that an epoch of the run lies in by the plan; None before that stage has begun."""
+        within = (one for one in self.stages if 0 < epoch - int(one.line.get("epoch") or 0) <= one.planned)
+        return next(within, None)
 
     @property
     def finished(self) -> bool:
@@ -179,6 +224,20 @@ class ExperimentFacts:
         return next(one for one in self.arms if self.data_set_of(one) == self.data_set_of(arm))
 
     @property
+    def references(self) -> list[str]:
+        """The first arm on each data set."""
+        return list(dict.fromkeys(map(self.reference, self.arms)))
+
+    @property
+    def compared(self) -> list[str]:
+        """The arms that have a reference to be set against: all but the references."""
+        return [arm for arm in self.arms if self.reference(arm) != arm]
+
+    def same_data(self, *arms: str) -> bool:
+        """Whether these arms are judged on the same data: only then do their numbers compare."""
+        return len({self.data_set_of(arm) for arm in arms}) == 1
+
+    @property
     def quick(self) -> bool:
         """Whether this is anything but a full run, and so no result."""
         return self.info.get("profile") != "full" and not self.imported
@@ -190,11 +249,16 @@ class ExperimentFacts:
 
     @property
     def classes(self) -> list[str]:
-        """The data's classes; those that were evaluated when the plan names none."""
-        named = (self.info.get("data") or {}).get("classes")
+        """The classes of all data sets, each once."""
+        return list(dict.fromkeys(name for arm in self.references for name in self.classes_of(arm)))
+
+    def classes_of(self, arm: str) -> list[str]:
+        """The classes of an arm's data; those that were evaluated when the plan names none."""
+        named = self.data_of(arm).get("classes")
         if named:
             return [str(name) for name in named]
-        values: Mapping[str, Any] = next((run.chosen["values"] for run in self.runs if run.chosen), {})
+        same = (run for run in self.runs if self.same_data(arm, run.arm))
+        values: Mapping[str, Any] = next((run.chosen["values"] for run in same if run.chosen), {})
         return [name.split("/", 2)[2] for name in values if name.startswith("val/AP/")]
 
     def of(self, arm: str) -> list[RunFacts]:

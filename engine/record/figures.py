@@ -84,16 +84,17 @@ class _Job:
 def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
     label = f"{facts.info.get('profile')} run: not a result" if facts.quick else ""
     template = (facts.info.get("record") or {}).get("template", "default")
+    apart = [roles] if len(roles := [facts.data_set_of(arm) for arm in facts.references]) > 1 else []
     losses = {run.name: run.losses for run in facts.runs if run.losses}
     if losses:
-        yield _Job(Picture("losses", "figures/losses.png"), [losses, label], lambda: _losses(facts, label))
+        yield _Job(Picture("losses", "figures/losses.png"), [losses, label, *apart], lambda: _losses(facts, label))
     scores = {run.name: [_scores(run), run.framework] for run in facts.runs if run.evaluations or run.framework}
     drawn = not facts.imported or any(len(of[0]) > 1 for run in facts.runs for of in run.framework.values())
     if scores and drawn:
-        yield _Job(Picture("ap", "figures/ap.png"), [scores, _chosen(facts), label], lambda: _ap(facts, label))
+        yield _Job(Picture("ap", "figures/ap.png"), [scores, _chosen(facts), label, *apart], lambda: _ap(facts, label))
     curves = dict(_curves(facts))
     if curves:
-        yield _Job(Picture("pr", "figures/pr.png"), [curves, label], lambda: _pr(facts, curves, label))
+        yield _Job(Picture("pr", "figures/pr.png"), [curves, label, *apart], lambda: _pr(facts, curves, label))
     shares = share_figure.inputs(facts)
     if shares:
         yield _Job(Picture("shares", "figures/shares.png"), [shares, label], lambda: _shares(facts, shares, label))
@@ -183,6 +184,16 @@ def panels(columns: int, rows: int = 1, *, width: float = 4.6, height: float = 3
     return figure, axes
 
 
+def _by_data(facts: ExperimentFacts) -> list[tuple[str, list[RunFacts]]]:
+    """For each data set what stands behind a panel's title, and its runs: arms on different data share no panel."""
+    several = len(facts.references) > 1
+    return [
+        (f", {facts.data_set_of(reference)}" if several else "",
+         [run for run in facts.runs if facts.same_data(reference, run.arm)])
+        for reference in facts.references
+    ]  # fmt: skip
+
+
 def _style(facts: ExperimentFacts, run: RunFacts) -> dict[str, Any]:
     seeds = [other.seed for other in facts.of(run.arm)]
     return {"color": colours(facts.arms)[run.arm], "linestyle": LINES[seeds.index(run.seed) % len(LINES)]}
@@ -207,18 +218,20 @@ def _legend(
 
 
 def _losses(facts: ExperimentFacts, label: str) -> Figure:
-    names = sorted({name for run in facts.runs for name in run.losses})
+    names, groups = sorted({name for run in facts.runs for name in run.losses}), _by_data(facts)
     columns = min(3, len(names))
-    figure, axes = panels(columns, -(-len(names) // columns), width=4.0, height=3.0)
-    for axis, name in zip(axes, names, strict=False):
-        for run in facts.runs:
-            if name in run.losses:
+    rows = -(-len(names) // columns)
+    figure, axes = panels(columns, rows * len(groups), width=4.0, height=3.0)
+    for place, (data, runs) in enumerate(groups):
+        own = axes[place * rows * columns : (place + 1) * rows * columns]
+        for axis, name in zip(own, names, strict=False):
+            for run in (run for run in runs if name in run.losses):
                 axis.plot(*run.losses[name], linewidth=1.2, **_style(facts, run))
-        axis.set_title(ascii_of(name.removeprefix("train/").replace("_", " ")), fontsize=10)
-        axis.set_xlabel("epoch")
-    for axis in axes[len(names) :]:
-        axis.set_visible(False)
-    axes[0].set_ylabel("training loss")
+            axis.set_title(ascii_of(name.removeprefix("train/").replace("_", " ") + data), fontsize=10)
+            axis.set_xlabel("epoch")
+        for axis in own[len(names) :]:
+            axis.set_visible(False)
+        own[0].set_ylabel("training loss")
     _legend(figure, facts, label)
     return figure
 
@@ -230,15 +243,18 @@ def _shares(facts: ExperimentFacts, lines: Mapping[str, Any], label: str) -> Fig
 
 
 def _ap(facts: ExperimentFacts, label: str) -> Figure:
-    figure, axes = panels(2)
-    for axis, metric, framework in zip(axes, ("val/AP", "val/AP50"), _framework_names(facts), strict=True):
-        for run in facts.runs:
+    groups = _by_data(facts)
+    figure, axes = panels(2, len(groups))
+    metrics = list(zip(("val/AP", "val/AP50"), _framework_names(facts), strict=True))
+    cells = [(data, runs, *one) for data, runs in groups for one in metrics]
+    for axis, (data, runs, metric, framework) in zip(axes, cells, strict=True):
+        for run in runs:
             _ap_lines(axis, facts, run, metric, framework)
-        axis.set_title(metric.removeprefix("val/"), fontsize=10)
+        axis.set_title(ascii_of(metric.removeprefix("val/") + data), fontsize=10)
         axis.set_xlabel("epoch")
         axis.set_ylabel("percent")
         axis.set_ylim(bottom=0)
-        axis.set_xlim(0, max(run.total_epochs for run in facts.runs) * 1.02)
+        axis.set_xlim(0, max((run.total_epochs for run in runs), default=1) * 1.02)
     names = sorted({name for name in _framework_names(facts) if name})
     own = (
         [(f"{names[0].split('/')[0]}'s own", {"color": "#666666", "linewidth": 0.7, "linestyle": (0, (3, 3))})]
@@ -278,15 +294,21 @@ def _framework_names(facts: ExperimentFacts) -> tuple[str | None, str | None]:
 
 
 def _pr(facts: ExperimentFacts, curves: Mapping[str, Mapping[str, Any]], label: str) -> Figure:
-    figure, axes = panels(2)
-    for axis, name, title in zip(axes, ("all", "small"), ("all sizes", "small objects"), strict=True):
-        for run in facts.runs:
+    groups = _by_data(facts)
+    figure, axes = panels(2, len(groups))
+    sizes = (("all", "all sizes"), ("small", "small objects"))
+    cells = [(data, runs, *one) for data, runs in groups for one in sizes]
+    for axis, (data, runs, name, title) in zip(axes, cells, strict=True):
+        for run in runs:
             points = curves.get(run.name, {}).get(name)
             if points:
                 axis.plot(curves[run.name]["recall"], points, linewidth=1.3, **_style(facts, run))
-        if not any(found.get(name) for found in curves.values()):
-            axis.text(0.5, 0.5, "no such boxes in the validation split", ha="center", color="#666666", fontsize=8)
-        axis.set(title=f"{title}, IoU 0.5", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        if not any(curves.get(run.name, {}).get(name) for run in runs):
+            drawn = any(run.name in curves for run in runs)
+            said = "no such boxes in the validation split" if drawn else "not evaluated yet"
+            axis.text(0.5, 0.5, said, ha="center", color="#666666", fontsize=8)
+        axis.set(title=ascii_of(f"{title}, IoU 0.5{data}"), xlabel="recall", ylabel="precision", xlim=(0, 1),
+                 ylim=(0, 1.02))  # fmt: skip
         axis.title.set_fontsize(10)
     _legend(figure, facts, label)
     return figure

@@ -21,7 +21,7 @@ class Final:
     """Tables and lines of the end of a record, in one language."""
 
     def __init__(self, results: Results, images: Mapping[str, Images]) -> None:
-        """`images`: arm → what the test images say of its difference to the first arm."""
+        """`images`: arm → what the test images say of its difference to its reference."""
         self.results, self.facts, self.words = results, results.facts, results.words
         self.images = images
 
@@ -44,17 +44,18 @@ class Final:
         head = [words("metric"), words("arm"), words("reference"), words("result"), words("delta"), words("goal"),
                 words("verdict")]  # fmt: skip
         metrics = (*MAIN, *OPERATING[:2], *COST)
-        rows = [row for arm in self.facts.arms[1:] for metric in metrics if (row := self._row(arm, metric))]
+        rows = [row for arm in self.facts.compared for metric in metrics if (row := self._row(arm, metric))]
         return Table(head, rows, frozenset({2, 3, 4}))
 
     def _row(self, arm: str, metric: str) -> list[str]:
-        reference, values = self.facts.values(self.facts.arms[0], metric), self.facts.values(arm, metric)
+        against = self.facts.reference(arm)
+        reference, values = self.facts.values(against, metric), self.facts.values(arm, metric)
         goals = self._goals(arm, metric)
         if goals == ("–", "–") and not values and (not reference or metric in SPEED):
             return []  # the speed is measured of the arms that a goal is about
         ours, form = metric.startswith("val/"), self.results.form(metric)
         means = [summarise(list(side.values())).mean if side else None for side in (reference, values)]
-        sides = zip((self.facts.arms[0], arm), means, strict=True)
+        sides = zip((against, arm), means, strict=True)
         cells = [self.results.absent(metric, side) if mean is None else form(mean) for side, mean in sides]
         name = (
             f"{label(metric)} (%)"
@@ -75,8 +76,8 @@ class Final:
         """ "AP 2.1, AP50 3.4": the differences in pp that so many seeds of the measured spread would show."""
         found: dict[str, float] = {}
         for metric in MAIN:
-            for arm in self.facts.arms[1:]:
-                seen = _compared(self.facts, metric, self.facts.arms[0], arm)
+            for arm in self.facts.compared:
+                seen = _compared(self.facts, metric, self.facts.reference(arm), arm)
                 if seen is not None and seen.detectable is not None:
                     found[metric] = max(seen.detectable, found.get(metric, 0.0))
         return ", ".join(f"{label(metric)} {100 * value:.1f}" for metric, value in found.items())
@@ -200,5 +201,7 @@ def _change(means: Sequence[float | None], ours: bool) -> str:
 
 
 def _compared(facts: ExperimentFacts, metric: str, against: str, arm: str) -> Comparison | None:
+    if not facts.same_data(against, arm):
+        return None
     reference, values = facts.values(against, metric), facts.values(arm, metric)
     return compare(reference, values) if reference and values else None

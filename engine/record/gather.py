@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,18 @@ from typing import Any
 from detui.engine.analysis.choice import chosen, finite, standing
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
-from detui.engine.record.facts import SPEED, AttemptFacts, ExperimentFacts, Measured, RunFacts, Samples, Source
+from detui.engine.record.facts import (
+    LEVELS,
+    PARTS,
+    SPEED,
+    AttemptFacts,
+    ExperimentFacts,
+    Measured,
+    RunFacts,
+    Samples,
+    Source,
+    StageFacts,
+)
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json
 from detui.engine.run.history import History, load_history
@@ -18,6 +30,8 @@ from detui.engine.run.measurements import SPEED_FILE, measurements
 from detui.engine.run.state import read_state
 from detui.engine.secrets import redacted
 
+RATE = "lr/all"
+"""The learning rate of the weights, as a training half calls it."""
 NEEDED = ("id", "recipe", "arms", "seeds", "runs", "checkpoint_rule")
 
 
@@ -39,7 +53,8 @@ def _run(run: RunDir) -> RunFacts:
     spec, state, history = run.spec(), read_state(run), load_history(run)
     attempts, devices = run.attempts(), _devices(run)
     best = chosen(history, spec.checkpoint_rule)
-    begin = history.begins.get(int(best.get("attempt") or 1) if best else 0) or history.begin or {}
+    said = history.begins.get(int(best.get("attempt") or 1) if best else 0) or history.begin or {}
+    begin = _at_the_end(said, history)
     cost = dict(_cost(run.name, begin, history, attempts, spec.device.kind))
     speed = _speed(attempts, best)
     cost |= dict(_speed_cost(run.name, speed)) if speed else {}
@@ -66,9 +81,11 @@ def _run(run: RunDir) -> RunFacts:
         speed=speed,
         timed=timed,
         trained={line["epoch"]: int(line.get("attempt") or 1) for line in history.epochs if "epoch" in line},
+        stage_starts=tuple(int(line.get("epoch") or 0) for line in history.stages),
         losses=_series(history, "train/loss"),
         framework=_framework(history, spec.backend),
         statistics=_statistics(history),
+        stages=tuple(_stages(history)),
     )
 
 
@@ -132,6 +149,23 @@ def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], t
     return {name: (tuple(epochs), tuple(values)) for name, (epochs, values) in found.items() if epochs}
 
 
+def _at_the_end(begin: Mapping[str, Any], history: History) -> Mapping[str, Any]:
+    """What an attempt said when it began, with the model of its last stage: on other data it has another head."""
+    later = [line["model"] for line in history.stages if line.get("model")]
+    return {**begin, "model": {**(begin.get("model") or {}), **later[-1]}} if begin and later else begin
+
+
+def _stages(history: History) -> Iterator[StageFacts]:
+    """The stages that have begun, each up to where the next one does."""
+    steps, rates = history.series(RATE)
+    begins = [(int(line.get("step") or 0), int(line.get("epoch") or 0)) for line in history.stages]
+    borders = [*begins, (history.step, history.epoch)]
+    for line, (start, before), (end, after) in zip(history.stages, borders, borders[1:], strict=False):
+        used = rates[bisect_right(steps, start) : bisect_right(steps, end)]
+        known = (used[0], max(used), used[-1]) if used else None
+        yield StageFacts(line=redacted(line), epochs=max(0, after - before), rates=known)
+
+
 def _statistics(history: History) -> dict[str, Samples]:
     """The samples of each named number, by step; one that is not finite is no sample."""
     found: dict[str, list[tuple[int, float, int]]] = {}
@@ -147,10 +181,19 @@ def _cost(
     name: str, begin: Mapping[str, Any], history: History, attempts: list[AttemptDir], kind: str
 ) -> Iterator[tuple[str, Measured]]:
     at = int(begin.get("attempt") or 1)
-    for fact in ("parameters", "gflops"):
-        if (found := finite((begin.get("model") or {}).get(fact))) is not None:
-            yield f"model/{fact}", Measured(found, _file(name, at, "metrics.jsonl"))
+    for fact, told in _built(begin.get("model") or {}):
+        if (found := finite(told)) is not None:
+            yield fact, Measured(found, _file(name, at, "metrics.jsonl"))
     yield from _peaks(name, attempts, kind)
+
+
+def _built(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What `begin` says of a model, by the names in BUILT."""
+    for fact in ("parameters", "gflops", "backbone_convolutions"):
+        yield f"model/{fact}", model.get(fact)
+    parts, levels = model.get("parameters_by_part") or {}, model.get("levels") or {}
+    yield from ((f"model/parameters_{part}", parts.get(part)) for part in PARTS)
+    yield from ((f"model/channels_{level}", levels.get(level)) for level in LEVELS)
 
 
 def _speed(attempts: list[AttemptDir], best: Mapping[str, Any] | None) -> dict[str, Any] | None:

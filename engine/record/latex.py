@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from detui.engine.record.components import Components
+from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts, Source
+from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.milestones import Milestones
-from detui.engine.record.results import Results
+from detui.engine.record.results import Results, references
 from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
 from detui.engine.record.tex import comment, from_markdown, needs_chinese, needs_unicode
-from detui.engine.record.text import Table, code, plain
+from detui.engine.record.text import Table, plain
 from detui.engine.record.words import Words
 
 LONG = 30
@@ -36,6 +39,22 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "milestones": (
         "At the recipe's milestones; mean over the finished seeds, AP in percent; unfinished runs stand one by one.",
         "配方规定的里程碑；已完成种子的均值，AP 为百分数；未完成的运行逐个列出。",
+    ),
+    "convergence": (
+        "How each finished run came to its final AP, by the evaluations that there are; AP in percent, spreads in "
+        "percent points (pp). (a, b]: after epoch a, and at epoch b at the latest.",
+        "各已完成运行达到最终 AP 的过程，依据已有的评估；AP 为百分数，波动为百分点（pp）。"
+        "(a, b]：在第 a 轮之后，最迟在第 b 轮。",
+    ),
+    "interaction": (
+        "Arms by data sets: AP in percent, mean ± standard deviation over seeds; differences in percent points (pp) "
+        "with Welch's 95 % intervals. Lower right: the differences of the differences.",
+        "实验组 × 数据集：AP 为百分数，种子间的均值 ± 标准差；差值为百分点（pp），附 Welch 95 % 区间。右下：差值之差。",
+    ),
+    "components": (
+        "What the models are made of, read from those that were built, with memory and latency as measured. Ratios are "
+        "to the first arm on the same data.",
+        "模型组成，读自构建出的模型；内存与延迟为测得值。比值相对于同一数据上的第一个实验组。",
     ),
     "goals": (
         "The recipe's goals; AP in percent, differences in percent points (pp).",
@@ -71,14 +90,17 @@ def tables(facts: ExperimentFacts, language: str = "en", *, standalone: bool = F
     """
     words, ledger = Words(language), Ledger()
     results = Results(facts, words, ledger)
-    shares = Shares(results)
+    shares, components = Shares(results), Components(results)
     found = {
         "results": results.per_seed(),
         "differences": results.differences(),
         "classes": results.per_class(),
         "milestones": Milestones(results).table(),
+        "convergence": ConvergenceTable(results).table(),
+        "interaction": InteractionTable(results).table(),
         "goals": results.goals(),
         "cost": results.cost(),
+        **({"components": components.table()} if components.measured() else {}),
         **({"shares": shares.table()} if shares.measured() else {}),
         "claimed": results.claims(),
     }
@@ -166,7 +188,7 @@ class _Writer:
 
     def _caption(self, name: str) -> str:
         """What the table shows; that it is no result, and that runs are missing, where it is so."""
-        parts = [self._words(name, code(self.facts.arms[0]))]
+        parts = [self._words(name, references(self.facts, self.words))]
         if self.facts.quick:
             parts.append(self._words("quick", plain(self.facts.info.get("profile"))))
         if missing := self.facts.unfinished(*self.facts.arms):

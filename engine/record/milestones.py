@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from detui.engine.analysis.choice import finite
 from detui.engine.record import moments
+from detui.engine.record.claims_at import length_of
 from detui.engine.record.facts import RunFacts, Source
 from detui.engine.record.results import Results, label, seed_of
 from detui.engine.record.stability import after_best
@@ -75,7 +76,10 @@ class Milestones:
         head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in TABLE), words("loss"),
                 words("source")]  # fmt: skip
         rows = [
-            self._milestone(epoch, arm) for epoch in self.facts.info.get("milestones", ()) for arm in self.facts.arms
+            self._milestone(epoch, arm)
+            for epoch in self.facts.info.get("milestones", ())
+            for arm in self.facts.arms
+            if epoch <= (length_of(self.facts, arm) or epoch)  # a shorter arm never gets there
         ]
         return Table(head, rows, frozenset({0, *range(2, len(head) - 1)}))
 
@@ -83,7 +87,8 @@ class Milestones:
         runs = self.facts.of(arm)
         lines = [(run, line) for run in runs for line in run.evaluations if line["epoch"] == epoch]
         cells = [self._at_epoch(runs, epoch, metric) for metric in TABLE]
-        mark = self.results.ledger.cite_all((run.source(line) for run, line in lines), self.words("milestones"))
+        origins = (run.source(line).whole() for run, line in lines)
+        mark = self.results.ledger.cite_all(origins, self.words("milestones"))
         losses, loss_mark = self._losses(self.facts.finished(arm), epoch)
         return [str(epoch), code(arm), *cells, losses, ", ".join(filter(None, (mark, loss_mark)))]
 
@@ -103,6 +108,9 @@ class Milestones:
         return "; ".join(cells) or self.words("not available")
 
     def _not_reached(self, runs: Sequence[RunFacts], epoch: int) -> str:
+        stages = [run.stage_of(epoch) for run in runs]
+        if runs and all(stage is not None and not stage.judged for stage in stages):
+            return self.words("other classes")
         if runs and all(run.terminal and run.epoch < epoch for run in runs):
             return self.words("stopped early at", max(run.epoch for run in runs))
         return self.words("missing")
@@ -118,7 +126,7 @@ class Milestones:
                     terms.setdefault(name.removeprefix("train/").removeprefix("loss_"), []).append(value)
             if any(value is not None for value in found.values()):
                 attempt = run.trained.get(epoch, 1)
-                sources.append(Source(run.name, attempt, epoch, f"runs/{run.name}/attempts/{attempt}/metrics.jsonl"))
+                sources.append(Source(run.name, attempt, None, f"runs/{run.name}/attempts/{attempt}/metrics.jsonl"))
         if not terms:
             return self.words("missing"), ""
         shown = ", ".join(f"{plain(name)} {sum(values) / len(values):.3g}" for name, values in sorted(terms.items()))
@@ -192,7 +200,7 @@ class Milestones:
             if changes:
                 mean, rose = sum(changes) / len(changes), sum(change > 0 for change in changes)
                 said.append(self.words("trend of", label(metric), points(mean), rose, len(changes)))
-        return "; ".join(said) or self.words("missing")
+        return "; ".join(said) or self._not_reached(runs, before)
 
     def _marks(self, arm: str, epoch: int) -> str:
         """Where the times, losses and metrics of an arm at an epoch stand."""

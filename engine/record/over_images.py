@@ -46,6 +46,24 @@ def pair(one: Sequence[RunFacts], two: Sequence[RunFacts]) -> tuple[RunFacts, Ru
     return (first[common[0]], second[common[0]]) if common else (first[min(first)], second[min(second)])
 
 
+def same_images(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Whether two prepared data objects hold the same validation images with the same boxes.
+
+    They may train on different images all the same. Where nothing is known of one of them, nothing speaks against it.
+    """
+    marks = [data.get("fingerprint") for data in (one, two)]
+    if None in marks or marks[0] == marks[1]:
+        return True
+    splits = [(data.get("splits") or {}).get("val") or {} for data in (one, two)]
+    if any(splits[0].get(count) != splits[1].get(count) for count in ("images", "boxes")):
+        return False
+    try:
+        first, second = (load(Path(str(data["prepared"])) / "val.json") for data in (one, two))
+    except (DetuiError, KeyError):  # removed since: what cannot be shown to be the same is not taken for it
+        return False
+    return _ground(first) == _ground(second)
+
+
 def compare_runs(first: Place, second: Place, replicates: int = REPLICATES) -> Images:
     """Compare two runs at their chosen checkpoints. What stands in the way is in `problem`."""
     from detui.engine.evaluate.bootstrap import compare_on_images
@@ -63,13 +81,13 @@ def compare_runs(first: Place, second: Place, replicates: int = REPLICATES) -> I
 
 
 def of_arms(facts: ExperimentFacts, known: dict[str, Any]) -> dict[str, Images]:
-    """Arm → the comparison of one of its runs with one of the first arm's; nothing where runs are missing.
+    """Arm → the comparison of one of its runs with one of its reference's; nothing where runs are missing.
 
     `known` remembers results by what they were computed from, and is brought up to date: a bootstrap takes seconds.
     """
     found: dict[str, Images] = {}
-    for arm in facts.arms[1:]:
-        chosen = pair(facts.of(facts.arms[0]), facts.of(arm))
+    for arm in facts.compared:
+        chosen = pair(facts.of(facts.reference(arm)), facts.of(arm))
         if chosen is None:
             continue
         first, second = ((facts.path, run) for run in chosen)

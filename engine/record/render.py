@@ -15,9 +15,13 @@ from detui.engine.record import text
 from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
+from detui.engine.record.components import Components
+from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
 from detui.engine.record.imported import ImportedTables
+from detui.engine.record.interaction import InteractionTable
+from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
@@ -26,6 +30,8 @@ from detui.engine.record.setup import Setup
 from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
 from detui.engine.record.stability import Stability
+from detui.engine.record.stages import Stages
+from detui.engine.record.transfer import Transfers
 from detui.engine.record.words import Words
 
 WORST_FIRST = (
@@ -107,12 +113,19 @@ def _context(
         "info": {**OPTIONAL, **facts.info},
         "words": words,
         "setup": setup,
+        "data_table": setup.data,
         "results": results,
         "milestones": Milestones(results),
         "stability": Stability(results),
+        "loss_terms": LossTerms(results),
+        "convergence": ConvergenceTable(results),
+        "interaction": InteractionTable(results),
+        "stages": Stages(results),
+        "transfers": Transfers(results),
         "shares": Shares(results),
         "baseline": Baseline(results),
         "by_class": ByClass(results),
+        "components": Components(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
         "imported": ImportedTables(results),
@@ -155,12 +168,12 @@ def _stated(facts: ExperimentFacts, key: str) -> list[str]:
 
 
 def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> list[str]:
-    """The answer so far, in a line an arm and a line about the goals."""
+    """The answer so far, in a line an arm that has a reference and a line about the goals."""
     lines, words = [], results.words
-    reference = facts.arms[0]
     if confounders:
         lines.append(words("confounded", confounders))
-    for arm in facts.arms[1:]:
+    for arm in facts.compared:
+        reference = facts.reference(arm)
         a, b = facts.values(reference, "val/AP"), facts.values(arm, "val/AP")
         if a and b:
             found = compare(a, b, facts.unfinished(reference, arm))

@@ -7,7 +7,8 @@ from typing import Any
 
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.analysis.goals import NOT_MEASURED
-from detui.engine.record.facts import SPEED, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.claims_at import beside
+from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
@@ -19,15 +20,16 @@ OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
 """What the toolkit of VisDrone's authors computes, beside AP as COCO has it; only of data that are judged so."""
 FRAMEWORKS = ("mmdet3d", "mmdet", "ultralytics")
 """Whose own numbers are labelled with their name."""
-NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps"}
+NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps",
+         "cost/gpu_memory": "gpu memory"}  # fmt: skip
 """Metrics that go by a word instead of their name."""
 
 
 def label(metric: str) -> str:
-    """ "val/AP_small/RBC" → "AP small, RBC"."""
+    """ "val/AP_small/RBC" → "AP small, RBC", "train/loss_cls" → "loss cls", "mmdet3d/NDS" → "NDS (mmdet3d)"."""
     if (framework := metric.split("/", 1)[0]) in FRAMEWORKS:
         return f"{plain(metric.removeprefix(f'{framework}/'))} ({framework})"
-    name, _, group = metric.removeprefix("val/").partition("/")
+    name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
     words = plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words
 
@@ -40,6 +42,12 @@ def _signed(difference: float) -> str:
 def seed_of(run: RunFacts, words: Words) -> str:
     """A run's seed; with the mark of a run that did not get to its end: "0 (unfinished: 25/100)"."""
     return str(run.seed) if run.finished else f"{run.seed} ({words('unfinished at', run.epoch, run.total_epochs)})"
+
+
+def references(facts: ExperimentFacts, words: Words) -> str:
+    """What the arms are set against: "`baseline`", or "of the same data (`l-crowded`, `l-simple`)"."""
+    names = ", ".join(map(code, facts.references))
+    return names if len(facts.references) == 1 else words("references", names)
 
 
 class Results:
@@ -81,6 +89,10 @@ class Results:
         """ "; 2 of 3 seeds finished", where some are not."""
         planned, unfinished = len(self.facts.planned(arm)), len(self.facts.unfinished(arm))
         return "; " + self.words("seeds finished", planned - unfinished, planned) if unfinished else ""
+
+    def references(self) -> str:
+        """As the function of that name."""
+        return references(self.facts, self.words)
 
     def verdict(self, found: Comparison | Verdict) -> str:
         """A verdict and why: "inconclusive (runs unfinished: baseline-s0)"."""
@@ -149,8 +161,12 @@ class Results:
         rows = []
         timed = [name for name, _, _ in forms].index("cost/training_seconds")
         for arm in self.facts.arms:
-            for run in self.facts.of(arm):
-                cells = [self.cell(run.cost.get(name), form) for name, _, form in forms]
+            runs = self.facts.of(arm)
+            for run in runs:
+                # Seeds change the weights, not the work: one of them is measured, and the others wait for nothing.
+                spared = run.speed is None and any(other.speed for other in runs)
+                cells = ["–" if spared and name in SPEED else self.cell(run.cost.get(name), form)
+                         for name, _, form in forms]  # fmt: skip
                 cited = {
                     self.ledger.cite(run.cost[name].source, title): 1 for name, title, _ in forms if name in run.cost
                 }
@@ -158,11 +174,11 @@ class Results:
                     spent, epochs, of = run.timed
                     cells[timed] = words("of epochs", duration(spent.value), epochs, of)
                     cited[self.ledger.cite(spent.source, words("training time"))] = 1
-                how = [self._speed_setting(run)] if settings else []
+                how = [words("speed of another") if spared else self.speed_setting(run)] if settings else []
                 rows.append([code(arm), seed_of(run, words), *cells, *how, ", ".join(cited)])
         return Table(head, rows, frozenset(range(1, len(head) - 1 - len(settings))))
 
-    def _speed_setting(self, run: RunFacts) -> str:
+    def speed_setting(self, run: RunFacts) -> str:
         """On what and how the speed was measured: numbers under other settings do not compare."""
         speed, words = run.speed, self.words
         if speed is None:
@@ -172,13 +188,13 @@ class Results:
         return words("speed with", device, speed["threads"], size, speed["batch"], speed["precision"], fused, kind)
 
     def differences(self, metrics: Sequence[str] = MAIN) -> Table:
-        """Each further arm against the first, with Welch's interval and a verdict."""
+        """Each further arm against the first on the same data, with Welch's interval and a verdict."""
         words = self.words
         head = [words("arm"), words("metric"), f"{words('delta')} (pp)", words("interval"), words("p"), words("n"),
                 words("paired"), words("verdict")]  # fmt: skip
-        told = [(arm, metric) for arm in self.facts.arms[1:] for metric in metrics if self._comparable(arm, metric)]
+        told = [(arm, metric) for arm in self.facts.compared for metric in metrics if self._comparable(arm, metric)]
         rows = [self._difference(arm, metric) for arm, metric in told]
-        origins = [self._origins(metric, self.facts.arms[0], arm) for arm, metric in told]
+        origins = [self._origins(metric, self.facts.reference(arm), arm) for arm, metric in told]
         return Table(head, rows, frozenset({2, 4}), origins)
 
     def _origins(self, metric: str, *arms: str) -> list[Source]:
@@ -187,12 +203,14 @@ class Results:
 
     def _comparable(self, arm: str, metric: str) -> bool:
         """A metric with no ground truth for anybody needs no row; one that is not measured yet keeps it."""
-        measured = self.facts.values(arm, metric) and self.facts.values(self.facts.arms[0], metric)
-        return bool(measured) or not self.evaluated(arm, self.facts.arms[0])
+        against = self.facts.reference(arm)
+        measured = self.facts.values(arm, metric) and self.facts.values(against, metric)
+        return bool(measured) or not self.evaluated(arm, against)
 
     def _difference(self, arm: str, metric: str) -> list[str]:
-        reference, values = self.facts.values(self.facts.arms[0], metric), self.facts.values(arm, metric)
-        unfinished = self.facts.unfinished(self.facts.arms[0], arm)
+        against = self.facts.reference(arm)
+        reference, values = self.facts.values(against, metric), self.facts.values(arm, metric)
+        unfinished = self.facts.unfinished(against, arm)
         if not reference or not values:
             missing = verdict = self.words("missing")
             if unfinished and self.facts.begun:
@@ -218,7 +236,8 @@ class Results:
         """Per class and per class × size: mean over seeds for each arm."""
         words = self.words
         head = [words("class"), words("arm"), *(f"{label(name)} (%)" for name in BY_CLASS), words("source")]
-        rows = [self._class_row(name, arm) for name in self.facts.classes for arm in self.facts.arms]
+        rows = [self._class_row(name, arm) for name in self.facts.classes for arm in self.facts.arms
+                if name in self.facts.classes_of(arm)]  # fmt: skip
         return Table(head, rows, frozenset(range(2, len(head) - 1)))
 
     def _class_row(self, name: str, arm: str) -> list[str]:
@@ -272,7 +291,9 @@ class Results:
                       if goal.get(key) is not None]  # fmt: skip
             text = f"{self.metric(metric)} {', '.join(bounds)}"
         title = plain(self.words.pick(goal.get("title")))
-        return f"{title}: {text}" if title else text
+        if not title:
+            return text
+        return f"{title} {text}" if title.endswith(("?", "？")) else f"{title}: {text}"
 
     def metric(self, metric: str) -> str:
         """A metric in words: "AP small", "parameters"."""
@@ -285,24 +306,40 @@ class Results:
         """How a metric's values are written."""
         if metric.startswith("val/"):
             return percent
-        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "model/parameters": count}
+        if metric in BUILT and metric != "model/gflops":
+            return count
+        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
         return forms.get(metric, lambda value: f"{value:.4g}")
 
     def claims(self) -> Table:
-        """Claimed numbers in a column of that name, with their source, beside what was measured here."""
-        words = self.words
-        head = [words("metric"), words("arm"), words("claimed"), words("claim source"), words("measured")]
+        """Claimed numbers in a column of that name, with their source, beside what was measured here.
+
+        What is claimed at an epoch stands beside the same epoch of the runs.
+        """
+        words, claims = self.words, self.facts.info.get("claims") or ()
+        epochs = any(claim.get("epoch") is not None for claim in claims)
+        notes = any(claim.get("note") for claim in claims)
+        head = [words("metric"), words("arm"), *([words("epoch")] if epochs else []), words("claimed"),
+                words("claim source"), *([words("note")] if notes else []), words("measured"),
+                words("source")]  # fmt: skip
         rows = []
-        for claim in self.facts.info.get("claims", ()):
-            metric, arm, form = str(claim["metric"]), claim.get("arm"), self.form(str(claim["metric"]))
-            values = self.facts.values(str(arm), metric)
-            measured = words("missing")
-            if values:
-                summary = summarise(list(values.values()))
-                spread = f" ± {form(summary.std)}" if summary.std is not None else ""
-                measured = f"{form(summary.mean)}{spread} (n = {summary.n}{self.seeds_finished(str(arm))})"
+        for claim in claims:
+            metric, form = str(claim["metric"]), self.form(str(claim["metric"]))
             unit = " %" if metric.startswith("val/") else ""
-            rows.append([f"{label(metric)}{unit}", code(arm or "–"), form(claim["value"]),
-                         plain(claim.get("source") or words("unknown")), measured])  # fmt: skip
-        told = [(str(claim["metric"]), str(claim.get("arm"))) for claim in self.facts.info.get("claims", ())]
-        return Table(head, rows, origins=[self._origins(metric, arm) for metric, arm in told])
+            measured, mark = self.beside(claim, words("said claimed"))
+            epoch = claim.get("epoch")
+            at = [words("of chosen") if epoch is None else str(epoch)] if epochs else []
+            noted = [plain(claim.get("note") or "") or "–"] if notes else []
+            rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
+                         plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip
+        return Table(head, rows)
+
+    def beside(self, claim: Mapping[str, Any], said: str) -> tuple[str, str]:
+        """What was measured where a claim is: mean ± std of the finished seeds, or why not, and the marks of it."""
+        found, form = beside(self.facts, claim, self.words), self.form(str(claim["metric"]))
+        if not found.points:
+            return found.reason, ""
+        summary = summarise([point.value for point in found.points.values()])
+        spread = f" ± {form(summary.std)}" if summary.std is not None else ""
+        text = f"{form(summary.mean)}{spread} (n = {summary.n}{self.seeds_finished(str(claim['arm']))})"
+        return text, self.ledger.cite_all((point.source for point in found.points.values()), said)

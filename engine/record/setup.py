@@ -7,6 +7,7 @@ from typing import Any
 
 from detui.engine.analysis.fairness import Finding, flatten
 from detui.engine.record.alike import compare_facts, facts_of
+from detui.engine.record.data_table import DataTable
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.starts import NOT_SET, Starts, normal, shown
 from detui.engine.record.text import Table, code, duration, moment, plain, size
@@ -23,13 +24,21 @@ class Setup:
     def __init__(self, facts: ExperimentFacts, words: Words) -> None:
         self.facts, self.info, self.words = facts, facts.info, words
         self.starts = Starts(facts, words)
+        self.data = DataTable(facts.info, words)
         self._configs = {str(arm["name"]): flatten(arm.get("config") or {}) for arm in self.info["arms"]}
 
     def table(self) -> Table:
         """The set-up as item and value."""
         words = self.words
-        rows = [[words(item), value] for item, value in self._items() if value]
+        rows = [[title, value] for title, value in self._rows() if value]
         return Table([words("item"), words("value")], rows)
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        """Title and value, those of the data after those of the model."""
+        for item, value in self._items():
+            yield self.words(item), value
+            if item == "model":
+                yield from self.data.rows()
 
     def _items(self) -> Iterator[tuple[str, str]]:
         info, words = self.info, self.words
@@ -42,7 +51,6 @@ class Setup:
         yield "created", self.created()
         yield "arms", "; ".join(self._arm(arm) for arm in info["arms"])
         yield "model", self._field(MODEL) or words("unknown")
-        yield from self._data()
         yield "epochs", str(info.get("epochs") or words("unknown"))
         yield "stages", self._stages()
         yield "batch", self._field(BATCH)
@@ -84,32 +92,9 @@ class Setup:
                 )
         return ""
 
-    def _data(self) -> Iterator[tuple[str, str]]:
-        data, words = self.info.get("data"), self.words
-        if not data:
-            return
-        title = plain(data.get("title") or data.get("name") or "")
-        yield (
-            "data",
-            f"{code(data.get('name'))} {title}" + (f" ({words('generated')})" if data.get("generated") else ""),
-        )
-        splits = data.get("splits") or {}
-        yield "split", "; ".join(self._split(name, split) for name, split in splits.items())
-        yield "classes", ", ".join(map(plain, data.get("classes") or ()))
-        yield "fingerprint", code(data.get("fingerprint") or "")
-        yield "data problems", "; ".join(map(self._problem, data.get("problems") or ())) or words("no problems")
-
-    def _split(self, name: str, split: Mapping[str, Any]) -> str:
-        return self.words("split line", plain(name), split.get("images", "?"), split.get("boxes", "?"))
-
-    def _problem(self, problem: Mapping[str, Any]) -> str:
-        kind = self.words.known(str(problem.get("kind")))
-        action = self.words.known(str(problem.get("action")))
-        return self.words("problem", count=problem.get("count", "?"), kind=plain(kind), action=plain(action))
-
     def problems(self) -> list[str]:
         """The examples of what is wrong in the data: file, line and reason."""
-        found = (self.info.get("data") or {}).get("problems") or ()
+        found = (problem for _, data in self.data.sets for problem in data.get("problems") or ())
         return [plain(example) for problem in found for example in problem.get("examples") or ()]
 
     def _stages(self) -> str:
@@ -141,10 +126,14 @@ class Setup:
         return [plain(text) for text in (*(f.get("text") or f["field"] for f in planned), *measured)]
 
     def _measured(self) -> list[Finding]:
-        if len(self.facts.arms) < 2:
-            return []
-        sides = {arm: facts_of(self.facts, arm, self.facts.of(arm)) for arm in self.facts.arms}
-        return compare_facts(sides, [str(name) for name in self.info.get("varies") or ()])
+        """Arms are to be alike within one data set: across data sets nothing is subtracted."""
+        facts, varies = self.facts, [str(name) for name in self.info.get("varies") or ()]
+        found: list[Finding] = []
+        for reference in facts.references:
+            arms = [arm for arm in facts.arms if facts.same_data(reference, arm)]
+            if len(arms) > 1:
+                found += compare_facts({arm: facts_of(facts, arm, facts.of(arm)) for arm in arms}, varies)
+        return found
 
     def notes(self) -> list[str]:
         """What else the audit has to say."""
@@ -164,6 +153,9 @@ class Setup:
         yield "cpu", plain(host.get("cpu") or "") + cores
         yield "memory", size(host["memory"]) if host.get("memory") else ""
         yield from self._gpu(device)
+        if own := self.info.get("environment"):
+            pins = f" ({self.words('pins', own['pins'])})" if own.get("pins") else ""
+            yield "named environment", plain(own.get("name") or "") + pins
         for name, version in self._packages().items():
             yield plain(name), version
         yield "detui", plain(code_state.get("version") or "")

@@ -74,8 +74,10 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as "512 MiB" or "3.2 GiB"."""
+    """Bytes as "512 MiB" or "3.2 GiB"; less than one as "412 KiB"."""
     mebibytes = count / 2**20
+    if 0 < mebibytes < 1:
+        return f"{count / 1024:.0f} KiB"
     return f"{mebibytes:.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"
 
 

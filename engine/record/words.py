@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from detui.engine.record.captions import CAPTIONS
-from detui.engine.record.imported_words import IMPORTED
+from detui.engine.record.words_convergence import CONVERGENCE
+from detui.engine.record.words_imported import IMPORTED
+from detui.engine.record.words_stages import STAGES
 
 LANGUAGES = ("en", "zh")
 
 WORDS: dict[str, tuple[str, str]] = {
     **CAPTIONS,
+    **CONVERGENCE,
+    **STAGES,
     **IMPORTED,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
@@ -95,6 +99,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "fps": ("FPS", "FPS"),
     "inference memory": ("inference memory (GPU: peak; CPU: growth of RSS)", "推理内存 (GPU: 峰值；CPU: RSS 增量)"),
     "speed measured": ("speed measured with", "测速条件"),
+    "speed of another": ("measured of another seed", "已由另一种子测得"),
     "speed with": (
         "{}, threads: {}, {}, batch {}, {}, {}; with {}",
         "{}，线程数 {}，{}，批大小 {}，{}，{}；含 {}",
@@ -106,6 +111,30 @@ WORDS: dict[str, tuple[str, str]] = {
     "host memory": ("peak host memory (RSS)", "主机内存峰值 (RSS)"),
     "said chosen": ("results of the chosen checkpoint", "选定检查点的结果"),
     "said class": ("per class", "各类别"),
+    # what models are made of
+    "component": ("component", "组件"),
+    "backbone": ("backbone", "主干网络"),
+    "backbone convolutions": ("depth of the backbone (layers of convolution)", "主干网络深度（卷积层数）"),
+    "channels at": ("channels at {} (stride {})", "{} 通道数（步长 {}）"),
+    "params backbone": ("parameters of the backbone", "主干网络参数量"),
+    "params neck": ("parameters of the neck (encoder)", "颈部（编码器）参数量"),
+    "params head": ("parameters of the head (decoder)", "头部（解码器）参数量"),
+    "training memory": ("training: {}", "训练：{}"),
+    "said components": ("what the models are made of", "模型组成"),
+    "components built": (
+        "Read from the models that were built, when training began; channels are those that the neck takes from the "
+        "backbone. A ratio is to the first arm on the same data.",
+        "读自训练开始时构建出的模型；通道数为颈部取自主干网络的通道数。比值相对于同一数据上的第一个实验组。",
+    ),
+    "components measured": (
+        "Memory and latency of inference are those of the chosen checkpoint; the memory of training is that of whole "
+        "runs, and depends on their batch.",
+        "推理的内存与延迟为选定检查点的；训练内存为整个运行的，取决于批大小。",
+    ),
+    "components framework": (
+        "{}'s own count of FLOPs leaves out layers that it does not know, so it has no ratio.",
+        "{} 自报的 FLOPs 不含它不认识的层，故不给出比值。",
+    ),
     # headline
     "headline": (
         "{arm} against {reference}: {metric} {delta} percent points ({n} seeds): {verdict}",
@@ -139,7 +168,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "generated": ("generated scenes", "生成的场景"),
     "fingerprint": ("data fingerprint", "数据指纹"),
     "split": ("splits", "划分"),
-    "split line": ("{}: {} images, {} boxes", "{}: {} 张图像, {} 个框"),
+    "split counts": ("{} images, {} boxes", "{} 张图像, {} 个框"),
+    "title": ("title", "标题"),
+    "objects": ("objects", "目标数"),
+    "objects per image": ("objects per image", "每张图像的目标数"),
+    "density": ("mean {}, median {} ({} objects)", "均值 {}，中位数 {}（共 {} 个目标）"),
+    "selection": ("hash of the selection", "选取的哈希"),
+    "class count": ("classes", "类别数"),
     "classes": ("classes", "类别"),
     "data problems": ("problems in the data", "数据中的问题"),
     "no problems": ("none found", "未发现"),
@@ -186,6 +221,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "memory": ("memory", "内存"),
     "gpu": ("GPU used", "使用的 GPU"),
     "candidates": ("could choose from", "可选设备"),
+    "named environment": ("environment", "环境"),
+    "pins": ("pins {}", "版本清单 {}"),
     "different devices": (
         "The runs had different device models: their times and memory, and to a small extent their results, "
         "cannot be compared as if they had the same.",
@@ -257,6 +294,22 @@ WORDS: dict[str, tuple[str, str]] = {
     "highest at last": ("highest at the last evaluation (epoch {})", "最后一次评估（第 {} 轮）即最高"),
     "fell after": ("{} pp from epoch {} ({} %) to {}", "自第 {1} 轮（{2} %）到第 {3} 轮 {0} pp"),
     "loss meanwhile": ("training loss meanwhile {} %", "同期训练损失 {} %"),
+    "loss term": ("loss term", "损失项"),
+    "first mean": ("first epoch", "首轮"),
+    "lowest mean": ("lowest", "最低"),
+    "last mean": ("last epoch", "末轮"),
+    "risen since": ("rises to the end since", "持续上升至末轮，起于"),
+    "meanwhile": ("meanwhile", "同期"),
+    "mean at": ("{} (epoch {})", "{}（第 {} 轮）"),
+    "risen by": ("epoch {}: {} → {}", "第 {} 轮：{} → {}"),
+    "went": ("{} {} → {}", "{} {} → {}"),
+    "went over": ("{} {} → {} (epochs {} → {})", "{} {} → {}（第 {} → {} 轮）"),
+    "evaluated once": (
+        "{} {} (epoch {}), not evaluated in another of these epochs",
+        "{} {}（第 {} 轮），其间仅评估一次",
+    ),
+    "not evaluated": ("{} not evaluated in these epochs", "{} 其间未评估"),
+    "said loss terms": ("loss terms over epochs", "各损失项随轮次的变化"),
     "interval within": ("The 95 % interval lies within “{}”.", "95 % 区间全部落在“{}”之内。"),
     "interval reaches": ("The 95 % interval reaches from “{}” to “{}”.", "95 % 区间从“{}”延伸到“{}”。"),
     "of epoch": ("{}: seed {}, epoch {}", "{}：种子 {}，第 {} 轮"),

@@ -9,10 +9,10 @@ they do at a new stage, whose loss may have another scale.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import Any
+
+from detui.engine.worker.rising_term import RisingTerm
 
 Values = Mapping[str, Any]
 Found = Iterator[tuple[str, str]]
@@ -35,12 +35,6 @@ DIVERGED_BACK = 0.5
 
 DIVERGED_STEPS = 50
 """For how many steps without a break it must be so."""
-
-RISING_EPOCHS = 5
-"""Over how many epochs a term must rise; at most one of them may fall."""
-
-RISING_BY = 0.02
-"""By which part of itself the term must have risen over those epochs."""
 
 PLATEAU_EPOCHS = 30
 """Epochs without improvement."""
@@ -90,38 +84,6 @@ class Divergence:
         rise = self._level - self._lowest
         back = DIVERGED_BACK * (self._first - self._lowest)
         return rise > (DIVERGED - 1) * abs(self._lowest) and rise > back
-
-
-class RisingTerm:
-    """A term of the loss that rises over epochs while the others together, and each of them, end lower."""
-
-    def __init__(self) -> None:
-        self._means: deque[tuple[int, dict[str, float]]] = deque(maxlen=RISING_EPOCHS + 1)
-        self._said: set[str] = set()
-
-    def epoch(self, epoch: int, terms: dict[str, float]) -> Iterator[tuple[str, str]]:
-        """Take the means of the terms over an epoch. Yields (term, text), once for each term."""
-        if self._means and set(self._means[-1][1]) != set(terms):
-            self._means.clear()
-        self._means.append((epoch, terms))
-        if len(self._means) <= RISING_EPOCHS or len(terms) < 2:
-            return
-        start, before = self._means[0]
-        for name in terms.keys() - self._said:
-            others = [other for other in terms if other != name]
-            if self._rises(name) and all(terms[other] < before[other] for other in others):
-                self._said.add(name)
-                fell = ", ".join(f"{other} from {before[other]:.4g} to {terms[other]:.4g}" for other in sorted(others))
-                yield (
-                    name,
-                    f"{name} rose from {before[name]:.4g} (epoch {start}) to {terms[name]:.4g} (epoch {epoch}), "
-                    f"means over the epochs; meanwhile fell {fell}.",
-                )
-
-    def _rises(self, name: str) -> bool:
-        values = [means[name] for _, means in self._means]
-        ups = sum(later > earlier for earlier, later in pairwise(values))
-        return ups >= RISING_EPOCHS - 1 and values[-1] - values[0] > RISING_BY * abs(values[0])
 
 
 class Plateau:
@@ -193,12 +155,15 @@ class CurveAlarms:
             self._restart()
         terms = _terms(values) or {name: total / self._steps for name, total in self._sums.items()}
         self._sums, self._steps = {}, 0
-        finite = all(map(math.isfinite, terms.values()))
-        if terms and finite:
+        name, value, rises = _watched(values, terms)
+        if value is not None and not math.isfinite(value):
+            value = None
+        if name is not None and value is not None and rises:
+            self._rising.validated(epoch, name, value)
+        if terms and all(map(math.isfinite, terms.values())):
             for _, text in self._rising.epoch(epoch, terms):
                 yield "rising_term", text
-        name, value, rises = _watched(values, terms)
-        if name is None or value is None or not math.isfinite(value):
+        if name is None or value is None:
             return
         if self._plateau is None or self._plateau.name != name:
             if self._plateau is not None and not rises:

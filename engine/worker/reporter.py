@@ -70,7 +70,7 @@ class Reporter:
     def stage(self, stage: str, index: int, epochs: int, step: int = 0, epoch: int = 0, **more: Any) -> None:
         """Say that stage number `index` (from 0), of `epochs` epochs, begins after this step and epoch.
 
-        `more`: asked, used, where the stage has settings of its own.
+        `more`: asked, used, where the stage has settings of its own; what it trains on, starts from and really uses.
         """
         line = {"kind": "stage", "stage": stage, "index": index, "epochs": epochs}
         self._write({**line, "step": step, "epoch": epoch, **more}, urgent=True)
@@ -94,12 +94,21 @@ class Reporter:
             self.alarm(name, text, about=text.split(" ", 1)[0])
 
     def evaluation(
-        self, epoch: int, step: int, split: str, path: str | Path, checkpoint: str | Path | None = None
+        self,
+        epoch: int,
+        step: int,
+        split: str,
+        path: str | Path,
+        checkpoint: str | Path | None = None,
+        candidate: bool = True,
     ) -> None:
-        """Say that predictions for `split` were dumped at `path`: the evaluator's turn."""
+        """Say that predictions for `split` were dumped at `path`: the evaluator's turn.
+
+        `candidate`: whether the run's checkpoint rule may choose this one; not in a stage that trains on other data.
+        """
         line = {"kind": "evaluation", "step": step, "epoch": epoch, "split": split, "path": self._inside(path)}
         named = None if checkpoint is None else self._inside(checkpoint)
-        self._write({**line, "checkpoint": named}, urgent=True)
+        self._write({**line, "checkpoint": named, **({} if candidate else {"candidate": False})}, urgent=True)
 
     def checkpoint(self, path: str | Path, step: int, epoch: int, resumable: bool = True, stage: int = 0) -> None:
         """Say that a checkpoint lies complete at `path`; `stage` is the index of the stage it was saved in."""

@@ -1,12 +1,17 @@
-"""`python -m detui.engine.worker.task FOLDER`: predict or measure with a checkpoint, beside or after the training.
+"""`python -m detui.engine.worker.task FOLDER`: predict or measure with a checkpoint, beside or after the training, or
+describe a model that nobody has trained yet.
 
 FOLDER/task.json says what is wanted, FOLDER/result.json what came of it. The training half of the run's backend does
-the work, in the environment that the run trains in.
+the work, in the environment that the run trains in. A task ends with the process that asked for it.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +23,8 @@ from detui.engine.run.spec import RunSpec
 from detui.engine.worker.entry import load_trainer, told
 
 TASK, RESULT = "task.json", "result.json"
+_LOOK = 1.0
+"""Seconds between two looks at whether anybody still waits for the result."""
 
 
 class Predictor(Protocol):
@@ -31,6 +38,9 @@ class Predictor(Protocol):
 
     def speed(self, spec: RunSpec, checkpoint: Path, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
         """Measure speed and size; returns the measurement. `wanted` are the fields of engine/speed.py's `Wanted`."""
+
+    def describe(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Build the model without weights; returns {"model": what it is made of, "speed": a pass, where wanted}."""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,19 +65,43 @@ def main(arguments: list[str]) -> int:
 
 def _done(folder: Path) -> dict[str, Any]:
     task = read_json(folder / TASK)
-    spec = RunDir(Path(task["run"])).spec()
+    _end_with_owner(folder, task.get("owner"))
+    os.nice(int(task.get("nice") or 0))
+    spec = RunSpec.from_json(task["spec"], folder / TASK) if "spec" in task else RunDir(Path(task["run"])).spec()
+    kind, device = task["kind"], task["device"]
     trainer: Any = load_trainer(spec.trainer)
-    kind, checkpoint, device = task["kind"], Path(task["checkpoint"]), task["device"]
     work = getattr(trainer, kind, None)
     if work is None:
-        what = {"predict": "predict", "speed": "measure speed"}[kind]
-        message = f"The backend {spec.backend!r} cannot {what} with a checkpoint: it does not know what is in it."
-        raise UsageError(message, where="backend", hint="let the program itself report predictions at milestones")
-    if kind == "speed":
-        measured: dict[str, Any] = work(spec, checkpoint, task["wanted"], device)
-        return measured
-    work(spec, checkpoint, task["split"], Path(task["out"]), device)
-    return {}
+        raise _cannot(kind, spec.backend)
+    if kind == "predict":
+        work(spec, Path(task["checkpoint"]), task["split"], Path(task["out"]), device)
+        return {}
+    before = (Path(task["checkpoint"]),) if kind == "speed" else ()
+    found: dict[str, Any] = work(spec, *before, task["wanted"], device)
+    return found
+
+
+def _cannot(kind: str, backend: str) -> UsageError:
+    """The backend's training half has no such thing."""
+    if kind == "describe":
+        message = f"The backend {backend!r} cannot describe a model: it does not know what would be built."
+        return UsageError(message, where="backend", hint="a run's record shows what the program itself reports")
+    what = {"predict": "predict", "speed": "measure speed"}[kind]
+    message = f"The backend {backend!r} cannot {what} with a checkpoint: it does not know what is in it."
+    return UsageError(message, where="backend", hint="let the program itself report predictions at milestones")
+
+
+def _end_with_owner(folder: Path, owner: int | None) -> None:
+    """End, and leave no folder behind, when the process that waits for the result is gone."""
+
+    def look() -> None:
+        while os.getppid() == owner:
+            time.sleep(_LOOK)
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
+
+    if owner is not None:
+        threading.Thread(target=look, name="owner", daemon=True).start()
 
 
 def _failed(folder: Path, error: DetuiError) -> int:

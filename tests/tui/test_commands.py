@@ -36,6 +36,7 @@ def fails(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> Non
         (["show", "starter/mosaic", "--profile", "quik"], 2, "quick"),
         (["show", "starter/mosaic", "--set", "train.lr=1"], 2, "train.lr"),
         (["show", "starter/mosaic", "--devices", "gpu"], 2, "gpu"),
+        (["show", "starter/mosaic", "--speed"], 2, "--models"),
         (["run", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["ls", "--limit", "x"], 2, "not a valid integer"),
         (["tail", "nothing"], 3, "nothing"),
@@ -163,6 +164,7 @@ def test_doctor_says_what_is_here(detui: Detui, workspace: Path) -> None:
     assert checks["python"]["state"] == "ok"
     assert "pidfd" in checks["processes"]["found"]
     assert str(workspace) in checks["workspace"]["found"]
+    assert checks["env nuscenes"]["state"] == "note" and checks["env nuscenes"]["hint"] == "detui env create nuscenes"
     absent = any(check["state"] == "absent" for check in checks.values())
     assert done.returncode == (3 if absent else 0)
 

@@ -23,13 +23,12 @@ from detui.tui.settings import Settings
 PICTURES = Path(__file__).parent / "pictures"
 NEW = Path(__file__).parents[2] / ".build" / "pictures"
 ACCEPT = bool(os.environ.get("DETUI_ACCEPT"))
-
 SIZE_WEIGHTS = ("slash", *"size-weights", "enter")
 """Keys that choose a recipe, whichever others there are."""
 SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": ((), "baseline-s0"),
     "runs-marked": (("space", "space", "slash", *"state:f", "enter"), "state:f"),
-    "recipes": (("2",), "starter/mosaic"),
+    "recipes": (("2",), "scratch-vs-pretrained"),
     "recipe": (("2", *SIZE_WEIGHTS, "enter"), "$ detui run"),
     "launch": (("2", *SIZE_WEIGHTS, "enter", "s"), "detui run"),
     "run": (("enter",), "a━box"),

@@ -61,6 +61,8 @@ def test_the_list_says_what_is_missing(workspace: Path, shelf: Path) -> None:
 def test_data_that_is_absent_is_missing(workspace: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
+        await shows(app, pilot, "scratch-vs-pretrained")
+        await pilot.press("G")
         await shows(app, pilot, "starter/blood-cells", "missing: data bccd")
 
     play(workspace, script)
@@ -90,6 +92,8 @@ def test_the_filter_works_as_it_is_typed(workspace: Path, shelf: Path) -> None:
 def test_titles_are_in_the_language_of_the_interface(workspace: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
+        await shows(app, pilot, "scratch-vs-pretrained")
+        await pilot.press("G")
         await shows(app, pilot, "从零训练的轻量检测器与马赛克增强", "马赛克增强能否提高")
         await pilot.press("G", "enter")
         await shows(app, pilot, "使用马赛克增强")
@@ -119,6 +123,8 @@ def test_a_recipe_shows_its_page_and_command(workspace: Path, size: tuple[int, i
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
         assert isinstance(app.screen, RecipesScreen)
+        await shows(app, pilot, "scratch-vs-pretrained")
+        await pilot.press("G")
         await shows(app, pilot, "starter/mosaic", "Does mosaic augmentation raise")
         await pilot.press("G", "g", "j", "k", "pagedown", "pageup", "end", "enter")
         await shows(app, pilot, "Question", "$ detui run starter/")
@@ -204,3 +210,71 @@ def test_claims_are_labelled_as_claimed() -> None:
     language.use("en")
     claim = Claim(metric="val/AP", value=0.406, source="seeds/a.md", arm="b", note="of another split")
     assert claim_text(claim) == "claimed: val/AP 40.6 % (b) – seeds/a.md – of another split"
+
+
+DETECTORS = """\
+schema: 1
+title: Two detectors
+question: Which is larger?
+data: {name: scenes, options: {size: 64, classes: [disc, box, cross]}}
+base:
+  train: {epochs: 5, imgsz: 64, deterministic: false, warmup_epochs: 1.0}
+  model:
+    name: rtdetr-timm
+    backbone: {name: mobilenetv4_conv_small_050}
+    decoder: {hidden: 64, queries: 50, layers: 2, heads: 4, points: 2, feedforward: 96, denoising: 20, neck_blocks: 1}
+arms: {deep: {}, shallow: {model: {decoder: {layers: 1}}}}
+varies: [model]
+"""
+
+
+def told(app: DetuiApp) -> str:
+    """The notices that are shown."""
+    return "\n".join(note.message for note in app._notifications)
+
+
+@pytest.fixture
+def detectors(tmp_path: Path) -> Path:
+    path = tmp_path / "detectors.yaml"
+    path.write_text(DETECTORS)
+    return path
+
+
+def test_the_page_says_how_the_models_become_known(workspace: Path, detectors: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe(str(detectors))
+        await shows(app, pilot, "Models", "not built yet: deep, shallow; m builds them", "not yet known: parameters")
+
+    play(workspace, script, (120, 60))
+
+
+def test_a_program_has_no_models_to_build(workspace: Path, toy_recipe: Callable[..., Path]) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe(str(toy_recipe()))
+        await shows(app, pilot, "$ detui run")
+        assert "Models" not in [line.strip() for line in text(app).splitlines()]
+        await pilot.press("m")
+        await until(pilot, lambda: "'command' cannot describe a model" in told(app))
+
+    play(workspace, script, (120, 60))
+
+
+@pytest.mark.slow
+def test_models_are_built_in_the_background_whoever_looks(workspace: Path, detectors: Path) -> None:
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe(str(detectors))
+        await shows(app, pilot, "not built yet: deep, shallow")
+        await pilot.press("m")
+        await shows(app, pilot, "building model 1 of 2…")
+        await pilot.press("m")
+        await until(pilot, lambda: "The models are being built." in told(app))
+        await pilot.press("q")
+        assert isinstance(app.screen, RunsScreen)
+        await until(pilot, lambda: len(list((workspace / ".models").glob("*.json"))) == 2, 60)
+        app.open_recipe(str(detectors))
+        await shows(app, pilot, "channels at P5, stride 32", "ratio: to deep")
+        assert "not built yet" not in text(app) and "not yet known: parameters" not in text(app)
+        await pilot.press("m")
+        await until(pilot, lambda: "The models are built: see Models." in told(app))
+
+    play(workspace, script, (120, 90))

@@ -27,6 +27,7 @@ def main(folder: Path) -> None:
     ensure_torchvision()
     print(json.dumps({
         "built": {name: built(folder, section) for name, section in SECTIONS.items()},
+        "described": {name: described(SECTIONS[name]) for name in ("small", "small-l", "yolo")},
         "published": published(),
         "refused": {name: refused(folder, name) for name in ("mobilenetv4_hybrid_medum", "vit_tiny_patch16_224",
                                                              "swin_tiny_patch4_window7_224")},
@@ -57,7 +58,10 @@ def trainer(folder: Path, section: dict[str, Any]) -> Any:
 
     config = UltralyticsConfig.model_validate({"model": section, "train": {"imgsz": 64}}).model_dump(mode="json")
     spec: Any = SimpleNamespace(
-        stages=[SimpleNamespace(name="main", config=config)], data=DATA, seed=0, device=SimpleNamespace(kind="cpu")
+        stages=[SimpleNamespace(name="main", config=config, data=None)],
+        data=DATA,
+        seed=0,
+        device=SimpleNamespace(kind="cpu"),
     )
     channels = 4 if section.get("inputs") == "rgbd" else 3
     view = folder / "view.yaml"
@@ -82,6 +86,28 @@ def built(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
     head = made.model.model[-1]
     return {**facts, "detections": list(found[0].shape), "config": made.model.yaml.get("yaml_file"),
             "denoising": getattr(head, "num_denoising", None), "hidden": getattr(head, "hidden_dim", None)}  # fmt: skip
+
+
+def described(section: dict[str, Any]) -> dict[str, Any]:
+    """What is said of a model that is built without a run; and what enters the neck, by stride, in a pass."""
+    import torch
+
+    from detui.engine.backends.ultralytics.describe import build
+    from detui.engine.backends.ultralytics.facts import made_of
+    from detui.engine.backends.ultralytics.plan import UltralyticsConfig
+
+    config = UltralyticsConfig.model_validate({"model": section, "train": {"imgsz": 64}}).model_dump(mode="json")
+    model = build(config, DATA["classes"]).eval()
+    layers, backbone = list(model.model), len(model.yaml["backbone"])
+    given: dict[int, Any] = {}
+    for layer in layers[:backbone]:
+        layer.register_forward_hook(lambda module, _, output: given.update({module.i: output}))
+    with torch.no_grad():
+        model(torch.rand(1, 3, 64, 64))
+    taken = {source if source >= 0 else layer.i + source for layer in layers[backbone:]
+             for source in (layer.f if isinstance(layer.f, list) else [layer.f])}  # fmt: skip
+    entering = {64 // given[layer].shape[-1]: given[layer].shape[1] for layer in taken if layer < backbone}
+    return {"facts": made_of(model, section["name"], 64), "entering": entering}
 
 
 def published() -> dict[str, Any]:
@@ -176,7 +202,10 @@ def weights(folder: Path) -> dict[str, Any]:
     deep = load("whole.safetensors", inputs="rgbd")
     filters = deep.model.model[0].net.conv_stem.weight
     return {
-        "whole": whole.backbone_weights, "wrapped": wrapped.backbone_weights, "renamed": renamed.backbone_weights,
+        **{name: {**made.transfer.summary(), "left": [one["name"] for one in made.transfer.left],
+                  "anew_in_backbone": sum(one["kind"] != "transferred" for one in made.transfer.tensors
+                                          if one["name"].startswith("model.0."))}
+           for name, made in (("whole", whole), ("wrapped", wrapped), ("renamed", renamed))},
         "same": [same(whole, values), same(wrapped, values), same(renamed, resnet)],
         "rgb": torch.equal(filters[:, :3], values[first]),
         "depth": float((filters[:, 3] - values[first].mean(1)).detach().abs().max()),
@@ -239,11 +268,12 @@ def later(folder: Path) -> dict[str, Any]:
 
     gone = {**SECTIONS["small"], "backbone": {"name": TINY, "weights": str(folder / "gone.safetensors")}}
     before = trainer(folder, SECTIONS["small"])
+    fresh = before.transfer
     before.section = gone
     after = before.get_model(cfg=before.model.yaml, weights=before.model, verbose=False)
     values = before.model.state_dict()
     return {"same": all(torch.equal(value, values[name]) for name, value in after.state_dict().items()),
-            "transferred": before.transferred, "backbone_weights": before.backbone_weights}  # fmt: skip
+            "fresh": fresh, "tensors": before.transfer.summary()["tensors"]}  # fmt: skip
 
 
 def without_timm(folder: Path) -> str:

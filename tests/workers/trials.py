@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import random
+import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 
 from detui.engine.evaluate import evaluate_run
@@ -43,10 +45,14 @@ def prepare(folder: Path, images: int = 10) -> dict:
             )  # fmt: skip
         picture.save(folder / "images" / name)
     write_json(folder / "val.json", truth)
+    per_image = sorted(Counter(entry["image_id"] for entry in truth["annotations"]).values())
+    density = {"mean": statistics.fmean(per_image), "median": float(statistics.median(per_image))}
     splits = {
-        "train": {"json": "train.json", "images": 96, "boxes": 480},
-        "val": {"json": "val.json", "images": images, "boxes": len(truth["annotations"])},
-    }
+        "train": {"json": "train.json", "images": 96, "boxes": 480, "objects": 480,
+                  "objects_per_image": {"mean": 5.0, "median": 5.0}},
+        "val": {"json": "val.json", "images": images, "boxes": sum(per_image), "objects": sum(per_image),
+                "objects_per_image": density},
+    }  # fmt: skip
     problems = [{"kind": "zero_size", "action": "leave_out", "count": 2,
                  "examples": ["BloodImage_00338.xml:12 the box is 0 pixels wide"]}]  # fmt: skip
     info = {"name": "scenes", "title": "Generated scenes", "fingerprint": "sha256:0a1b2c3d", "generated": True,
@@ -110,7 +116,7 @@ class Trial:
             experiment=self.path.name, recipe="starter/mosaic", arm=arm, seed=int(seed), profile=self.profile,
             backend="ultralytics", trainer="none:None", python=sys.executable, threads=1,
             device=DeviceRequest(kind="cpu", count=1, candidates=("cpu:0",)), config={},
-            stages=(StageSpec(name="main", epochs=EPOCHS, config={}),), data=self.data, milestones=MILESTONES,
+            stages=(StageSpec(name="main", epochs=EPOCHS, config={}),), data=self._data(name), milestones=MILESTONES,
             checkpoint_rule=self.info["checkpoint_rule"],
         )  # fmt: skip
 
@@ -146,7 +152,7 @@ class Trial:
             evaluate_run(run)
 
     def _lines(self, name: str, epochs: int, number: int):
-        strength = 1.0 if name.startswith("baseline") else 1.25
+        strength = self._strength(name)
         draw = random.Random(name)
         yield {"kind": "begin", "t": 0.1, "attempt": 1, "resumed_from_step": 0, "total_epochs": EPOCHS,
                "steps_per_epoch": 6, "model": {"name": "yolo12n", "parameters": 2602288, "gflops": 6.5},
@@ -163,13 +169,21 @@ class Trial:
                        "ultralytics/mAP50-95": 0.5 * epoch / 40, "ultralytics/mAP50": 0.9 * epoch / 40}}  # fmt: skip
             if epoch in MILESTONES:
                 path = f"predictions/val-epoch-{epoch:04d}.json"
-                self._dump(self.runs[name].attempt(number).path / path, draw, strength * epoch)
+                self._dump(name, self.runs[name].attempt(number).path / path, draw, strength * epoch)
                 yield {"kind": "evaluation", "t": epoch * 3.0, "step": epoch * 6, "epoch": epoch, "split": "val",
                        "path": path, "checkpoint": f"checkpoints/epoch-{epoch:04d}.pt"}  # fmt: skip
         yield {"kind": "end", "t": epochs * 3.0, "step": epochs * 6, "epoch": epochs, "outcome": "finished"}
 
-    def _dump(self, path: Path, draw: random.Random, skill: float) -> None:
-        truth = json.loads((Path(self.data["prepared"]) / "val.json").read_text())
+    def _data(self, name: str) -> dict:
+        """The data that a run is judged on."""
+        return self.data
+
+    def _strength(self, name: str) -> float:
+        """How fast a run learns."""
+        return 1.0 if name.startswith("baseline") else 1.25
+
+    def _dump(self, name: str, path: Path, draw: random.Random, skill: float) -> None:
+        truth = json.loads((Path(self._data(name)["prepared"]) / "val.json").read_text())
         found = []
         for entry in truth["annotations"]:
             x, y, w, h = entry["bbox"]

@@ -41,6 +41,36 @@ _TABLES = {
     "interval excludes zero": "区间不含 0",
     "runs unfinished": "有运行未完成",
     "seen from (pp)": "可检出 (pp)",
+    "not measured": "尚未测得",
+    "no finished run has been evaluated": "还没有已完成且已评估的运行",
+    "{side}, alone on {data}": "{side}，{data} 上没有其他可比较者",
+    "! Not all sides were judged on the same images": "! 各方并非在同样的图像上评估",
+    "! other images than above": "! 与上面的图像不同",
+    "The data differ. No side is subtracted from one on other data, and no images are compared: each stands against"
+    " the first side that was judged on the same images.": (
+        "数据不同。不同数据上的各方之间不求差值，也不逐图比较：每一方只与在同样图像上评估的第一方比较。"
+    ),
+    "sides": "各方",
+    "side": "一方",
+    "data": "数据",
+    "name": "名称",
+    "objects an image (val)": "每图目标数 (val)",
+    "AP (%)": "AP (%)",
+    "Arms by data": "各实验组在各数据上",
+    "Differences between arms on the same data, and at the right how much those differ from one data set to"
+    " another, with their 95 % intervals over seeds.": (
+        "同一数据上各实验组之间的差值，最右为差值随数据的变化，均附种子间 95 % 区间。"
+    ),
+    "{name} by {first} against {other}: {said}.": "{name}，{first} 相对 {other}：{said}。",
+    "Claimed elsewhere": "他处声称的数值",
+    "claimed": "声称值",
+    "measured": "测得值",
+    "source of the claim": "声称值来源",
+    "Claimed: what a document states, and nothing that was measured here. No difference is computed and no verdict"
+    " rests on it. Without an epoch, measured is that of the chosen checkpoints: mean ± standard deviation (n).": (
+        "声称值：某文献所述，并非此处测得。不据此求差值，也不据此判定。"
+        "未注明轮次时，测得值取自选定检查点：均值 ± 标准差 (n)。"
+    ),
     "no finished run of each has been evaluated": "至少一方还没有已完成且已评估的运行",
     "mean ± standard deviation (n) of the chosen checkpoints of finished runs. seen from: so large a difference"
     " would show in 80 % of repetitions with as many seeds of this spread; a smaller one would mostly not be seen.": (

@@ -56,6 +56,7 @@ _LABELS = {
     "Match before": "上一处",
     "Mean/runs": "均值/运行",
     "Metric": "指标",
+    "Models": "模型",
     "New": "新建",
     "Next": "下一项",
     "Next gap": "下一空",
@@ -170,6 +171,7 @@ _RECIPES = {
     "Choose arms, seeds, devices and values, then start.": "选择实验组、种子、设备与数值，然后启动。",
     "Start it as it is: enter, then the question.": "按现状启动：回车，再确认。",
     "The next profile: full, quick, …": "下一个档位：full、quick、…",
+    "Build the models, and show what they are made of.": "构建模型，并显示其组成。",
     "Copy the command to the clipboard.": "把命令复制到剪贴板。",
     "Open the recipe's file in $EDITOR.": "用 $EDITOR 打开配方文件。",
     # the launch form

@@ -35,6 +35,7 @@ _SECTIONS = {
     "What differs": "差异",
     "Protocol": "训练规程",
     "Data": "数据",
+    "Models": "模型",
     "Goals": "目标",
     "Claimed (stated by documents, not measured here)": "声称值（出自文献，并非在此测得）",
     "Is the comparison fair?": "比较是否公平？",
@@ -99,6 +100,37 @@ _NEEDS = {
     "not yet known; a first run or --preflight tells": "尚不清楚；首次运行或 --preflight 之后可知",
 }
 
+_MODELS = {
+    "classes": "类别数",
+    "input": "输入",
+    "backbone": "主干网络",
+    "convolutions in it": "其卷积层数",
+    "channels at {level}, stride {stride}": "{level} 通道数（步长 {stride}）",
+    "parameters": "参数量",
+    "of the backbone": "主干网络",
+    "of the neck (encoder)": "颈部（编码器）",
+    "of the head (decoder)": "头部（解码器）",
+    "memory of a pass": "单次前向内存",
+    "time of a pass": "单次前向时间",
+    "claimed": "声称值",
+    "ratio": "比值",
+    "ratio: to {models}": "比值：相对于 {models}",
+    "built without weights, by {packages}": "未载入权重构建：{packages}",
+    "GFLOPs of one picture as torch counts them: a multiply-add is 2": "GFLOPs 为单张图像，由 torch 计数：一次乘加计 2",
+    "a pass: one picture of noise, random weights, {precision}, no post-processing, median;": (
+        "单次前向：一张噪声图像，随机权重，{precision}，不含后处理，取中位数；"
+    ),
+    "on {device}, threads: {threads}; memory: {what}": "设备 {device}，线程数 {threads}；内存：{what}",
+    "not built yet: {arms}; {key} builds them, without weights": "尚未构建：{arms}；按 {key} 构建（不载入权重）",
+    "not built yet: {arms}; {command} builds them, without weights": (
+        "尚未构建：{arms}；可用 {command} 构建（不载入权重）"
+    ),
+    "The models are being built.": "正在构建模型。",
+    "building the models…": "正在构建模型…",
+    "building model {number} of {count}…": "正在构建模型 {number}/{count}…",
+    "The models are built: see Models.": "模型已构建：见“模型”一节。",
+}
+
 _FORM = {
     "Profile": "档位",
     "Seeds": "种子",
@@ -126,6 +158,11 @@ _FORM = {
     "{text} is not a list of seeds.": "{text} 不是种子列表。",
     "{text} is not a whole number.": "{text} 不是整数。",
     "There is no environment {name}.": "没有名为 {name} 的环境。",
+    "The environment {name} was made from other pins.": "环境 {name} 是按另一份版本清单建立的。",
+    "The environment {name} is being made right now.": "环境 {name} 正在建立。",
+    "The environment {name} was not made to its end.": "环境 {name} 没有建立完成。",
+    "The environment {name} has no interpreter any more.": "环境 {name} 的解释器已不存在。",
+    "The environment {name} is not made yet.": "环境 {name} 尚未建立。",
     "Planning…": "正在制定计划…",
     "Ready.": "可以启动。",
     "about {time}": "约 {time}",
@@ -137,4 +174,4 @@ _FORM = {
     "Started {experiment}.": "已启动 {experiment}。",
 }
 
-TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_NEEDS, **_FORM}
+TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_NEEDS, **_MODELS, **_FORM}

@@ -174,6 +174,20 @@ def _configuration(session: Session) -> Iterator[Check]:
     yield Check("configuration", "ok", str(file) if file.is_file() else f"{file} (there is none: defaults)")
 
 
+def _environments(session: Session) -> Iterator[Check]:
+    """Say how each named environment stands; one that is absent is in nobody's way until a recipe needs it."""
+    from detui.engine.environment.standing import standings
+    from detui.tui.environments import found_text
+
+    for found in standings(session.workspace.configuration):
+        name = f"env {found.name}"
+        if found.usable:
+            yield Check(name, "ok", found_text(found))
+        else:
+            gone = found.state == "broken"
+            yield Check(name, "absent" if gone else "note", found.problem or "", found.command or found.hint)
+
+
 _PARTS: tuple[Callable[[Session], Iterator[Check]], ...] = (
-    _python, _packages, _torch, _devices, _processes, _configuration, _workspace, _session_end
+    _python, _packages, _torch, _devices, _processes, _configuration, _environments, _workspace, _session_end
 )  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,23 +107,27 @@ def _warn(plan: Plan, yes: bool) -> None:
 
 
 def _start(session: Session, plan: Plan, presses: Presses, **about: Any) -> Experiment:
-    preparing = _Preparing()
-    try:
-        experiment = session.workspace.start(plan, **about, progress=preparing)
+    with preparing() as progress:
+        experiment = session.workspace.start(plan, **about, progress=progress)
         presses.counting = True  # from here on a Ctrl-C is for the runs
-    finally:
-        preparing.end()
     say(f"{experiment.id}: {counted(len(plan.runs), 'run')} on {device_text(plan.placement)}")
     return experiment
 
 
 def preflighted(session: Session, plan: Plan) -> Plan:
     """Measure the arms without history, and say what goes on."""
-    preparing = _Preparing()
+    with preparing() as progress:
+        return session.workspace.preflight(plan, progress)
+
+
+@contextmanager
+def preparing() -> Iterator[_Preparing]:
+    """Say on standard error what is being prepared, as long as it takes."""
+    progress = _Preparing()
     try:
-        return session.workspace.preflight(plan, preparing)
+        yield progress
     finally:
-        preparing.end()
+        progress.end()
 
 
 class _Preparing:
@@ -184,10 +188,10 @@ def _attend(experiment: Experiment, as_json: bool, presses: Presses, *, evaluate
 
 
 def _measure_speed(experiment: Experiment) -> None:
-    """Measure what goals on speed wait for; what cannot be measured now stays a placeholder in the record."""
-    from detui.engine.speed import measure_for_goals
+    """Measure the speeds that goals, or the recipe, ask for; one that cannot be measured now stays a placeholder."""
+    from detui.engine.speed import measure_at_end
 
-    for problem in measure_for_goals(experiment.path, say):
+    for problem in measure_at_end(experiment.path, say):
         say(f"detui: warning: the speed was not measured: {problem.message}\n  try: detui speed {experiment.id}/RUN")
 
 

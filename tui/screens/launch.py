@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rich.style import Style
 from rich.text import Text
@@ -32,6 +33,9 @@ from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.launch_fields import Devices, LaunchFields
 from detui.tui.widgets.title_bar import TitleBar
 from detui.tui.widgets.tones import tone
+
+if TYPE_CHECKING:
+    from detui.engine.environment.standing import Standing
 
 _PAUSE = 0.15
 """Seconds without typing after which it is planned."""
@@ -219,7 +223,7 @@ class LaunchScreen(FormScreen):
     def _state(self) -> tuple[str, Style]:
         return state(self._plan, self._error, self._absent())
 
-    def _absent(self) -> str | None:
+    def _absent(self) -> Standing | None:
         return absent_environment(self._plan, self._workspace.configuration) if self._plan is not None else None
 
     def _put(self, id: str, text: str, style: str | Style) -> None:

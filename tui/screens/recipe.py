@@ -18,9 +18,9 @@ from detui.engine.recipe.load import FULL
 from detui.engine.workspace import Workspace
 from detui.tui import language
 from detui.tui.editor import edit
-from detui.tui.keys import MOVE, RECIPE, bindings
+from detui.tui.keys import MOVE, RECIPE, all_keys, bindings, display_of
 from detui.tui.language import tr
-from detui.tui.messages import PlanRead
+from detui.tui.messages import ModelsBuilding, ModelsBuilt, PlanRead
 from detui.tui.missing import first_profile, missing
 from detui.tui.reader import in_thread
 from detui.tui.recipe_page import page
@@ -52,6 +52,8 @@ class RecipeScreen(PageMoves, DetuiScreen):
         self._plan: Plan | None = None
         self._draft: Choices | None = None
         """What was chosen in the form when it was left."""
+        self._building = False
+        """Whether models are being built for this page."""
 
     def page(self) -> VerticalScroll:
         """Return the page."""
@@ -92,7 +94,9 @@ class RecipeScreen(PageMoves, DetuiScreen):
         yield Hanging(Text(plan.recipe.title.in_language(language.current()), "bold"))
         names = " · ".join(f"[{name}]" if name == plan.profile else name for name in profiles(plan))
         yield Hanging(Text(tr("profile: {name}", name=names), "dim"))
-        for section in page(plan, missing(plan, self._workspace.configuration)):
+        pressed = self.detui.settings.keys.get("recipe.models", all_keys()["recipe.models"].keys)
+        key = None if self.detui.read_only else display_of(pressed.split(",")[0])
+        for section in page(plan, missing(plan, self._workspace.configuration), key):
             yield Text("")
             what = "wrong" if section.urgent else "warning" if section.warns else "heading"
             yield Hanging(Text(section.title, tone(what, bold=True)))
@@ -108,6 +112,46 @@ class RecipeScreen(PageMoves, DetuiScreen):
             following = names[(names.index(self._profile) + 1) % len(names)]
             self._draft = None  # the form begins with what the page shows
             in_thread(lambda: self._read(following), self)
+
+    def action_models(self) -> None:
+        """Build the models in a process of low priority. Who leaves the page finds them when coming back."""
+        if self._plan is None:
+            return
+        if self._building:
+            self.detui.tell(tr("The models are being built."))
+            return
+        self._building = True
+        plan = self._plan
+        self.on_models_building(ModelsBuilding(0, 0))
+        in_thread(lambda: self._build(plan), self)
+
+    def _build(self, plan: Plan) -> ModelsBuilt:
+        def progress(_what: str, done: int, count: int) -> None:
+            self.post_message(ModelsBuilding(done, count))
+
+        try:
+            return ModelsBuilt(plan.profile, self._workspace.describe(plan, progress=progress), None)
+        except (DetuiError, OSError) as error:
+            return ModelsBuilt(plan.profile, None, str(error))
+
+    def on_models_building(self, message: ModelsBuilding) -> None:
+        """Say in the title how far it is."""
+        note = tr("building the models…")
+        if message.count:
+            note = tr("building model {number} of {count}…", number=message.done + 1, count=message.count)
+        self.query_one(TitleBar).set_note(note)
+
+    def on_models_built(self, message: ModelsBuilt) -> None:
+        """Show what they are made of, with the profile that is shown by now, or say what went wrong."""
+        self._building = False
+        self.query_one(TitleBar).set_note(self._ref)
+        if message.plan is None:
+            self.detui.tell(message.problem or "", failed=True)
+        elif message.profile == self._profile:
+            self.on_plan_read(PlanRead(message.profile, message.plan, None))
+            self.detui.tell(tr("The models are built: see Models."))
+        else:
+            in_thread(lambda: self._read(self._profile), self)
 
     def action_copy(self) -> None:
         """Copy the command."""

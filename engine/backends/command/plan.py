@@ -104,6 +104,9 @@ class CommandBackend:
         """None: the program finds its own."""
         return []
 
+    def architecture(self, config: Mapping[str, Any]) -> None:
+        """Nobody knows what the program builds."""
+
     def environ(self) -> dict[str, str]:
         """Nothing beside what the recipe sets."""
         return {}

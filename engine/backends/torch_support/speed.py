@@ -32,7 +32,7 @@ def measure(
     import torch
 
     device, dtype = pictures.device, getattr(torch, PRECISIONS[precision])
-    counted = _size(model, pictures[:1], frozen)
+    counted = size(model, pictures[:1], frozen)
     model, pictures = model.to(dtype), pictures.to(dtype)
     memory = _Memory(device)
     try:
@@ -69,8 +69,8 @@ def as_float(raw: Any) -> Any:
     return raw.float() if getattr(raw, "is_floating_point", lambda: False)() else raw
 
 
-def _size(model: Any, picture: Any, frozen: Callable[[str], bool]) -> dict[str, Any]:
-    """Parameters, and the FLOPs of one picture (1, channels, height, width)."""
+def size(model: Any, picture: Any, frozen: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
+    """Parameters of a module in evaluation mode, and the FLOPs of one picture (1, channels, height, width)."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -1,4 +1,4 @@
-"""A backbone's own weights, from a local file of timm: read without running a pickle, and told tensor by tensor.
+"""A backbone's own weights, from a local file of timm: read without running a pickle.
 
 Either each tensor of the backbone gets its value, or the run does not start: a backbone that is half random would
 train, and nothing would say so.
@@ -22,12 +22,12 @@ RGB = 3
 class Given:
     """What the backbone of a detector was given."""
 
-    def __init__(self, tensors: Mapping[str, Any], facts: dict[str, Any]) -> None:
-        """`tensors`: by their names in the detector. `facts`: what `begin` says of it."""
-        self._tensors, self.facts = tensors, facts
+    def __init__(self, tensors: Mapping[str, Any], left: Mapping[str, Any], facts: dict[str, Any]) -> None:
+        """`tensors`: by their names in the detector. `left`: what the file has besides. `facts`: which file it was."""
+        self._tensors, self.left, self.facts = tensors, left, facts
 
     def state_dict(self) -> Mapping[str, Any]:
-        """The tensors of the file that the backbone has, as in the file: what `start_inputs` asks of weights."""
+        """The tensors of the file that the backbone has, as in the file: what is asked of all weights."""
         return self._tensors
 
 
@@ -54,10 +54,9 @@ def load_backbone(model: Any, path: Path) -> Given:
     unexpected = sorted(name for name in left_out if _plain(name) not in classifier)
     _refuse(path, backbone.name, {"missing": missing, "of another shape": shapes, "unexpected": unexpected})
     _copy(wanted, tensors)
-    facts = {"file": path.name, "sha256": sha256_of(path), "loaded": len(tensors), "of": len(wanted),
-             "missing": [name for name in wanted if name not in tensors],
-             "unexpected": unexpected, "left_out": sorted(left_out)}  # fmt: skip
-    return Given({f"model.0.net.{name}": value for name, value in tensors.items()}, facts)
+    facts = {"kind": "backbone", "file": path.name, "sha256": sha256_of(path)}
+    left = {name: file[name] for name in left_out}
+    return Given({f"model.0.net.{name}": value for name, value in tensors.items()}, left, facts)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -75,10 +75,10 @@ def readable(path: Path) -> Path:
     return link
 
 
-def stage_of(checkpoint: Path) -> int:
-    """The stage that a checkpoint was saved in."""
+def place_of(checkpoint: Path) -> tuple[int, int | None]:
+    """The stage that a checkpoint was saved in, and after which epoch of the run; 0 and None for a foreign name."""
     found = _NAME.fullmatch(checkpoint.name)
-    return int(found.group(1)) if found else 0
+    return (int(found.group(1)), int(found.group(2))) if found else (0, None)
 
 
 def resumable(path: Path) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def complete(path: Path, trainer: Any, target: Path) -> None:
         "weights": model.state_dict(),
         "gradients": {name: p.grad for name, p in model.named_parameters() if p.grad is not None} if waiting else {},
         "waiting_batches": waiting,
-        "random": _random_states(),
+        "random": random_states(),
         "data": _data_state(trainer.train_loader),
     }
     torch.save(checkpoint, target)
@@ -110,7 +110,7 @@ class Continuation:
             if not drawn_now:
                 loader.generator.set_state(state["data"]["generator"])
                 _end_of_epoch(loader)
-            _set_random_states(state["random"])
+            set_random_states(state["random"])
             return iterator
 
         loader._get_iterator = continued
@@ -138,7 +138,8 @@ def _refill(dataset: Any, indices: list[int]) -> None:
         dataset.load_image(index)
 
 
-def _random_states() -> dict[str, Any]:
+def random_states() -> dict[str, Any]:
+    """The states of all random generators of this process that a training draws from."""
     import numpy
     import torch
 
@@ -150,7 +151,8 @@ def _random_states() -> dict[str, Any]:
     }
 
 
-def _set_random_states(states: dict[str, Any]) -> None:
+def set_random_states(states: dict[str, Any]) -> None:
+    """Put back what `random_states` gave."""
     import numpy
     import torch
 

@@ -14,29 +14,37 @@ SIDE = 64
 
 
 def model_facts(trainer: Any, name: str) -> dict[str, Any]:
-    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers, tensors taken over.
+    """Parameters, GFLOPs at the training size (None where they cannot be counted), layers.
 
     Also the channels of its pictures and, of RGB-D, how the depth filter really started; of RT-DETR its queries and
-    decoder layers; of every model what `structure` finds, and of a backbone with weights of its own what they gave.
+    decoder layers; of every model what `structure` finds. What it got from weights stands in the `stage` line.
     """
     from ultralytics.utils.torch_utils import get_flops, unwrap_model
 
     model = unwrap_model(trainer.model)
     flops = get_flops(model, trainer.args.imgsz)
+    return {
+        **made_of(model, name, trainer.args.imgsz),
+        "gflops": round(float(flops), 3) or None,
+        "depth_filter": trainer.depth_filter,
+    }
+
+
+def made_of(model: Any, name: str, imgsz: int) -> dict[str, Any]:
+    """What a built model says by itself: parameters, layers, channels of its pictures, and what `structure` finds.
+
+    Of RT-DETR its queries and decoder layers, too. `imgsz`: side of the square input, in pixels.
+    """
     head = model.model[-1]
     told = {"queries": getattr(head, "num_queries", None),
-            "decoder_layers": getattr(getattr(head, "decoder", None), "num_layers", None),
-            "backbone_weights": getattr(trainer, "backbone_weights", None)}  # fmt: skip
+            "decoder_layers": getattr(getattr(head, "decoder", None), "num_layers", None)}  # fmt: skip
     return {
         "name": name,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "gflops": round(float(flops), 3) or None,
         "layers": len(list(model.modules())),
-        "imgsz": trainer.args.imgsz,
+        "imgsz": imgsz,
         "channels": input_channels(model),
-        "depth_filter": trainer.depth_filter,
-        "transferred": getattr(trainer, "transferred", None),
-        **{name: value for name, value in told.items() if value is not None},
+        **{fact: value for fact, value in told.items() if value is not None},
         **structure(model, name),
     }
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
-from detui.engine.backends.ultralytics.architectures import is_file
+from detui.engine.backends.ultralytics.architectures import is_file, stem
 from detui.engine.closed import Closed
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -224,6 +224,13 @@ class UltralyticsBackend:
         if model["weights"]:
             files.append(WeightFile(keys=("model", "weights"), name=model["weights"], sha256=model["sha256"]))
         return files
+
+    def architecture(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Name, backbone, sizes of the decoder, channels and size of the input; what weights it starts from is none."""
+        model = config["model"]
+        built = {"name": stem(model["name"]), "backbone": {"name": (model["backbone"] or {}).get("name")},
+                 "decoder": model["decoder"], "inputs": model["inputs"]}  # fmt: skip
+        return {"model": built, "train": {"imgsz": config["train"]["imgsz"]}}
 
     def environ(self) -> dict[str, str]:
         """Keeps Ultralytics off the network: no look-up, no installing of packages, no upload."""

@@ -7,6 +7,7 @@ that the training dumped.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +18,12 @@ from typing import Any
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import load
+from detui.engine.backends.ultralytics.continuing import random_states, set_random_states
 from detui.engine.backends.ultralytics.dataset import datasets, private_view, reading
 from detui.engine.backends.ultralytics.inputs import input_channels
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
 from detui.engine.backends.ultralytics.predictions import results, write_predictions
+from detui.engine.backends.ultralytics.transfer import class_rows
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 
@@ -50,16 +53,47 @@ def predict(spec: RunSpec, checkpoint: Path, split: str, out: Path, device: str)
     `split`: a role of the run's prepared data. `device`: "cpu" or "cuda".
     """
     with prepared(spec, checkpoint, device) as (loaded, _, folder):
-        import torch
+        found = _detections(spec, loaded, split, folder)
+    write_predictions(out, found)
 
-        validator = make_validator(spec, loaded, split, folder)
-        _check_images(validator.dataloader.dataset, split, spec.data or {})
+
+def beside_training(spec: RunSpec, trainer: Any, folder: Path) -> list[dict[str, Any]]:
+    """COCO results of the run's validation pictures from the EMA weights of a training on other data, which goes on.
+
+    `folder`: for the view of the run's data. The training's random generators, modes and weights stay as they are.
+    """
+    states = random_states()
+    model = copy.deepcopy(trainer.ema.ema).float().eval()  # what inference has touched cannot be trained on
+    loaded = Loaded(
+        model=model,
+        imgsz=trainer.args.imgsz,
+        batch=trainer.batch_size,
+        max_det=max(settings.detections(spec.data), int(trainer.args.max_det)),
+        freeze=0,
+        channels=input_channels(model),
+    )
+    try:
+        return _detections(spec, loaded, "val", folder)
+    finally:
+        set_random_states(states)
+
+
+def _detections(spec: RunSpec, loaded: Loaded, split: str, folder: Path) -> list[dict[str, Any]]:
+    import torch
+
+    validator = make_validator(spec, loaded, split, folder)
+    loader = validator.dataloader
+    try:
+        _check_images(loader.dataset, split, spec.data or {})
         found: list[dict[str, Any]] = []
         with torch.inference_mode():
-            for read in validator.dataloader:
+            for read in loader:
                 batch = validator.preprocess(read)
                 found += results(validator, validator.postprocess(loaded.model(batch["img"])), batch)
-    write_predictions(out, found)
+        return found
+    finally:
+        if hasattr(loader, "close"):
+            loader.close()  # its processes would wait beside the training
 
 
 @contextmanager
@@ -88,10 +122,7 @@ def _loaded(spec: RunSpec, checkpoint: Path, device: str) -> Loaded:
     if not isinstance(model, torch.nn.Module):
         message = "The file holds no model of Ultralytics."
         raise RunError(message, where=str(checkpoint), hint="name a .pt file that Ultralytics saved")
-    classes = list((spec.data or {}).get("classes") or ())
-    if len(model.names) != len(classes):
-        message = f"The checkpoint knows {len(model.names)} classes, the run's data has {len(classes)}."
-        raise RunError(message, where=str(checkpoint), hint="name a checkpoint that was trained on these classes")
+    check_classes(model.names, list((spec.data or {}).get("classes") or ()), checkpoint)
     _forget_anchors(model.model[-1])
     saved = content.get("train_args") or {}
     imgsz, batch = _sizes(spec, saved)
@@ -103,6 +134,20 @@ def _loaded(spec: RunSpec, checkpoint: Path, device: str) -> Loaded:
         freeze=int(saved.get("freeze") or 0),
         channels=input_channels(model),
     )
+
+
+def check_classes(names: Mapping[int, str], classes: list[str], checkpoint: Path) -> None:
+    """Raise RunError for a checkpoint of other classes than those that it would be judged on: of an earlier stage, say.
+
+    One that was trained on names of its own for the same things may have some in common.
+    """
+    if len(names) != len(classes):
+        message = f"The checkpoint knows {len(names)} classes, the run's data has {len(classes)}."
+    elif class_rows(names, dict(enumerate(classes))) == {}:
+        message = "The checkpoint knows none of the run's classes by name."
+    else:
+        return
+    raise RunError(message, where=str(checkpoint), hint="name a checkpoint that was trained on these classes")
 
 
 def _forget_anchors(head: Any) -> None:

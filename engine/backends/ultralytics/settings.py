@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from detui.engine.backends.ultralytics.readback import augmentation
 from detui.engine.backends.ultralytics.size_weights import SizeWeights
 from detui.engine.errors import RunError
 
@@ -82,9 +83,10 @@ def asked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def used(trainer: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same fields, read back from a trainer whose training is about to start."""
+    """The same fields, read back from a trainer whose training is about to start: `augment` from its transforms."""
     args = trainer.args
-    flat = {f"augment.{key}": getattr(args, key) for key in config["augment"]}
+    built = augmentation(trainer.train_loader.dataset)
+    flat = {f"augment.{key}": built.get(key) for key in config["augment"]}
     flat |= {f"loss.{name}": getattr(args, name) for name in GAINS}
     flat |= {f"train.{key}": getattr(args, key) for key in config["train"] if key not in NOT_ARGUMENTS}
     weights = _group(trainer.optimizer, "weight")

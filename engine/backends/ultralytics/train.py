@@ -11,17 +11,20 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.architectures import is_rtdetr, stem
-from detui.engine.backends.ultralytics.checkpoints import readable, resumable, stage_of
+from detui.engine.backends.ultralytics.checkpoints import place_of, readable, resumable
 from detui.engine.backends.ultralytics.continuing import Continuation
 from detui.engine.backends.ultralytics.dataset import datasets, private_view
 from detui.engine.backends.ultralytics.detectors import dictionary
 from detui.engine.backends.ultralytics.inputs import RGB, RGBD, reads_depth, start_inputs
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
+from detui.engine.backends.ultralytics.stagedata import check_stages, data_of
+from detui.engine.backends.ultralytics.transfer import Built, Transfer, forget_other_classes
 from detui.engine.backends.ultralytics.watch import Watch
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
@@ -34,6 +37,7 @@ class UltralyticsTrainer:
     def train(self, spec: RunSpec, report: Reporter) -> None:
         """Train the run. Raises StopRequested after a stop, RunError when asked and used settings differ."""
         folder = report.attempt.path / "ultralytics"
+        check_stages(spec)
         go_offline(folder / "config")
         operators = ensure_torchvision()
         from ultralytics import settings as ultralytics_settings
@@ -65,13 +69,21 @@ class UltralyticsTrainer:
 
         return speed(spec, checkpoint, wanted, device)
 
+    def describe(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Say what the model is made of. Raises MissingError for a package that is absent, RunError for one that
+        cannot be built.
+        """
+        from detui.engine.backends.ultralytics.describe import describe
+
+        return describe(spec, wanted, device)
+
 
 def _starting_point(spec: RunSpec, report: Reporter) -> tuple[int, Path | None, Path | None]:
     """The first stage of this attempt, the weights it starts from, and the checkpoint it resumes in its middle."""
     if report.resume is None:
         return 0, _initial_weights(spec), None
     checkpoint, stage = Path(report.resume["checkpoint"]), int(report.resume.get("stage") or 0)
-    if stage_of(checkpoint) < stage:
+    if place_of(checkpoint)[0] < stage:
         return stage, checkpoint, None
     return stage, None, checkpoint
 
@@ -84,7 +96,9 @@ def _initial_weights(spec: RunSpec) -> Path | None:
 def _trainer(spec: RunSpec, index: int, folder: Path, weights: Path | None, resumed: Path | None) -> Any:
     """An Ultralytics trainer for one stage, told everything explicitly. `folder`: of the attempt, for all stages."""
     config = spec.stages[index].config
-    data = private_view(spec.data or {}, folder / "data", channels=RGBD if reads_depth(config) else RGB)
+    # Stages on the same data share a view of it, and with that Ultralytics' cache of its labels.
+    place = folder / ("data" if spec.stages[index].data is None else f"data-s{index}")
+    data = private_view(data_of(spec, index), place, channels=RGBD if reads_depth(config) else RGB)
     device = "cpu" if spec.device.kind == "cpu" else ",".join(map(str, range(spec.device.count)))
     own = folder / spec.stages[index].name
     limit = settings.detections(spec.data)
@@ -100,7 +114,17 @@ def _trainer(spec: RunSpec, index: int, folder: Path, weights: Path | None, resu
     trainer.section = config["model"]
     trainer.depth_filter = config["model"].get("depth_filter")
     trainer.weights_name = (weights or resumed or Path()).name
+    trainer.source = _source(spec, index, weights) if weights is not None else {}
     return trainer
+
+
+def _source(spec: RunSpec, index: int, weights: Path) -> dict[str, Any]:
+    """What the weights are that a stage starts from: a file of the recipe's, or what the stage before left."""
+    model = spec.stages[index].config["model"]
+    if index == 0:
+        return {"kind": "weights", "file": weights.name, "sha256": model.get("sha256")}
+    before, epoch = place_of(weights)
+    return {"kind": "stage", "stage": spec.stages[before].name, "epoch": epoch, "file": weights.name}
 
 
 def _trainer_class(name: str) -> Any:
@@ -113,20 +137,21 @@ def _trainer_class(name: str) -> Any:
         """Ultralytics' trainer, with validation as our evaluator needs it."""
 
         amp: bool
-        transferred: tuple[int, int] | None = None
-        """How many of the model's tensors came from the weights it was given, and how many it has."""
+        transfer: Transfer | None = None
+        """What the model got from the weights that it was given; None where it was given none, or goes on."""
+        source: Mapping[str, Any] = MappingProxyType({})
+        """What those weights are, for the report."""
         depth_filter: str | None = None
         """What was asked of it; once the model is built, how it started. None: the model takes RGB alone."""
         weights_name: str = ""
         """What the file is called that the model starts from."""
         section: Mapping[str, Any] | None = None
         """The recipe's section of the model."""
-        backbone_weights: dict[str, Any] | None = None
-        """What the backbone got from a file of its own; None where it got nothing from one."""
         waiting_batches: int = 0
         """Batches whose gradients wait for the optimizer's next step."""
         _nominal: int = 1
         _ahead: int = 0
+        _built: Built
 
         @property
         def accumulate(self) -> int:
@@ -166,8 +191,13 @@ def _trainer_class(name: str) -> Any:
             for group, values in zip(self.optimizer.param_groups, asked, strict=True):
                 group.update(values)
 
+        def set_model_names_for_load(self, model: Any) -> Any:
+            """Ultralytics' own, between the building of a model and the loading of its weights."""
+            self._built = Built(model)
+            return super().set_model_names_for_load(model)
+
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
-            """Build the model; count what the weights gave. Raises RunError when they fit another model.
+            """Build the model; find out what the weights gave. Raises RunError when they fit another model.
 
             Weights of the backbone alone are for a model that starts: what resumes, and what follows on another stage,
             has newer ones.
@@ -175,15 +205,20 @@ def _trainer_class(name: str) -> Any:
             section = self.section or {}
             own = dictionary(section, self.data["channels"]) if section else None
             model = super().get_model(cfg=own or cfg, weights=weights, verbose=verbose)
-            if weights is not None and not self.resume:
-                self.transferred = count_transferred(weights, model)
-            given, source = weights, self.weights_name
+            if weights is not None:
+                forget_other_classes(model, weights, self._built)
+            given, name, source = weights, self.weights_name, self.source
             if weights is None and (file := (section.get("backbone") or {}).get("weights")):
                 from detui.engine.backends.ultralytics.backbone_weights import load_backbone
 
-                given, source = load_backbone(model, Path(file)), Path(file).name
-                self.backbone_weights = given.facts
-            self.depth_filter = start_inputs(model, given, self.depth_filter or "mean", source)
+                given = load_backbone(model, Path(file))
+                name, source = Path(file).name, given.facts
+            self.depth_filter = start_inputs(model, given, self.depth_filter or "mean", name)
+            if given is not None and not self.resume:
+                self.transfer = Transfer(model, given, source, self._built)
+                if given is weights:
+                    self.transfer.check()
+            del self._built
             return model
 
         def build_dataset(self, *args: Any, **kwargs: Any) -> Any:
@@ -203,20 +238,6 @@ def _trainer_class(name: str) -> Any:
             """Our evaluator judges every arm on the dumped predictions; the optimizer stays in last.pt."""
 
     return Trainer
-
-
-ENOUGH = 0.5
-"""The part of a model's tensors that weights must give, to be called its weights."""
-
-
-def count_transferred(weights: Any, model: Any) -> tuple[int, int]:
-    """Tensors of `model` that have their name and shape in `weights`, and all. Raises RunError below half."""
-    given, wanted = weights.state_dict(), model.state_dict()
-    fitting = sum(1 for name, value in wanted.items() if name in given and given[name].shape == value.shape)
-    if fitting < ENOUGH * len(wanted):
-        message = f"The weights are another model's: {fitting} of {len(wanted)} tensors fit."
-        raise RunError(message, where="model.weights", hint="name the weights of this architecture, or none")
-    return fitting, len(wanted)
 
 
 def packages(operators: str) -> dict[str, str]:

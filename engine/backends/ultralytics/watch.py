@@ -12,8 +12,11 @@ from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
 from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
 from detui.engine.backends.ultralytics.facts import device_facts, model_facts
+from detui.engine.backends.ultralytics.predict import beside_training
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
+from detui.engine.backends.ultralytics.readback import first_step
 from detui.engine.backends.ultralytics.size_weights import SizeWeights
+from detui.engine.backends.ultralytics.stagedata import data_of, even, facts_of, judged
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter
@@ -51,6 +54,8 @@ class Watch:
         self._continuation = continuation
         self.stage = spec.stages[index]
         self.config = self.stage.config
+        self._judged = judged(spec, index)
+        self._start: dict[str, Any] | None = None
         self.epochs_before = 0
         self.steps_before = 0
         self.last_checkpoint: Path | None = None
@@ -82,7 +87,7 @@ class Watch:
             resumed = {"resumed": self._continuation.facts(trainer)} if self._continuation else {}
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
-                steps_per_epoch=steps,
+                steps_per_epoch=steps if even(self.spec) else None,
                 model=model_facts(trainer, self.config["model"]["name"]),
                 asked=asked,
                 used=used,
@@ -91,18 +96,40 @@ class Watch:
                 **resumed,
                 **self.facts,
             )
-        self.report.stage(
-            self.stage.name,
-            self.index,
-            self.stage.epochs,
-            self.report.last_step,
-            self.report.last_epoch,
-            asked=asked,
-            used=used,
-        )
+        self._start = {
+            "step": self.report.last_step,
+            "epoch": self.report.last_epoch,
+            "steps_per_epoch": steps,
+            "data": facts_of(self.spec, self.index),
+            "asked": asked,
+            "used": used,
+            **self._transfer(trainer),
+            **self._rebuilt(trainer),
+        }
         settings.check(asked, used, self.config["train"]["accept"])
-        settings.check_images(trainer, self.spec.data or {})
+        settings.check_images(trainer, data_of(self.spec, self.index))
         self._collector = Collector(trainer.validator)
+
+    def _transfer(self, trainer: Any) -> dict[str, Any]:
+        """What the weights of the stage's start are; None for random ones, nothing for a stage that is resumed."""
+        if trainer.transfer is None:
+            return {} if self._continuation else {"transfer": None}
+        file = f"transfer-s{self.index}.json"
+        trainer.transfer.write(self.report.attempt.path / file, unwrapped(trainer.model))
+        return {"transfer": {"file": file, **trainer.transfer.summary()}}
+
+    def _rebuilt(self, trainer: Any) -> dict[str, Any]:
+        """The model of a later stage on other data than the one before: its head may have other classes."""
+        if self.first or facts_of(self.spec, self.index) == facts_of(self.spec, self.index - 1):
+            return {}
+        return {"model": model_facts(trainer, self.config["model"]["name"])}
+
+    def _tell_stage(self, trainer: Any, rates: dict[str, float]) -> None:
+        """The stage, once its first step has shown what it really uses."""
+        if self._start is not None:
+            first = first_step(trainer, rates)
+            self.report.stage(self.stage.name, self.index, self.stage.epochs, **self._start, first_step=first)
+            self._start = None
 
     def on_train_epoch_start(self, trainer: Any) -> None:
         """Decide whether this epoch is validated; notice when Ultralytics repeats one; go on where a resume begins."""
@@ -115,7 +142,8 @@ class Watch:
             self.report.alarm("repeated", f"Ultralytics repeats epoch {self._epoch(trainer)}: its loss was not finite.")
         self._epoch_seen, self._batch, self._validated = trainer.epoch, -1, False
         self._epoch_start = time.monotonic()
-        trainer.args.val = self.config["train"]["val"] or self._epoch(trainer) in self.spec.milestones
+        milestone = self._judged == "own" and self._epoch(trainer) in self.spec.milestones
+        trainer.args.val = self.config["train"]["val"] or milestone
 
     def on_train_batch_start(self, trainer: Any) -> None:
         """Count what waits for the optimizer: a resume takes its next step where this attempt would have."""
@@ -126,6 +154,7 @@ class Watch:
         self._batch += 1
         self._check_batch(trainer)
         rates = settings.learning_rates(trainer.optimizer)
+        self._tell_stage(trainer, rates)
         losses = {f"train/loss_{_term(name)}": value for name, value in trainer.loss_items.items()}
         for step, epoch, values in self._late.push(self._step(trainer), self._epoch(trainer), losses, rates):
             self.report.step(step, epoch, values, self.stage.name)
@@ -139,7 +168,7 @@ class Watch:
         final = trainer.epoch + 1 >= trainer.epochs
         wanted = self._epoch(trainer) in self.spec.milestones or final or trainer.stopper.possible_stop
         if self._collector:
-            self._collector.begin(wanted)
+            self._collector.begin(wanted and self._judged == "own")
 
     def on_val_start(self, validator: Any) -> None:
         """This epoch's validation numbers are its own, not those of an earlier one."""
@@ -164,7 +193,7 @@ class Watch:
             values |= {_metric(name): float(value) for name, value in trainer.metrics.items()}
         self.report.epoch(epoch, step, values, self.stage.name, seconds=round(time.monotonic() - self._epoch_start, 3))
         last_stage = self.index == len(self.spec.stages) - 1
-        if self._validated and (epoch in self.spec.milestones or (trainer.stop and last_stage)):
+        if epoch in self.spec.milestones or (trainer.stop and last_stage):
             self._hand_over(trainer, epoch, step)
         self._report_checkpoint(trainer, epoch, step, last_stage)
         if trainer.stop and trainer.epoch + 1 < trainer.epochs:
@@ -177,13 +206,22 @@ class Watch:
             self._stop_if_asked()
 
     def _hand_over(self, trainer: Any, epoch: int, step: int) -> None:
-        """Write the predictions, keep this epoch's checkpoint for good, and say so."""
-        assert self._collector is not None
+        """Write the detections in the run's validation pictures, keep this epoch's checkpoint for good, and say so."""
+        if self._judged == "not" or (self._judged == "own" and not self._validated):
+            return
         path = self.report.attempt.predictions / f"val-epoch-{epoch:04}.json"
-        write_predictions(path, self._collector.results)
+        write_predictions(path, self._detections(trainer))
         folder = self.report.attempt.checkpoints
         kept = keep_for_good(lambda path: evaluated(trainer.last, trainer, path), folder, epoch)
-        self.report.evaluation(epoch, step, "val", path, kept)
+        self.report.evaluation(epoch, step, "val", path, kept, candidate=self._judged == "own")
+
+    def _detections(self, trainer: Any) -> list[dict[str, Any]]:
+        """Of the validation that Ultralytics just made, or of one on the run's data beside a stage on other data."""
+        if self._judged == "beside":
+            folder = self.report.attempt.path / "ultralytics" / "judged"
+            return beside_training(self.spec, trainer, folder)
+        assert self._collector is not None
+        return self._collector.results
 
     def _report_checkpoint(self, trainer: Any, epoch: int, step: int, last_stage: bool) -> None:
         """The end of a stage is where the next one starts; the end of the last is where nothing is resumed."""
@@ -222,6 +260,13 @@ class Watch:
     def _step(self, trainer: Any) -> int:
         """The steps done, over the whole run."""
         return int(self.steps_before + trainer.epoch * len(trainer.train_loader) + self._batch + 1)
+
+
+def unwrapped(model: Any) -> Any:
+    """The detector itself, without what distributes or compiles it."""
+    from ultralytics.utils.torch_utils import unwrap_model
+
+    return unwrap_model(model)
 
 
 def _term(name: str) -> str:

@@ -157,7 +157,7 @@ def _seeds(facts: ExperimentFacts, run: RunFacts, language: str) -> Told:
 
 def _images(split: str) -> Callable[[ExperimentFacts, RunFacts, str], Told]:
     def count(facts: ExperimentFacts, run: RunFacts, language: str) -> Told:
-        found = (((facts.info.get("data") or {}).get("splits") or {}).get(split) or {}).get("images")
+        found = ((facts.data_of(run.arm).get("splits") or {}).get(split) or {}).get("images")
         if found is None:
             raise Unknown(f"the plan does not say how many images {split} has")
         return Told(float(found), _plan(run))
@@ -166,7 +166,7 @@ def _images(split: str) -> Callable[[ExperimentFacts, RunFacts, str], Told]:
 
 
 def _dataset(facts: ExperimentFacts, run: RunFacts, language: str) -> Told:
-    data = facts.info.get("data") or {}
+    data = facts.data_of(run.arm)
     if not (data.get("title") or data.get("name")):
         raise Unknown("the plan names no data")
     return Told(str(data.get("title") or data["name"]), _plan(run))

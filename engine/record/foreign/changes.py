@@ -52,6 +52,8 @@ class Changes:
     def _base(self, ask: Ask) -> Value | Refusal:
         if self.reference is None or self.reference == ask.arm:
             return Refusal("the experiment has no reference arm to subtract; --reference NAME names one")
+        if not self.values.facts.same_data(self.reference, ask.arm):
+            return Refusal(f"{ask.arm} and {self.reference} are on different data: their numbers do not compare")
         return self.values.answer(replace(ask, role="value", arm=self.reference))
 
     def _delta(self, question: Question, ask: Ask, value: Value, base: Value) -> tuple[Value, str]:

@@ -33,7 +33,8 @@ class Options:
     arm: str | None = None
     """Whose numbers go where the document names no arm; None: the only arm, or the only one that is no reference."""
     reference: str | None = None
-    """The arm that "Baseline" means; None: the arm of that name, else the plan's first of several."""
+    """The arm that "Baseline" means; None: the arm of that name, else the plan's first of several; where those are on
+    several data sets the first on the data of `arm`, and without one none."""
     seed: int | None = None
     """One seed's numbers; None: the mean over the finished seeds."""
     mapped: Mapping[str, str] = field(default_factory=dict)
@@ -225,13 +226,16 @@ def reference(facts: ExperimentFacts, options: Options) -> str | None:
     """The arm that a document's "Baseline" means; None where the experiment has none."""
     if options.reference is not None:
         return options.reference
+    if len(facts.references) > 1:
+        return facts.reference(options.arm) if options.arm else None
     if "baseline" in facts.arms:
         return "baseline"
     return facts.arms[0] if len(facts.arms) > 1 else None
 
 
 def _wanted(facts: ExperimentFacts, options: Options, against: str | None, title: str | None) -> Wanted:
-    data = facts.info.get("data") or {}
+    # Of several data sets none is named by a label alone: an arm on another one would answer for it.
+    data = facts.data_of(facts.arms[0]) if len(facts.references) == 1 else {}
     datasets = tuple(str(data[name]) for name in ("name", "title") if data.get(name))
     return Wanted(arm=_default_arm(facts, options, against, title), seed=options.seed, datasets=datasets)
 

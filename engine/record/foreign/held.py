@@ -73,7 +73,7 @@ def _words(text: str, value: Value, facts: ExperimentFacts) -> str | None:
     """Names agree when they have a word in common: one with a digit in it, where both have such words."""
     ours = value.text
     if value.quantity == "fact/dataset":
-        ours += f" {(facts.info.get('data') or {}).get('name', '')}"
+        ours += f" {facts.data_of(value.arm).get('name', '')}"
     one, two = (set(_TOKEN.findall(key(each))) for each in (text, ours))
     if not one or any(_either(a, b) for a in one for b in two if _digits(a) == _digits(b) or not _comparable(one, two)):
         return None

@@ -70,6 +70,8 @@ class Statements:
             return self._goal(arm, float(number[0]) / 100)
         if self.reference in (None, arm):
             return Refusal("the experiment has no reference arm to compare with; --reference NAME names one")
+        if not self.facts.same_data(str(self.reference), arm):
+            return Refusal(f"{arm} and {self.reference} are on different data: their numbers do not compare")
         if quantity == "fact/classes_gained":
             return self._classes(arm)
         if quantity == "fact/side_effect":

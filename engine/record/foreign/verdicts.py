@@ -59,6 +59,9 @@ def _scaled(number: float, unit: str, quantity: str, delta: bool) -> float:
 
 def judged(goal: Mapping[str, Any], facts: ExperimentFacts, seed: int | None) -> bool | Refusal:
     """Whether the runs reached a goal; why that is not decided. A difference needs three seeds a side."""
+    against, arm = goal.get("against"), goal.get("arm")
+    if against and arm and not facts.same_data(str(against), str(arm)):
+        return Refusal(f"{arm} and {against} are on different data: their numbers do not compare")
     results = facts.results()
     if seed is not None:
         results = {arm: {name: {s: x for s, x in points.items() if s == seed} for name, points in by.items()}

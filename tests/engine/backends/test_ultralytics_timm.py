@@ -193,6 +193,14 @@ class TestBuilt:
         assert seen["built"]["l"]["backbone"] == "HGNetv2-L"
         assert "backbone" not in seen["built"]["yolo"]
 
+    def test_a_model_that_nobody_trains_is_described_as_the_training_builds_it(self, seen: Any) -> None:
+        for name, told in seen["described"].items():
+            begin = seen["built"][name]
+            assert told["facts"] == {fact: begin[fact] for fact in told["facts"]}, name
+            assert len(told["facts"]) >= 8
+            levels = {f"P{int(stride).bit_length() - 1}": width for stride, width in told["entering"].items()}
+            assert told["facts"]["levels"] == levels, name
+
     def test_looking_at_a_model_leaves_it_as_it_was(self, seen: Any) -> None:
         assert seen["facts"] == {"weights": True, "modes": True, "random": True}
 
@@ -218,8 +226,11 @@ class TestWeights:
         assert weights["same"] == [True, True, True]
         for name in ("whole", "wrapped", "renamed"):
             told = weights[name]
-            assert told["loaded"] == told["of"] > 100 and told["missing"] == told["unexpected"] == []
-        assert "classifier.weight" in weights["whole"]["left_out"] and len(weights["whole"]["sha256"]) == 64
+            assert told["source"]["kind"] == "backbone" and len(told["source"]["sha256"]) == 64
+            assert told["anew_in_backbone"] == 0 and told["tensors"]["transferred"] > 100
+            assert set(told["anew"]) == {"neck", "head"} and told["classes"] is None
+            assert told["tensors"]["left_behind"] == len(told["left"])
+        assert "classifier.weight" in weights["whole"]["left"]
 
     def test_with_depth_the_rgb_filters_are_the_files(self, seen: Any) -> None:
         weights = seen["weights"]
@@ -244,8 +255,8 @@ class TestWeights:
 
     def test_what_goes_on_does_not_read_the_file_again(self, seen: Any) -> None:
         later = seen["later"]
-        assert later["same"] and later["backbone_weights"] is None
-        assert later["transferred"][0] == later["transferred"][1] > 400
+        assert later["same"] and later["fresh"] is None
+        assert later["tensors"]["transferred"] == later["tensors"]["of"] > 400
 
     def test_no_pickle_is_run(self, seen: Any) -> None:
         assert not seen["weights"]["ran"]
@@ -302,7 +313,8 @@ def test_a_training_from_the_backbones_weights_to_a_plain_session(tmp_path: Path
     _wait(run)
     model = _begin(run)["model"]
     assert model["backbone"] == "mobilenetv4_conv_small_050" and model["queries"] == 50
-    assert model["backbone_weights"]["file"] == SAFE and model["backbone_weights"]["loaded"] == 270
+    given = _transfer(run)
+    assert given["source"]["file"] == SAFE and given["tensors"]["transferred"] == 270
     checkpoint, epoch = find_checkpoint(run, "last")
     assert epoch == 2
     predict(run, checkpoint, "val", tmp_path / "again.json")
@@ -318,9 +330,9 @@ def test_a_training_from_the_backbones_weights_to_a_plain_session(tmp_path: Path
                        devices="cpu")
     ).runs()  # fmt: skip
     _wait(again_run)
-    model_again = _begin(again_run)["model"]
-    assert model_again["transferred"][0] == model_again["transferred"][1] > 400
-    assert "backbone_weights" not in model_again
+    again_given = _transfer(again_run)
+    assert again_given["source"] == {"kind": "weights", "file": checkpoint.name, "sha256": digest}
+    assert again_given["tensors"]["transferred"] == again_given["tensors"]["of"] > 400
     (tmp_path / SAFE).unlink()
     # `--fused` as users deploy: the layers of timm must not be in its way.
     command = [sys.executable, "-c", "from detui.tui.main import main; main()", "--workspace", str(tmp_path / "logs")]
@@ -335,6 +347,12 @@ def test_a_training_from_the_backbones_weights_to_a_plain_session(tmp_path: Path
 
 def _begin(run: RunDir) -> dict[str, Any]:
     return next(line for line in read_lines(run.attempt(1).metrics_path) if line["kind"] == "begin")
+
+
+def _transfer(run: RunDir) -> dict[str, Any]:
+    lines = read_lines(run.attempt(1).metrics_path)
+    given: dict[str, Any] = next(line["transfer"] for line in lines if line["kind"] == "stage")
+    return given
 
 
 def _wait(run: RunDir, seconds: float = 200) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from detui.engine.configuration import Configuration
-from detui.engine.process.control import request, status
+from detui.engine.process.control import request, status, supervised
 from detui.engine.process.launch import launch
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
@@ -112,8 +112,10 @@ def test_weights_are_taken_over_and_counted(finished: RunDir, tmp_path: Path) ->
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     run = start(tmp_path, f"model.weights={weights}", f"model.sha256={digest}")[0]
     assert wait_for(run) == "finished", run.attempt(1).console_path.read_text()[-2000:]
-    taken, all_of_them = metrics(run)[0]["model"]["transferred"]
-    assert taken == all_of_them > 300
+    given = next(line["transfer"] for line in metrics(run) if line["kind"] == "stage")
+    assert given["source"] == {"kind": "weights", "file": weights.name, "sha256": digest}
+    assert given["tensors"]["transferred"] == given["tensors"]["of"] > 300
+    assert given["classes"]["anew"] == given["classes"]["left_behind"] == []
 
 
 def test_weights_of_another_model_are_refused(finished: RunDir, tmp_path: Path) -> None:
@@ -205,6 +207,9 @@ def test_a_kill_in_a_later_stages_first_epoch_resumes_that_stage(tmp_path: Path)
         time.sleep(0.02)
     request(run, "kill")
     assert wait_for(run) == "killed"
+    while supervised(run):  # what the first stage dumped is evaluated before the supervisor leaves
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     launch(run, resume=True)
     assert wait_for(run) == "finished", run.attempt(2).console_path.read_text()[-2000:]
     resumed = metrics(run, 2)

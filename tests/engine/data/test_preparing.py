@@ -36,9 +36,11 @@ def test_what_is_written(site):
     assert prepared.path.name == f"tiny-{prepared.info['fingerprint'][:12]}"
     assert json.loads((prepared.path / "dataset.json").read_text()) == prepared.info
     assert prepared.info["splits"] == {
-        "train": {"json": "train.json", "images": 4, "boxes": 2},
-        "val": {"json": "val.json", "images": 1, "boxes": 0},
-    }
+        "train": {"json": "train.json", "images": 4, "boxes": 2,
+                  "objects": 1, "objects_per_image": {"mean": 0.25, "median": 0.0}},
+        "val": {"json": "val.json", "images": 1, "boxes": 0,
+                "objects": 0, "objects_per_image": {"mean": 0.0, "median": 0.0}},
+    }  # fmt: skip
     truth = json.loads((prepared.path / "train.json").read_text())
     assert truth["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     assert truth["annotations"][0] == {
@@ -91,6 +93,22 @@ def test_reuse(make_site):
     assert {p: p.stat().st_mtime_ns for p in before if p.is_file()} == {p: t for p, t in before.items() if p.is_file()}
     assert (first.path / "yolo/data.yaml").is_file()
     assert not [p for p in site.cache.iterdir() if p.name.startswith(".tiny")]
+
+
+def test_a_folder_from_before_objects_were_counted_stays_in_use(make_site):
+    site = make_site()
+    many(site)
+    first = site.prepare()
+    path = first.path / "dataset.json"
+    stored = json.loads(path.read_text())
+    for split in stored["splits"].values():
+        del split["objects"], split["objects_per_image"]
+    path.write_text(json.dumps(stored))
+    second = site.prepare()
+    assert second == first, "the counts are told all the same"
+    assert json.loads(path.read_text()) == stored and len(list(site.cache.glob("tiny-*"))) == 1
+    path.write_text(json.dumps({"schema": 1}))
+    assert site.prepare().path != first.path
 
 
 def test_a_damaged_folder_is_not_used(make_site):

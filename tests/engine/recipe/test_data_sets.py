@@ -166,6 +166,15 @@ def test_an_arm_has_stages_of_its_own_and_each_stage_its_data(tmp_path: Path) ->
     assert set(resolve(read(tmp_path, STAGED), arms=["flat"]).data_sets) == {"crowded"}
 
 
+def test_the_last_stage_trains_on_what_the_arm_is_judged_on(tmp_path: Path) -> None:
+    text = STAGED.replace("{name: second, epochs: 8}", "{name: second, epochs: 8, data: simple}")
+    with pytest.raises(
+        RecipeError, match="The last stage trains on simple, and the arm is judged on crowded"
+    ) as caught:
+        resolve(read(tmp_path, text))
+    assert "own.yaml:15:" in str(caught.value.where)
+
+
 def test_stages_are_what_the_arms_differ_in(tmp_path: Path) -> None:
     plan = planned(tmp_path, STAGED)
     assert [(finding.level, finding.field) for finding in plan.fairness] == [("varies", "stages")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from crossed import Crossed
 from trials import Trial
 
 from detui.engine.record import fill
@@ -28,6 +29,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     trial = Trial(tmp_path_factory.mktemp("finished"))
     trial.train_all()
     fill(trial.path)
+    return trial
+
+
+@pytest.fixture(scope="session")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Crossed:
+    """Two arms on two data sets, trained and evaluated, not filled; for tests that only read it."""
+    trial = Crossed(tmp_path_factory.mktemp("crossed"))
+    trial.train_all()
     return trial
 
 

@@ -210,9 +210,9 @@ def test_verdicts_follow_the_seeds(finished, make_trial):
 def test_claims_stand_only_in_columns_of_that_name(finished):
     trial = finished
     text = record_path(trial.path).read_text()
-    ((metric, arm, claimed, source, measured),) = rows(text, "claims")
+    ((metric, arm, claimed, source, measured, marks),) = rows(text, "claims")
     assert (metric, arm, claimed, source) == ("AP50 %", "`baseline`", "41.0", "seed document, line 35")
-    assert measured != "41.0" and "(n = 2)" in measured
+    assert measured != "41.0" and "(n = 2)" in measured and marks == "S1, S2"
     assert all("41.0" not in cell for row in rows(text, "results") for cell in row[:2])
 
 

@@ -130,7 +130,7 @@ def test_every_class_is_there_under_its_name(hostile: Path, language: str) -> No
 def test_names_elsewhere_are_whole_too(hostile: Path) -> None:
     blocks = find(record_path(hostile).read_text())
     setup = dict(tables(blocks["setup"])[0])
-    assert setup["classes"] == ", ".join(map(normal, CLASSES))
+    assert setup["classes"] == f"{len(CLASSES)}: " + ", ".join(map(normal, CLASSES))
     assert setup["note"] == normal("\n".join(NAMES[:30]))
     fields = [row[0] for row in tables(blocks["differs"])[0][1:]]
     # Of what looks like a block's own comment the record keeps the look and takes the effect.

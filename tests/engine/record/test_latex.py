@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.gather import gather
 from detui.engine.record.latex import CAPTIONS, tables
@@ -73,7 +74,8 @@ def full(make_trial):
 def markdown_rows(facts: ExperimentFacts, language: str) -> dict[str, list[list[str]]]:
     results = Results(facts, Words(language), Ledger())
     found = {"results": results.per_seed(), "differences": results.differences(), "classes": results.per_class(),
-             "milestones": Milestones(results).table(), "goals": results.goals(), "cost": results.cost(),
+             "milestones": Milestones(results).table(), "convergence": ConvergenceTable(results).table(),
+             "goals": results.goals(), "cost": results.cost(),
              "claimed": results.claims()}  # fmt: skip
     marked = Words(language)("source")
     return {name: [list(row[:-1] if table.head[-1] == marked else row) for row in table.rows]
@@ -87,7 +89,8 @@ def test_the_numbers_are_those_of_the_record(full: ExperimentFacts, language: st
     expected, found = markdown_rows(full, language), bodies(text)
     assert list(found) == list(expected) == [name for name in CAPTIONS if name in expected]
     for name, rows in expected.items():
-        told = [[NUMBER.findall(cell.replace("$-$", "-")) for cell in cells(row)] for row in found[name][1][1:]]
+        plain = [row.replace("$-$", "-").replace("--", "–") for row in found[name][1][1:]]
+        told = [[NUMBER.findall(cell) for cell in cells(row)] for row in plain]
         assert told == [[NUMBER.findall(cell.replace("−", "-")) for cell in row] for row in rows], name
     assert sum(len(NUMBER.findall(cell)) for rows in expected.values() for row in rows for cell in row) > 150
 
@@ -125,7 +128,7 @@ def test_a_whole_full_experiment_has_plain_captions(full: ExperimentFacts) -> No
 def test_captions_say_what_is_no_result_and_what_is_not_finished(trial) -> None:
     trial.train("baseline-s0")
     facts = gather(trial.path)
-    assert len(captions(tables(facts))) == 7
+    assert len(captions(tables(facts))) == 8
     for caption in captions(tables(facts)):
         assert r"\textbf{quick run: not a result.} \textbf{Not every run is finished: 1 of 4 are.}" in caption
     for caption in captions(tables(facts, "zh")):

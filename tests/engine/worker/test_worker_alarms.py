@@ -7,6 +7,8 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
+
 from detui.engine.run.alarms import marked
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.lines import read_lines
@@ -65,13 +67,60 @@ def epochs(*means: dict[str, float]) -> list[tuple[int, str, str]]:
     return [(e, *found) for e, values in enumerate(means, 1) for found in alarms.epoch(e, values, "main")]
 
 
+def story(**known: dict[int, float]) -> list[dict[str, float]]:
+    """Straight lines between the epochs at which a document states a value; `mAP` is what the framework validates."""
+    names = {"cls": "train/loss_cls", "giou": "train/loss_giou", "mAP": "ultralytics/mAP50-95"}
+    last = max(epoch for points in known.values() for epoch in points)
+    return [{names[name]: float(np.interp(epoch, list(points), list(points.values())))
+             for name, points in known.items()} for epoch in range(1, last + 1)]  # fmt: skip
+
+
 def test_a_term_that_rises_while_the_other_falls() -> None:
-    """The curves of a detector trained from scratch: 0.38, 0.58, 0.73 against 1.67, 1.35, 1.08."""
-    curve = [{"train/loss_cls": 0.38 + 0.022 * e, "train/loss_giou": 1.67 - 0.035 * e} for e in range(10)]
-    assert epochs(*curve) == [
-        (6, "rising_term", "train/loss_cls rose from 0.38 (epoch 1) to 0.49 (epoch 6), means over the epochs; "
-         "meanwhile fell train/loss_giou from 1.67 to 1.495."),
+    """A detector that was trained from scratch and reached 0.053, as a document tells it."""
+    cls, giou = {1: 0.38, 10: 0.58, 50: 0.73, 100: 0.77}, {1: 1.67, 10: 1.35, 50: 1.08, 100: 0.96}
+    assert epochs(*story(cls=cls, giou=giou, mAP={1: 0.001, 100: 0.053})) == [
+        (6, "rising_term", "train/loss_cls rose from 0.38 (epoch 1) to 0.4911 (epoch 6), means over the epochs; "
+         "meanwhile fell train/loss_giou from 1.67 to 1.492; ultralytics/mAP50-95 went from 0.001 to 0.003626."),
     ]  # fmt: skip
+
+
+def test_where_the_metric_grows_the_alarm_says_that_in_the_same_words() -> None:
+    """The counter-example: cls rises in a training that goes well, too."""
+    cls, giou = {1: 0.45, 40: 0.61}, {1: 1.5, 40: 0.7}
+    assert epochs(*story(cls=cls, giou=giou, mAP={1: 0.01, 40: 0.269})) == [
+        (6, "rising_term", "train/loss_cls rose from 0.45 (epoch 1) to 0.4705 (epoch 6), means over the epochs; "
+         "meanwhile fell train/loss_giou from 1.5 to 1.397; ultralytics/mAP50-95 went from 0.01 to 0.04321."),
+    ]  # fmt: skip
+
+
+def test_it_is_said_since_when_a_term_rises_and_since_when_the_others_fall() -> None:
+    """In a warm-up all terms rise; the alarm comes when one goes on alone, and says where its rise began."""
+    cls, giou = {1: 0.9, 8: 0.38, 10: 0.38, 11: 0.4, 25: 0.68}, {1: 1.0, 11: 1.0, 16: 1.4, 25: 0.95}
+    ((epoch, _, text),) = epochs(*story(cls=cls, giou=giou))
+    assert epoch == 20 and "rose from 0.38 (epoch 10) to 0.58 (epoch 20)" in text
+    assert "since epoch 14 fell train/loss_giou from 1.24 to 1.2; no validation metric was reported" in text
+    chance = random.Random(0)
+    noisy = story(cls={1: 0.9, 15: 0.4, 60: 0.8}, giou={1: 2.0, 60: 0.5})
+    noisy = [{name: value + 0.014 * chance.random() for name, value in one.items()} for one in noisy]
+    ((epoch, _, text),) = epochs(*noisy)
+    assert epoch == 20 and "(epoch 15) to" in text, "small drops on the way do not end a rise"
+
+
+def test_a_metric_that_few_epochs_report_comes_with_its_epochs() -> None:
+    curve = story(cls={1: 0.38, 12: 0.6}, giou={1: 1.67, 12: 1.3})
+    seldom = [{**one, **({"val2/map": 0.01 * e} if e in (2, 5) else {})} for e, one in enumerate(curve, 1)]
+    assert epochs(*seldom)[0][2].endswith("; val2/map went from 0.02 (epoch 2) to 0.05 (epoch 5).")
+    once = [{**one, **({"val2/map": 0.01} if e == 3 else {})} for e, one in enumerate(curve, 1)]
+    said = epochs(*once)[0][2]
+    assert said.endswith("; val2/map was 0.01 in epoch 3 and not reported in another of these epochs.")
+    broken = [{**one, "val2/map": math.nan} for one in curve]
+    assert epochs(*broken)[0][2].endswith("; no validation metric was reported in these epochs.")
+
+
+def test_no_word_of_the_alarm_is_a_verdict() -> None:
+    curve = story(cls={1: 0.38, 10: 0.58}, giou={1: 1.67, 10: 1.35}, mAP={1: 0.001, 10: 0.01})
+    verdicts = ("collaps", "diverg", "bad", "wrong", "fail", "problem", "only", "despite", "although", "should")
+    assert not any(word in epochs(*curve)[0][2] for word in verdicts)
 
 
 def test_terms_that_fall_together_or_rise_together_say_nothing() -> None:

@@ -1,0 +1,35 @@
+"""Words of the tables of stages and of the weights that they start from, in English and Chinese."""
+
+from __future__ import annotations
+
+STAGES: dict[str, tuple[str, str]] = {
+    "other classes": ("not evaluated: trained on other classes", "未评估：该阶段在其他类别上训练"),
+    "stage": ("stage", "阶段"),
+    "said stages": ("stages", "阶段"),
+    "said transfer": ("weights taken over", "权重迁移"),
+    "data used": ("trained on", "训练数据"),
+    "rate used": ("learning rate used", "实际学习率"),
+    "augmentation used": ("augmentation used", "实际数据增强"),
+    "steps of warm-up": ("warm-up over {} steps", "预热 {} 步"),
+    "rates": ("{}, highest {}, last {}", "{}，最高 {}，最后 {}"),
+    "no augmentation": ("none", "无"),
+    "mixing until": ("mosaic, mix-up, cut-mix and copy-paste in its first {} epochs", "前 {} 轮使用拼接类增强"),
+    "mixing never": ("mosaic, mix-up, cut-mix and copy-paste in none of its epochs", "全程不使用拼接类增强"),
+    "starts from": ("starts from", "起点"),
+    "random weights": ("random weights", "随机权重"),
+    "stage weights": ("stage {}, epoch {} (EMA)", "阶段 {}，第 {} 轮 (EMA)"),
+    "backbone weights": ("backbone alone: {}", "仅骨干：{}"),
+    "tensors taken": ("tensors taken over", "迁移的张量"),
+    "parameters taken": ("parameters taken over", "迁移的参数"),
+    "taken of": ("{} of {}", "{} / {}"),
+    "by rows": ("{} by class rows", "其中 {} 个按类别行"),
+    "in part": ("{} in part", "其中 {} 个部分迁移"),
+    "as wide": ("{} with the weights' shape", "其中 {} 个取权重的形状"),
+    "classes by name": ("classes taken over by name", "按名称迁移的类别"),
+    "started anew": ("started anew", "重新初始化"),
+    "left behind": ("left behind", "未使用"),
+    "all classes": ("all {}", "全部 {} 个"),
+    "more": ("{} and {} more", "{} 等，另有 {} 个"),
+    "new classes": ("rows of {}", "{} 的行"),
+    "tensors": ("{} tensors", "{} 个张量"),
+}

@@ -1,0 +1,66 @@
+"""Named environments in the words of the commands: their rows, and which recipes need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from detui.tui.output import DASH, size
+
+if TYPE_CHECKING:
+    from detui.engine.environment.standing import Standing
+
+HEAD = ("NAME", "STATE", "PYTHON", "SIZE", "NEEDED BY", "TITLE")
+
+
+def found_text(found: Standing) -> str:
+    """Return what a usable environment is: its Python and size, or where the configuration says that it is."""
+    if found.note is None:
+        return f"{found.python} ({found.source})"
+    return f"Python {found.note['python']}, {size(found.note.get('bytes'))} at {found.folder}"
+
+
+def row(found: Standing, recipes: Sequence[str]) -> tuple[str, ...]:
+    """Return a row of `detui env list`. `recipes`: those that need the environment."""
+    note = found.note or {}
+    needed = ", ".join(recipes[:2]) + (f" and {len(recipes) - 2} more" if len(recipes) > 2 else "")
+    title = found.pins.file.title if found.pins else str(found.python)
+    python = str(note.get("python", DASH))
+    return found.name, found.state, python, size(note.get("bytes")), needed or DASH, title
+
+
+def as_json(found: Standing, recipes: Sequence[str] = ()) -> dict[str, Any]:
+    """Return all that is known of an environment."""
+    pins = found.pins
+    return {
+        "name": found.name,
+        "title": pins.file.title if pins else None,
+        "state": found.state,
+        "usable": found.usable,
+        "interpreter": found.python,
+        "folder": found.folder,
+        "source": found.source,
+        "pins": pins.hash if pins else None,
+        "packages": pins.packages if pins else None,
+        "made": dict(found.note) if found.note else None,
+        "older": list(found.older),
+        "needed_by": list(recipes),
+        "problem": found.problem,
+        "hint": found.hint,
+    }
+
+
+def needed_by() -> Mapping[str, list[str]]:
+    """Return the shipped recipes by the environment that they need; those that cannot be read are left out."""
+    from detui.engine.errors import DetuiError
+    from detui.engine.recipe.library import recipe_files
+    from detui.engine.recipe.load import read_recipe
+
+    found: dict[str, list[str]] = {}
+    for ref, path in recipe_files():
+        try:
+            name = read_recipe(ref, path).file.environment
+        except DetuiError:
+            continue
+        found.setdefault(name, []).append(ref)
+    return found
