@@ -56,7 +56,7 @@ def metric_grids(report: Report) -> list[Grid]:
         )  # fmt: skip
         if rows:
             found.append(Grid(title, head, rows, _seeds_note()))
-        elif any(one.facts.imported for one in (report.sides[0], side)):
+        elif reference.finished and side.finished and (reference.facts.imported or side.facts.imported):
             text = tr("no metric in common: the numbers of an imported run are its framework's own")
             found.append(Grid(title, ("",), ((text,),)))
         else:

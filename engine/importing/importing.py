@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +177,7 @@ def _write_run(
     given = one.left
     spec = RunSpec(
         experiment=experiment.id, recipe=recipe, arm=one.arm, seed=one.seed, profile=PROFILE, backend=given.framework,
-        trainer="detui.engine.importing.trainer:ImportedTrainer", python="",
+        trainer="detui.engine.importing.trainer:ImportedTrainer", python=sys.executable,
         device=DeviceRequest(kind="unknown", count=0, candidates=()), threads=1, config=dict(config),
         stages=(StageSpec(name="main", epochs=given.epochs or 0, config=dict(config)),), data=None, milestones=(),
         checkpoint_rule=dict(rule),

@@ -29,6 +29,7 @@ def read_folder(folder: Path) -> Left | None:
     if not folder.is_dir():
         return None
     scalars = sorted(folder.glob("*/vis_data/scalars.json")) or sorted(folder.glob("vis_data/scalars.json"))
+    scalars = [path for path in scalars if _holds(path, row)]
     if scalars:
         return _left(folder, [[path] for path in scalars], row, "work directory of mmengine")
     logs = [path for path in sorted(folder.glob("*.log")) if _holds(path, text_line)]

@@ -29,12 +29,7 @@ def read(path: Path) -> Left | None:
         return None
     config = _settings(args) if args.is_file() else {}
     epochs = config.get("epochs") if isinstance(config.get("epochs"), int) else None
-    done = len(rows)
-    ending = f"results.csv has {done} epochs, and nothing says how many were planned"
-    if epochs is not None:
-        ending = f"results.csv has all of {epochs} epochs"
-    if epochs is not None and done < epochs:
-        ending = f"results.csv ends at epoch {done} of {epochs}: early stopping, or an interruption"
+    finished, ending = _ending(rows, epochs, config.get("patience"))
     weights = tuple(sorted(folder.glob("weights/*.pt")))
     seed = config.get("seed")
     return Left(
@@ -42,7 +37,7 @@ def read(path: Path) -> Left | None:
         framework="ultralytics",
         files=(results, *([args] if args.is_file() else [])),
         starts=(Start(play=partial(_play, rows, weights), file=results),),
-        finished=epochs is not None and done >= epochs,
+        finished=finished,
         ending=ending,
         epochs=epochs,
         headline=HEADLINE,
@@ -50,6 +45,28 @@ def read(path: Path) -> Left | None:
         seed=seed if isinstance(seed, int) else None,
         weights=weights,
     )
+
+
+def _ending(rows: Sequence[Mapping[str, float]], epochs: int | None, patience: Any) -> tuple[bool, str]:
+    """Whether the training got to its end, and by what that is told."""
+    done = len(rows)
+    if epochs is None:
+        return False, f"results.csv has {done} epochs, and nothing says how many were planned"
+    if done >= epochs:
+        return True, f"results.csv has all of {epochs} epochs"
+    if patience in [done - best for best in _best(rows)]:
+        return True, f"results.csv ends at epoch {done} of {epochs}, {patience} after the best: early stopping"
+    return False, f"results.csv ends at epoch {done} of {epochs}, and not where early stopping would end it"
+
+
+def _best(rows: Sequence[Mapping[str, float]]) -> list[int]:
+    """The best epochs by the two fitnesses that Ultralytics has had: mAP50-95, and 0.9 of it with 0.1 of mAP50."""
+    names = ("metrics/mAP50(B)", "metrics/mAP50-95(B)")
+    if any(name not in row for row in rows for name in names):
+        return []
+    both = [[row[name] for name in names] for row in rows]
+    scores = ([high for _, high in both], [0.1 * low + 0.9 * high for low, high in both])
+    return [of.index(max(of)) + 1 for of in scores]
 
 
 def _rows(path: Path) -> list[dict[str, float]]:

@@ -48,6 +48,16 @@ def test_a_work_directory_with_two_starts(hostile_path: Path) -> None:
     assert origin["clock"]["zone"] is None
 
 
+@pytest.mark.parametrize(("patience", "state"), [(2, "finished"), (1, "lost")])
+def test_early_stopping_is_an_end(tmp_path: Path, patience: int, state: str) -> None:
+    folder = ultralytics(tmp_path / "train", epochs=100)
+    with (folder / "args.yaml").open("a") as args:
+        args.write(f"patience: {patience}\n")
+    text = (folder / "results.csv").read_text().replace(",0.2,0.1,", ",0.05,0.02,").replace(",0.3,0.15,", ",0.05,0.02,")
+    written(folder / "results.csv", text)
+    assert one(import_arms(tmp_path / "logs", [("a", [folder])])).state == state
+
+
 def test_rows_of_mmengine_in_their_work_directory(tmp_path: Path) -> None:
     rows = [
         {"lr": 0.1, "loss": 2.0, "epoch": 1, "iter": 10, "step": 10},
@@ -68,7 +78,7 @@ def test_a_run_directory_of_ultralytics(hostile_path: Path) -> None:
     experiment = import_arms(hostile_path / "logs", [("a", [folder]), ("b", [stopped / "results.csv"])])
     finished, open_ = gather(experiment.path).runs
     assert (finished.name, finished.state, open_.state) == ("a-s3", "finished", "lost")
-    assert "ends at epoch 3 of 100: early stopping, or an interruption" in open_.reason
+    assert "ends at epoch 3 of 100, and not where early stopping would" in open_.reason
     assert finished.losses["train/loss_box"] == ((1, 2, 3), (1.0, 0.5, 0.333))
     assert finished.chosen["values"]["ultralytics/mAP50-95"] == 0.15
     assert finished.chosen["values"]["ultralytics/val_box_loss"] == 1.0
