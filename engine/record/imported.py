@@ -118,7 +118,7 @@ class ImportedTables:
 
     def classes(self) -> Table:
         """AP by class in percent; empty where the log has none."""
-        names = dict.fromkeys(name for line in self._chosen() for name in line["values"] if "/AP/" in name)
+        names = dict.fromkeys(name for line in self._chosen() for name in line["values"] if "/mAP/" in name)
         return self._side_by_side(list(names), lambda value: percent(value, 1), lambda d: points(d, 1))
 
     def _side_by_side(self, metrics: Sequence[str], form: Form, signed: Form) -> Table:

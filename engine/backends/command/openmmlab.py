@@ -2,7 +2,7 @@
 
 Metrics get our names: `loss_cls` is `train/loss_cls`, `d0.dn_loss_cls` is `train/loss_d0.dn_cls`, `lr` is `lr/all`,
 `grad_norm` is `gradient/norm`. A validation's numbers carry the framework's name: `mmdet/bbox_mAP`, and of nuScenes
-`mmdet3d/mAP`, `mmdet3d/NDS`, `mmdet3d/mATE`, `mmdet3d/AP/car`. A number that is `nan` is not available; a loss that is
+`mmdet3d/mAP`, `mmdet3d/NDS`, `mmdet3d/mATE`, `mmdet3d/mAP/car`. A number that is `nan` is not available; a loss that is
 `nan` stays so, and raises the alarm.
 """
 
@@ -133,7 +133,7 @@ def validation(numbers: Mapping[str, float]) -> Values:
         found[ours] = value if math.isfinite(value) else None
         if of and (at := _AP.fullmatch(of["name"])) and math.isfinite(value):
             distances.setdefault(at["of"], []).append(value)
-    means = {f"mmdet3d/AP/{name}": fmean(of) for name, of in distances.items() if len(of) == 4}
+    means = {f"mmdet3d/mAP/{name}": fmean(of) for name, of in distances.items() if len(of) == 4}
     return {**found, **means}
 
 

@@ -45,7 +45,7 @@ def test_a_text_log_of_mmcv(tmp_path: Path) -> None:
     (epoch,) = found.epochs
     assert (epoch["epoch"], epoch["step"]) == (1, 100)
     assert epoch["values"]["mmdet3d/NDS"] == 0.69 and epoch["values"]["mmdet3d/mATE"] == 0.33
-    assert epoch["values"]["mmdet3d/AP/car"] == pytest.approx(0.25)
+    assert epoch["values"]["mmdet3d/mAP/car"] == pytest.approx(0.25)
     assert epoch["values"]["mmdet3d/vel_err/barrier"] is None
     assert epoch["values"]["train/loss_cls"] == pytest.approx(0.3)
     assert [line["name"] for line in found.alarms] == ["nan"], "of the loss alone"

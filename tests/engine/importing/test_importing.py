@@ -166,7 +166,7 @@ def test_the_real_logs_give_the_corrected_table(shared_data: Path, tmp_path: Pat
                "pedestrian": 0.822, "motorcycle": 0.695, "bicycle": 0.594, "traffic_cone": 0.692,
                "barrier": 0.708}  # fmt: skip
     for name, value in printed.items():
-        assert facts.values("aqr-2.5-0.6", f"mmdet3d/AP/{name}")[0] == pytest.approx(value, abs=5.1e-4)
+        assert facts.values("aqr-2.5-0.6", f"mmdet3d/mAP/{name}")[0] == pytest.approx(value, abs=5.1e-4)
     record = fill(experiment.path)[0].read_text()
     for part in (
         "mAP -1.78, NDS -0.83",
