@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +12,6 @@ from detui.engine.backends.command.rows import Tell
 from detui.engine.backends.command.tfevents import EventReader
 from detui.engine.worker.reporter import Reporter
 
-_LOOK_SECONDS = 0.5
 _ZIP = b"PK\x03\x04"
 
 Mark = tuple[int, int]
@@ -110,7 +108,6 @@ class Whole:
         self._patterns, self._told = patterns, told
         self._known = self._marks()
         self._seen: dict[str, Mark] = {}
-        self._next = 0.0
 
     def _marks(self) -> dict[str, Mark]:
         paths = [path for pattern in self._patterns for path in _found(pattern)]
@@ -119,9 +116,6 @@ class Whole:
 
     def poll(self, *, last: bool = False) -> None:
         """Tell of files that did not change since the last look; at the `last` one of all that are whole."""
-        if not last and time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + _LOOK_SECONDS
         seen, self._seen = self._seen, self._marks()
         new = [path for path, mark in self._seen.items() if self._known.get(path) != mark]
         for path in sorted(new, key=lambda path: self._seen[path][1]):

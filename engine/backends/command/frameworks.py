@@ -78,6 +78,10 @@ class OpenMmlab:
             step = max(step, epoch * self.steps_per_epoch)
         self._report.epoch(epoch, step, {**means, **values})
 
+    def finish(self) -> None:
+        """Report the last epoch: the training got to its end, whether it validated there or not."""
+        self._close({})
+
     def end(self) -> None:
         """An epoch that is open may have been cut short: nothing is said of it."""
 

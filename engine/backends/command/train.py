@@ -7,6 +7,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from typing import Any
 
@@ -22,6 +23,7 @@ from detui.engine.worker.stop import StopRequested
 
 _LOOK_SECONDS = 0.2
 _DRAIN_SECONDS = 1.0
+_FILES_SECONDS = 1.0
 _LONGEST_LINE = 1 << 20
 
 
@@ -110,6 +112,7 @@ class _Program:
         self._report = report
         self._watching = watching
         self._asked_to_stop = False
+        self._next_look = 0.0
         self._rest = b""
 
     def follow(self) -> int:
@@ -121,7 +124,7 @@ class _Program:
             open_end = True
             while open_end and self._process.poll() is None:
                 self._pass_stop_on()
-                self._watching.poll()
+                self._look_at_files()
                 if selector.select(_LOOK_SECONDS):
                     open_end = self._take(os.read(descriptor, 65536))
             # What it started may hold the pipe open for ever: after its end only what is there is read.
@@ -134,11 +137,17 @@ class _Program:
         """Wait for a program that closed its output."""
         while True:
             self._pass_stop_on()
-            self._watching.poll()
+            self._look_at_files()
             try:
                 return self._process.wait(_LOOK_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
+
+    def _look_at_files(self) -> None:
+        """Now and then: a work directory may be large, and on a slow disk."""
+        if time.monotonic() >= self._next_look:
+            self._watching.poll()
+            self._next_look = time.monotonic() + _FILES_SECONDS
 
     def _pass_stop_on(self) -> None:
         if self._report.stop_requested and not self._asked_to_stop:

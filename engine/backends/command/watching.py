@@ -86,12 +86,15 @@ class Watching:
             reader.read(line)
 
     def poll(self) -> None:
-        """Look at the files. Cheap enough for five times a second."""
+        """Look at the files: for what was added, and for files that did not change since the last look."""
         for files in self._files:
             files.poll()
 
     def end(self, *, finished: bool, epochs: int) -> None:
         """Read what is left. `finished`: the program ended well, after `epochs`."""
+        self.poll()
+        for framework in self._frameworks if finished else ():
+            framework.finish()
         if self._predictions is not None and finished:
             self._predictions.closing = self._report.last_epoch or epochs
         for reader in self._printed:

@@ -42,8 +42,9 @@ def test_a_text_log_of_mmcv(tmp_path: Path) -> None:
     assert found.series("train/loss_d0.dn_bbox") == ([50], [0.6])
     assert found.series("gradient/norm") == ([100, 150], [5.5, 4.5]), "nan is not available"
     assert found.series("memory/peak") == ([50], [2 * 2**20])
-    (epoch,) = found.epochs
+    epoch, last = found.epochs
     assert (epoch["epoch"], epoch["step"]) == (1, 100)
+    assert (last["epoch"], last["values"]) == (2, {"train/loss_cls": 0.1, "train/loss": 0.5}), "it ended well"
     assert epoch["values"]["mmdet3d/NDS"] == 0.69 and epoch["values"]["mmdet3d/mATE"] == 0.33
     assert epoch["values"]["mmdet3d/mAP/car"] == pytest.approx(0.25)
     assert epoch["values"]["mmdet3d/vel_err/barrier"] is None
@@ -65,7 +66,7 @@ def test_rows_of_mmengine(tmp_path: Path) -> None:
     (folder / "scalars.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = watched.history()
     assert found.series("train/loss") == ([10, 20], [2.0, 1.0]) and found.series("mmdet/acc")[1] == [50.0, 60.0]
-    (epoch,) = found.epochs
+    epoch = found.epochs[0]
     assert epoch["values"]["mmdet/bbox_mAP"] == 0.25 and epoch["values"]["mmdet/bbox_mAP_s"] is None
     assert (epoch["epoch"], epoch["step"]) == (1, 10)
 
@@ -152,7 +153,7 @@ def test_a_repository_is_started_watched_stopped_and_goes_on(make_run: MakeRun, 
     (repository / "cmt.py").write_text("model = 1")
     given = {
         "repository": str(repository), "config": "cmt.py", "options": {"model": {"clamp": 2.5}},
-        "arguments": ["--seconds", "0.2"],
+        "arguments": ["--seconds", "0.3"],
     }  # fmt: skip
     full = CommandConfig(mmdet3d=given, env={"MINE": "s{seed}"}, epochs=3).model_dump(mode="json")
     run = make_run(full, trainer=CommandBackend.trainer, backend="command")

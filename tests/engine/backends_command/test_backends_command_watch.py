@@ -127,8 +127,7 @@ def test_a_tensor_of_one_float_is_a_scalar() -> None:
     assert list(scalars(message[:-3])) == [] and list(scalars(b"\xff" * 20)) == []
 
 
-def test_checkpoints_count_once_they_are_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detui.engine.backends.command.files._LOOK_SECONDS", 0.0)
+def test_checkpoints_count_once_they_are_whole(folder: Path) -> None:
     watched = Watched(folder, checkpoints=["work/epoch_*.pth", "work/iter_*.pth"], watch="mmcv1")
     work = watched.out / "work"
     (work / "epoch_1.pth").write_bytes(b"of an earlier training")
