@@ -132,7 +132,7 @@ def _read(run: RunDir) -> dict[str, Any]:
         notes = (*notes, f"! {', '.join(alarms)}")
     origin = run.imported()
     if origin is not None:
-        notes = (tr("imported: {form}", form=origin.get("form")), *notes)
+        notes = (tr("imported: {form}", form=tr(str(origin.get("form")))), *notes)
     measured = _measured(attempts)
     return {
         "state": state,

@@ -13,6 +13,7 @@ from detui.engine.errors import UsageError
 from detui.engine.experiment import FACTS, Experiment, new_directory, now
 from detui.engine.importing.left import Left, left
 from detui.engine.importing.replay import Replay
+from detui.engine.record.words import LANGUAGES, Words
 from detui.engine.run.directory import IMPORT, RunDir
 from detui.engine.run.files import sha256_of, write_json
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
@@ -98,8 +99,9 @@ def _checked(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) 
 
 
 def _title(runs: Sequence[Imported]) -> dict[str, str]:
-    forms = ", ".join(dict.fromkeys(one.left.form for one in runs))
-    return {"en": f"Imported: {forms}", "zh": f"导入: {forms}"}
+    forms = dict.fromkeys(one.left.form for one in runs)
+    english, chinese = (", ".join(map(Words(language), forms)) for language in LANGUAGES)
+    return {"en": f"Imported: {english}", "zh": f"导入：{chinese}"}
 
 
 def _facts(
@@ -194,7 +196,7 @@ def _write_run(
         start.play(report)
         report.end("finished" if given.finished else "unknown")
     state = "finished" if given.finished else "lost"
-    run.append_event(state, attempt=len(given.starts), reason=f"imported ({given.form}): {given.ending}")
+    run.append_event(state, attempt=len(given.starts), reason=f"imported ({given.form}): {given.ending.text}")
 
 
 def _origin(one: Imported) -> dict[str, Any]:
@@ -205,7 +207,8 @@ def _origin(one: Imported) -> dict[str, Any]:
     ]
     weights = [{"path": str(path.absolute()), "bytes": path.stat().st_size} for path in given.weights]
     clock = None if given.clock is None else {"first": given.clock[0], "last": given.clock[1], "zone": None}
+    ending = {"key": given.ending.key, "values": list(given.ending.values), "text": given.ending.text}
     return {
-        "at": now(), "form": given.form, "framework": given.framework, "ending": given.ending, "seed": given.seed,
+        "at": now(), "form": given.form, "framework": given.framework, "ending": ending, "seed": given.seed,
         "epochs": given.epochs, "clock": clock, "files": files, "weights": weights,
     }  # fmt: skip

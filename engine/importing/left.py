@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import MissingError, RunError, UsageError
+from detui.engine.record.words import Words
 
 if TYPE_CHECKING:
     from detui.engine.importing.replay import Replay
 
 Play = Callable[["Replay"], None]
 """Reports one start of the training, line by line."""
+FORMS = (
+    "mmcv 1.x log", "mmengine log", "mmcv 1.x work directory", "mmengine work directory", "Ultralytics run directory",
+)  # fmt: skip
+"""What can be read. They are among the record's words, and the terminal's."""
 KNOWN = (
     "a text log of mmcv 1.x (with or without printed AQR blocks), a scalars.json of mmengine, a work directory of "
     "either, or a run directory of Ultralytics (results.csv)"
@@ -31,12 +36,25 @@ class Start:
     """{"step", "epoch"} that it went on from; None: from the beginning."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A sentence of the record's words, which are in two languages, about how a training ended."""
+
+    key: str
+    values: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The sentence in English."""
+        return Words("en")(self.key, *self.values)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Left:
     """What a tool left of one training."""
 
     form: str
-    """In words: "mmcv 1.x log"."""
+    """One of FORMS."""
     framework: str
     """Whose own numbers these are: "mmdet3d", "mmdet", "ultralytics". Names of metrics begin with it."""
     files: tuple[Path, ...]
@@ -44,8 +62,8 @@ class Left:
     starts: tuple[Start, ...]
     finished: bool
     """Whether the training got to its end, as far as can be told."""
-    ending: str
-    """How that is known, or what speaks against it: a sentence."""
+    ending: Ending
+    """How that is known, or what speaks against it."""
     epochs: int | None
     """Epochs that were planned; None where nothing says it."""
     headline: tuple[str, ...]

@@ -11,7 +11,7 @@ from typing import Any
 
 from detui.engine.backends.command.frameworks import Aqr, OpenMmlab
 from detui.engine.backends.command.openmmlab import Trained, Validated, planned, row, text_line, time_of
-from detui.engine.importing.left import Left, Start, lines_of
+from detui.engine.importing.left import Ending, Left, Start, lines_of
 from detui.engine.importing.literals import literals
 from detui.engine.importing.replay import Replay
 
@@ -31,9 +31,9 @@ def read_folder(folder: Path) -> Left | None:
     scalars = sorted(folder.glob("*/vis_data/scalars.json")) or sorted(folder.glob("vis_data/scalars.json"))
     scalars = [path for path in scalars if _holds(path, row)]
     if scalars:
-        return _left(folder, [[path] for path in scalars], row, "work directory of mmengine")
+        return _left(folder, [[path] for path in scalars], row, "mmengine work directory")
     logs = [path for path in sorted(folder.glob("*.log")) if _holds(path, text_line)]
-    return _left(folder, [[path] for path in logs], text_line, "work directory of mmcv 1.x") if logs else None
+    return _left(folder, [[path] for path in logs], text_line, "mmcv 1.x work directory") if logs else None
 
 
 def read_files(paths: Sequence[Path]) -> Left | None:
@@ -41,7 +41,7 @@ def read_files(paths: Sequence[Path]) -> Left | None:
     if any(_holds(path, text_line) for path in paths):
         return _left(None, [list(paths)], text_line, "mmcv 1.x log")
     if any(_holds(path, row) for path in paths):
-        return _left(None, [list(paths)], row, "scalars.json of mmengine")
+        return _left(None, [list(paths)], row, "mmengine log")
     return None
 
 
@@ -124,18 +124,18 @@ def _planned(text: Sequence[str], config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _ending(told: Sequence[Trained | Validated], epochs: int | None) -> tuple[bool, str]:
+def _ending(told: Sequence[Trained | Validated], epochs: int | None) -> tuple[bool, Ending]:
     """Whether the training got to its end, and by what that is told."""
     trained = [one for one in told if isinstance(one, Trained)]
     last, at = trained[-1], trained[-1].epoch or 0
     if epochs is not None:
         done = max([one.at for one in told if isinstance(one, Validated) and one.epochs], default=0)
         if done >= epochs or (at >= epochs and last.of is not None and last.iteration >= last.of):
-            return True, f"the log reaches the last of {epochs} epochs"
-        return False, f"the log ends in epoch {max(at, done)} of {epochs}"
+            return True, Ending("ending last epoch", (epochs,))
+        return False, Ending("ending in epoch", (max(at, done), epochs))
     if isinstance(told[-1], Validated):
-        return True, "the log ends with a validation; it does not say how many epochs were planned"
-    return False, "the log ends within the training; it does not say how many epochs were planned"
+        return True, Ending("ending validated")
+    return False, Ending("ending within")
 
 
 def _config(folder: Path | None, logs: Sequence[Sequence[Path]]) -> tuple[dict[str, Any], list[Path]]:

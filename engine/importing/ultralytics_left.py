@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import FormatError, UsageError
-from detui.engine.importing.left import Left, Start
+from detui.engine.importing.left import Ending, Left, Start
 from detui.engine.importing.replay import Replay
 from detui.engine.yaml import parse_yaml
 
@@ -33,7 +33,7 @@ def read(path: Path) -> Left | None:
     weights = tuple(sorted(folder.glob("weights/*.pt")))
     seed = config.get("seed")
     return Left(
-        form="run directory of Ultralytics",
+        form="Ultralytics run directory",
         framework="ultralytics",
         files=(results, *([args] if args.is_file() else [])),
         starts=(Start(play=partial(_play, rows, weights), file=results),),
@@ -47,16 +47,16 @@ def read(path: Path) -> Left | None:
     )
 
 
-def _ending(rows: Sequence[Mapping[str, float]], epochs: int | None, patience: Any) -> tuple[bool, str]:
+def _ending(rows: Sequence[Mapping[str, float]], epochs: int | None, patience: Any) -> tuple[bool, Ending]:
     """Whether the training got to its end, and by what that is told."""
     done = len(rows)
     if epochs is None:
-        return False, f"results.csv has {done} epochs, and nothing says how many were planned"
+        return False, Ending("ending not planned", (done,))
     if done >= epochs:
-        return True, f"results.csv has all of {epochs} epochs"
+        return True, Ending("ending all", (epochs,))
     if patience in [done - best for best in _best(rows)]:
-        return True, f"results.csv ends at epoch {done} of {epochs}, {patience} after the best: early stopping"
-    return False, f"results.csv ends at epoch {done} of {epochs}, and not where early stopping would end it"
+        return True, Ending("ending early", (done, epochs, patience))
+    return False, Ending("ending cut", (done, epochs))
 
 
 def _best(rows: Sequence[Mapping[str, float]]) -> list[int]:

@@ -15,6 +15,7 @@ from detui.engine.analysis import summarise
 from detui.engine.record.facts import RunFacts, Source
 from detui.engine.record.results import Results, label
 from detui.engine.record.text import Table, code, percent, plain, points, size
+from detui.engine.record.words import WORDS
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import History, load_history
 
@@ -58,12 +59,18 @@ class ImportedTables:
             seed = words("unknown") if origin.get("seed") is None else str(origin["seed"])
             times = f"{clock['first']} … {clock['last']}" if clock else words("unknown")
             weights = ", ".join(code(Path(str(one["path"])).name) for one in origin.get("weights") or ())
+            form = plain(words.known(str(origin.get("form") or "")))
             rows.append(
-                [code(run.name), plain(origin.get("form") or ""), ", ".join(code(one["path"]) for one in files),
+                [code(run.name), form, ", ".join(code(one["path"]) for one in files),
                  ", ".join(code(str(one["sha256"])[:12]) for one in files), seed, plain(times),
-                 plain(origin.get("ending") or ""), weights or words("none")]
+                 plain(self._ending(origin)), weights or words("none")]
             )  # fmt: skip
         return Table(head, rows)
+
+    def _ending(self, origin: Mapping[str, Any]) -> str:
+        told = origin.get("ending") or {}
+        key = str(told.get("key"))
+        return self.words(key, *told.get("values") or ()) if key in WORDS else str(told.get("text") or "")
 
     @property
     def frameworks(self) -> str:

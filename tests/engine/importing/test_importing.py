@@ -93,7 +93,7 @@ def test_the_record_says_imported_in_both_languages(tmp_path: Path) -> None:
     experiment = import_arms(tmp_path / "logs", [("a", [ultralytics(tmp_path / "train")])], title="old runs")
     english, chinese = (path.read_text() for path in fill(experiment.path))
     assert "**Imported:**" in english and "# old runs" in english and "mAP50-95 (ultralytics) | 15.00" in english
-    assert "**导入**" in chinese and "run directory of Ultralytics" in chinese
+    assert "**导入**" in chinese and "Ultralytics 运行目录" in chinese and "有全部 3 轮" in chinese
     assert (experiment.path / "figures" / "ap.png").is_file() and "val/" not in english
     assert "not a result" not in english
 
