@@ -167,10 +167,10 @@ def _facts(
 def _fairness(
     configs: Mapping[str, Mapping[str, Any]], varies: Sequence[str], configured: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The audit of the arms where all settings were read; of an arm that says nothing, nothing can be compared."""
-    if len(configs) < 2 or len(configured) < len(configs):
-        return []
-    return [{"level": one.level, "field": one.field, "text": one.text} for one in audit(configs, varies)]
+    """The audit of the arms; where the settings of one were not read, of what was stated alone."""
+    found = audit(configs, varies) if len(configs) > 1 else []
+    told = found if len(configured) == len(configs) else [one for one in found if one.level == "varies"]
+    return [{"level": one.level, "field": one.field, "text": one.text} for one in told]
 
 
 def _write_run(
