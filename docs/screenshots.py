@@ -24,7 +24,7 @@ SIZE = (120, 36)
 SCREENS: dict[str, tuple[str, ...]] = {
     "runs": ("j",),
     "run": ("j", "enter"),
-    "recipe": ("2", "j", "enter"),
+    "recipe": ("2", "G", "k", "enter"),
     "compare": ("c", "b", "w"),
     "record": ("5",),
 }

@@ -22,9 +22,9 @@ from detui.tui.widgets.log_view import LogView
 OPENING: dict[str, tuple[tuple[str, ...], str]] = {
     "RunsScreen": ((), "no-mosaic-s0"),
     "RunScreen": (("enter",), "a━box"),
-    "RecipesScreen": (("2",), "Does mosaic"),
-    "RecipeScreen": (("2", "j", "enter"), "$ detui run"),
-    "LaunchScreen": (("2", "j", "enter", "enter"), "[ Start"),
+    "RecipesScreen": (("2",), "With 300 epochs"),
+    "RecipeScreen": (("2", "G", "enter"), "$ detui run"),
+    "LaunchScreen": (("2", "G", "enter", "enter"), "[ Start"),
     "CompareScreen": (("c",), "no-mosaic-s0"),
     "DevicesScreen": (("4",), "CPU"),
     "RecordScreen": (("5",), "Mosaic for a nano detector"),
