@@ -32,6 +32,8 @@ def branch(
     checkpoint, RunError where it is damaged, RecipeError for a value that cannot be set or cannot change in a branch.
     """
     facts, spec, history = experiment.facts(), run.spec(), load_history(run)
+    if run.imported() is not None:
+        raise RecipeError(f"{run.name} was imported: there is no recipe that could go on.", where=str(run.path))
     line = saved(run, history, at, option="--at", staged=True)
     origin = Origin(
         experiment=experiment.id,

@@ -159,7 +159,7 @@ def compare_sides(chosen: Sequence[Side], *, replicates: int = REPLICATES) -> Re
         sides=tuple(chosen),
         rows=tuple(rows),
         images=tuple(images),
-        findings=tuple(compare_facts(*_facts(chosen), _seconds(chosen))),
+        findings=(*compare_facts(*_facts(chosen), _seconds(chosen)), *_unknown(chosen)),
         claims=tuple(_claims(chosen)),
         crossed=_crossed(groups),
     )
@@ -184,13 +184,34 @@ def _pairs(groups: Sequence[Sequence[Side]]) -> Iterator[tuple[Side, Side]]:
 def _rows(reference: Side, other: Side) -> list[Row]:
     rows = []
     unfinished = [*reference.unfinished, *other.unfinished]
-    for metric in METRICS:
+    for metric in (*METRICS, *headline(reference)):
         a, b = reference.points(metric), other.points(metric)
         if a and b:
             one, two = (summarise(list(points.values())) for points in (a, b))
             rows.append(Row(metric=metric, side=other.name, reference=reference.name, summary=two, against=one,
                             seeds=compare(a, b, unfinished)))  # fmt: skip
     return rows
+
+
+def headline(side: Side) -> list[str]:
+    """The main metrics of a framework, by its name, where its own numbers are all that an imported run has."""
+    told = (str(name) for run in side.finished if run.chosen for name in run.chosen.get("headline") or ())
+    return list(dict.fromkeys(told))
+
+
+def _unknown(chosen: Sequence[Side]) -> list[Finding]:
+    """That nothing is known of how imported sides were configured: nobody can say that they are alike."""
+    unread = [side.name for side in chosen if side.facts.info.get("imported") and not _configured(side)]
+    if not unread:
+        return []
+    values = {side.name: "unknown" if side.name in unread else "known" for side in chosen}
+    text = f"How {', '.join(unread)} was configured is not known: it was imported from a log that does not say it."
+    return [Finding(level="note", field="configuration", values=values, text=text)]
+
+
+def _configured(side: Side) -> bool:
+    """Whether the tool left the settings of an imported side."""
+    return side.arm in (side.facts.info["imported"].get("configured") or ())
 
 
 def over_images(reference: Side, other: Side, replicates: int = REPLICATES) -> Images:

@@ -63,7 +63,7 @@ def create(
     """Make the directory and freeze the plan in it. Raises RunError when it cannot be written."""
     from detui.engine.plan_text import frozen_plan  # listing experiments must not load the recipe schema
 
-    path = _new_directory(workspace, plan.recipe.ref)
+    path = new_directory(workspace, plan.recipe.ref)
     frozen = redacted({"schema": 1, "id": path.name, **frozen_plan(plan), **facts, "code": code.facts()})
     if code.diff:
         write_whole(path / "code.diff", code.diff.encode())
@@ -71,8 +71,8 @@ def create(
     return Experiment(path)
 
 
-def _new_directory(workspace: Path, ref: str) -> Path:
-    """A directory that did not exist before: two launches in one second get different ones."""
+def new_directory(workspace: Path, ref: str) -> Path:
+    """A directory that did not exist before: two launches in one second get different ones. Raises RunError."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     base = f"{ref.replace('/', '.')}-{stamp}"
     for number in range(1, 1000):

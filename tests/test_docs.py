@@ -41,11 +41,18 @@ DOCUMENTS = [
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",
+    "docs/run-your-own.md",
     "docs/scratch-vs-pretrained.md",
     "docs/terminal.md",
     "docs/ultralytics.md",
 ]
-COMMANDS_IN = ["docs/recipes.md", "docs/data.md", "docs/environments.md", "docs/scratch-vs-pretrained.md"]
+COMMANDS_IN = [
+    "docs/recipes.md",
+    "docs/data.md",
+    "docs/environments.md",
+    "docs/run-your-own.md",
+    "docs/scratch-vs-pretrained.md",
+]
 
 
 def blocks(path: Path, language: str) -> list[str]:

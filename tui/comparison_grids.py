@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from detui.engine.analysis import SeedSummary, summarise
 from detui.engine.analysis.interaction import Cell, Contrast, Crossed, Interaction, contrast
-from detui.engine.comparison import METRICS, Report, Row, Side
+from detui.engine.comparison import METRICS, Report, Row, Side, headline
 from detui.engine.evaluate.tables import Grid
 from detui.engine.record.claimed import Claimed
 from detui.engine.record.over_images import Images
@@ -56,6 +56,9 @@ def metric_grids(report: Report) -> list[Grid]:
         )  # fmt: skip
         if rows:
             found.append(Grid(title, head, rows, _seeds_note()))
+        elif reference.finished and side.finished and (reference.facts.imported or side.facts.imported):
+            text = tr("no metric in common: the numbers of an imported run are its framework's own")
+            found.append(Grid(title, ("",), ((text,),)))
         else:
             found.append(Grid(title, ("",), ((tr("no finished run of each has been evaluated"),),)))
     found += [_alone(group[0]) for group in report.groups if len(group) == 1]
@@ -66,7 +69,7 @@ def _alone(side: Side) -> Grid:
     """A side on whose data there is no other."""
     title = tr("{side}, alone on {data}", side=side.name, data=side.data_name)
     rows = tuple((_metric(name), _spread(summarise(list(points.values()))))
-                 for name in METRICS if (points := side.points(name)))  # fmt: skip
+                 for name in (*METRICS, *headline(side)) if (points := side.points(name)))  # fmt: skip
     if not rows:
         return Grid(title, ("",), ((tr("no finished run has been evaluated"),),))
     return Grid(title, (tr("metric"), f"{side.name} (%)"), rows)
@@ -159,7 +162,9 @@ def _row(row: Row) -> tuple[str, ...]:
     interval = f"{points(found.interval[0])} … {points(found.interval[1])}" if found.interval else "–"
     verdict = _judged(found.verdict, found.reason)
     seen = "–" if found.detectable is None else f"{100 * found.detectable:.1f}"
-    cells = (_spread(row.against), _spread(row.summary), points(found.delta), interval, verdict, seen)
+    digits = 1 if row.metric.startswith("val/") else 2  # a framework's log states as many
+    sides = (_spread(row.against, digits), _spread(row.summary, digits))
+    cells = (*sides, points(found.delta, digits), interval, verdict, seen)
     return (_metric(row.metric), *cells)
 
 
@@ -175,9 +180,9 @@ def _judged(verdict: str, reason: str) -> str:
     return f"{verdicts.get(verdict, verdict)} ({reasons.get(reason, reason)})"
 
 
-def _spread(summary: SeedSummary) -> str:
-    spread = "" if summary.std is None else f" ± {100 * summary.std:.1f}"
-    return f"{100 * summary.mean:.1f}{spread} ({summary.n})"
+def _spread(summary: SeedSummary, digits: int = 1) -> str:
+    spread = "" if summary.std is None else f" ± {100 * summary.std:.{digits}f}"
+    return f"{100 * summary.mean:.{digits}f}{spread} ({summary.n})"
 
 
 def image_grid(images: Images) -> Grid:
@@ -218,6 +223,8 @@ def difference_grid(report: Report) -> Grid:
     note = tr("No confounder: nothing differs but what is declared.")
     if count == 1:
         note = tr("1 confounder: the recipe does not declare them in `varies`.")
+    elif count == 0 and any(one.field == "configuration" for one in report.findings):
+        note = tr("How an imported side was configured is not known: nobody can say here that nothing else differs.")
     elif count:
         note = tr("{count} confounders: the recipe does not declare them in `varies`.", count=count)
     return Grid(tr("What differs"), (tr("field"), *names, ""), tuple(rows), note)

@@ -84,6 +84,8 @@ def not_retried(run: RunDir) -> str | None:
     state, _ = read_status(run)
     if not state.terminal:
         return tr("has not ended: {state}", state=tr(state.word))
+    if run.imported() is not None:
+        return tr("was imported: only the tool that trained it can go on")
     if state.word == "finished":
         return tr("is finished")
     if state.word in ACCIDENTS:
@@ -114,6 +116,8 @@ def not_resumable(run: RunDir) -> str | None:
     state, _ = read_status(run)
     if not state.terminal:
         return tr("has not ended: {state}", state=tr(state.word))
+    if run.imported() is not None:
+        return tr("was imported: only the tool that trained it can go on")
     return tr("is finished") if state.word == "finished" else None
 
 

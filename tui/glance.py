@@ -20,6 +20,7 @@ from detui.engine.run.alarms import marked
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import number, read_json, read_json_if_there
 from detui.engine.run.state import State, read_state
+from detui.tui.language import tr
 from detui.tui.live import Live, live
 
 _TAIL = 16 * 1024
@@ -42,7 +43,9 @@ class Glance:
     state: State | None
     """None where the run cannot be read; `problem` says why."""
     notes: tuple[str, ...] = ()
-    """What is to be known beside the state: "evaluating", "stalled: …"."""
+    """What is to be known beside the state: "evaluating", "stalled: …", "imported: …"."""
+    imported: bool = False
+    """Whether another tool trained it: its numbers are that tool's."""
     alarms: tuple[str, ...] = ()
     """Names of the alarms that the latest attempt has raised."""
     attempt: int | None = None
@@ -92,6 +95,7 @@ class Glance:
             "state": self.word,
             "since": self.since,
             "notes": list(self.notes),
+            "imported": self.imported,
             "attempt": self.attempt,
             "epoch": self.epoch,
             "epochs": self.epochs,
@@ -126,10 +130,14 @@ def _read(run: RunDir) -> dict[str, Any]:
     alarms = tuple(marked(attempts[-1].path)) if attempts else ()
     if alarms:
         notes = (*notes, f"! {', '.join(alarms)}")
+    origin = run.imported()
+    if origin is not None:
+        notes = (tr("imported: {form}", form=tr(str(origin.get("form")))), *notes)
     measured = _measured(attempts)
     return {
         "state": state,
         "notes": notes,
+        "imported": origin is not None,
         "alarms": alarms,
         "attempt": attempts[-1].number if attempts else None,
         "epochs": epochs,

@@ -33,6 +33,7 @@ COMMANDS = {
     "branch": "Start a new run from another run's checkpoint, with changed settings.",
     "speed": "Measure speed and size of a trained model.",
     "compare": "Compare runs, or the arms of experiments.",
+    "import": "Make finished runs out of what other tools left: logs, run directories.",
     "evaluate": "Score a checkpoint of a run, or any COCO results file.",
     "rm": "Remove experiments, their records included.",
     "gc": "Free the space of checkpoints that nobody will need.",

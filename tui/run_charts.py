@@ -19,6 +19,8 @@ from detui.tui.run_facts import statistic_points
 from detui.tui.widgets.chart import Series
 
 _OURS = ("val/AP", "val/AP50")
+_MAIN = ("mAP", "NDS", "bbox_mAP", "segm_mAP", "mIoU")
+"""What frameworks call their main metrics, beside mAP50."""
 _LISTED = ("val", "train", "lr", "memory")
 _MIB = 1 << 20
 _COARSE = 4096
@@ -108,11 +110,17 @@ def _epoch_lines(history: History, axis: str) -> tuple[Series, ...]:
     ours = [name for name in _OURS if name in known]
     theirs = [n for n in known if "/" in n and n.split("/")[0] not in _LISTED]
     found = []
-    for name in (*ours, *[n for n in theirs if "mAP50" in n][: 1 if ours else 2]):
+    for name in (*ours, *[n for n in theirs if _is_main(n)][: 1 if ours else 2]):
         epochs, y = history.epoch_series(name)
         x = of_epochs(history, np.asarray(epochs, dtype=np.float64), axis)
         found.append(Series(name.removeprefix("val/"), x, np.asarray(y, dtype=np.float64)))
     return tuple(found)
+
+
+def _is_main(name: str) -> bool:
+    """Whether a framework's number is one of its main metrics, and of all classes."""
+    tail = name.split("/", 1)[1]
+    return "mAP50" in tail or tail in _MAIN
 
 
 def _statistics(history: History, axis: str) -> tuple[Series, ...]:

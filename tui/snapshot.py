@@ -182,6 +182,8 @@ def _metrics(history: History) -> list[tuple[str, str]]:
     rows = [
         (name.removeprefix("val/"), percent_signed(number(values.get(name)))) for name in AP_METRICS if name in values
     ]
+    # An imported run has its framework's numbers alone: its main metrics, under its name.
+    rows += [(str(name), percent_signed(number(values.get(name)))) for name in line.get("headline") or ()]
     return [(tr("measured"), tr("after epoch {epoch}", epoch=line.get("epoch"))), *rows]
 
 

@@ -59,6 +59,9 @@ def settled(run: RunDir) -> State:
     without a supervisor, or whose supervisor is on another host.
     """
     now = status(run)
+    if run.imported() is not None:
+        text = "The run was imported: detui did not train it, and cannot go on with it."
+        raise RunError(text, where=str(run.path), hint="go on with the tool that trained it, and import it again")
     if isinstance(now.state, Finished):
         hint = f"detui branch {run.name} --set train.epochs=N goes on from its end; a new experiment trains again"
         raise RunError("The run has finished: there is nothing to resume.", where=str(run.path), hint=hint)

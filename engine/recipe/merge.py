@@ -37,9 +37,14 @@ class Merged:
     """Leaf → (layer, place)."""
     reset: list[Keys] = field(default_factory=list)
     """Every path that some layer set to null."""
+    within: dict[Keys, Callable[[Keys], str]] = field(default_factory=dict)
+    """Leaf that is a list → how the places of what is in it are found."""
 
     def where(self, keys: Keys) -> str:
         """The place of the value at `keys`, of one below it, or of the nearest above it."""
+        for end in range(len(keys) - 1, 0, -1):
+            if keys[:end] in self.origins and keys[:end] in self.within:
+                return self.within[keys[:end]](keys)
         for end in range(len(keys), 0, -1):
             for known, (_, place) in self.origins.items():
                 if known[:end] == keys[:end] or keys[: len(known)] == known:
@@ -71,6 +76,10 @@ def _lay(merged: Merged, target: dict[str, Any], values: Mapping[str, Any], laye
                 merged.reset.append(keys)
             else:
                 target[key] = value
+            if isinstance(value, list):
+                merged.within[keys] = layer.where
+            else:
+                merged.within.pop(keys, None)
 
 
 def _forget(merged: Merged, keys: Keys) -> None:

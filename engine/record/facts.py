@@ -240,7 +240,12 @@ class ExperimentFacts:
     @property
     def quick(self) -> bool:
         """Whether this is anything but a full run, and so no result."""
-        return bool(self.info.get("profile") != "full")
+        return self.info.get("profile") != "full" and not self.imported
+
+    @property
+    def imported(self) -> bool:
+        """Whether its runs were trained by another tool, and are here by what that left."""
+        return bool(self.info.get("imported"))
 
     @property
     def classes(self) -> list[str]:

@@ -83,7 +83,7 @@ def _run(run: RunDir) -> RunFacts:
         trained={line["epoch"]: int(line.get("attempt") or 1) for line in history.epochs if "epoch" in line},
         stage_starts=tuple(int(line.get("epoch") or 0) for line in history.stages),
         losses=_series(history, "train/loss"),
-        framework=_series(history, f"{spec.backend}/"),
+        framework=_framework(history, spec.backend),
         statistics=_statistics(history),
         stages=tuple(_stages(history)),
     )
@@ -131,6 +131,16 @@ def _device_model(attempt: int, history: History) -> str:
     sampled = next((line["gpus"] for line in history.telemetry if line["attempt"] == attempt and line.get("gpus")), ())
     names = dict.fromkeys(str(gpu["name"]) for gpu in sampled if gpu.get("name"))
     return str(told.get("name") or ", ".join(names) or told.get("kind") or "")
+
+
+_OURS = ("train/", "lr/", "val/", "time/", "memory/", "gradient/")
+
+
+def _framework(history: History, backend: str) -> dict[str, tuple[tuple[int, ...], tuple[float, ...]]]:
+    """The validation numbers of a framework; of any program all epochs' numbers that have no name of ours."""
+    if backend != "command":
+        return _series(history, f"{backend}/")
+    return {name: of for name, of in _series(history, "").items() if not name.startswith(_OURS)}
 
 
 def _series(history: History, prefix: str) -> dict[str, tuple[tuple[int, ...], tuple[float, ...]]]:

@@ -19,6 +19,7 @@ from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
+from detui.engine.record.imported import ImportedTables
 from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.milestones import Milestones
@@ -127,6 +128,7 @@ def _context(
         "components": Components(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
+        "imported": ImportedTables(results),
         "pictures": [(picture, _caption(picture, words), number) for number, picture in enumerate(pictures, start=1)],
         "official": OFFICIAL,
         "title": text.plain(words.pick(facts.info.get("title")) or facts.info["recipe"]),

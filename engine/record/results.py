@@ -18,13 +18,17 @@ BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large
 
 OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
 """What the toolkit of VisDrone's authors computes, beside AP as COCO has it; only of data that are judged so."""
+FRAMEWORKS = ("mmdet3d", "mmdet", "ultralytics")
+"""Whose own numbers are labelled with their name."""
 NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps",
          "cost/gpu_memory": "gpu memory"}  # fmt: skip
 """Metrics that go by a word instead of their name."""
 
 
 def label(metric: str) -> str:
-    """ "val/AP_small/RBC" → "AP small, RBC", "train/loss_cls" → "loss cls"."""
+    """ "val/AP_small/RBC" → "AP small, RBC", "train/loss_cls" → "loss cls", "mmdet3d/NDS" → "NDS (mmdet3d)"."""
+    if (framework := metric.split("/", 1)[0]) in FRAMEWORKS:
+        return f"{plain(metric.removeprefix(f'{framework}/'))} ({framework})"
     name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
     words = plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words

@@ -253,7 +253,7 @@ class Setup:
         if guess and seconds and run.finished:
             took += f" ({words('estimated', duration(guess))})"
         return [
-            code(run.name), words.known(run.state), f"{run.epoch} / {run.total_epochs}",
+            code(run.name), words.known(run.state), f"{run.epoch} / {run.total_epochs or '?'}",
             moment(run.began) or words("missing"), took,
             str(len(run.attempts)), self.starts.devices(run), "; ".join(ended) or words("missing"),
             "; ".join(plain(text) for text in run.alarms) or words("none"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detui.engine.record.captions import CAPTIONS
 from detui.engine.record.words_convergence import CONVERGENCE
+from detui.engine.record.words_imported import IMPORTED
 from detui.engine.record.words_stages import STAGES
 
 LANGUAGES = ("en", "zh")
@@ -12,6 +13,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **CAPTIONS,
     **CONVERGENCE,
     **STAGES,
+    **IMPORTED,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
     "unknown": ("_(not known)_", "_(未知)_"),

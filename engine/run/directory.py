@@ -19,6 +19,10 @@ def now() -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
+IMPORT = "import.json"
+"""File of a run that another tool trained: what it was read from."""
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptDir:
     """attempts/<n>/ of a run: one start of its process."""
@@ -154,6 +158,10 @@ class RunDir:
     def evaluating_path(self) -> Path:
         """Identity of the evaluating process while one runs."""
         return self.path / "evaluating.json"
+
+    def imported(self) -> dict[str, Any] | None:
+        """Return what the run was imported from (import.json); None of a run that detui trained."""
+        return read_json_if_there(self.path / IMPORT)
 
     def owner(self) -> dict[str, Any] | None:
         """Return the identity of the supervisor that owns the run, or last did (owner.json), or None."""

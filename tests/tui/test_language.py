@@ -13,6 +13,7 @@ from pilots import SMALL, play, shows, text
 from textual.pilot import Pilot
 
 from detui.engine.backends import BACKENDS, backend
+from detui.engine.importing.left import FORMS
 from detui.engine.run.alarms import ALARMS
 from detui.engine.run.state import STATES
 from detui.tui import keys, language
@@ -53,7 +54,7 @@ def tabled() -> set[str]:
     found |= {*keys.CATEGORIES, *PLACES, *SORTS, *run.TAB_NAMES, *compare.TAB_NAMES}
     found |= {column.title for column in COLUMNS} | {kind.title for kind in KINDS}
     found |= {"step", "epoch", "minutes"}  # the axes of charts
-    found |= {state.word for state in STATES} | {"broken"}
+    found |= {state.word for state in STATES} | {"broken", *FORMS}
     found |= {*ALARMS.values(), *(backend(name).resume_grain for name in BACKENDS)}
     return found | {value for values in CHOICES.values() for value in values if isinstance(value, str)}
 

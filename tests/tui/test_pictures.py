@@ -23,15 +23,14 @@ from detui.tui.settings import Settings
 PICTURES = Path(__file__).parent / "pictures"
 NEW = Path(__file__).parents[2] / ".build" / "pictures"
 ACCEPT = bool(os.environ.get("DETUI_ACCEPT"))
-FIRST_OF_SIZE_WEIGHTS = ("down",) * 6
-"""From the first recipe of the list to the one that the pictures show."""
-
+SIZE_WEIGHTS = ("slash", *"size-weights", "enter")
+"""Keys that choose a recipe, whichever others there are."""
 SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": ((), "baseline-s0"),
     "runs-marked": (("space", "space", "slash", *"state:f", "enter"), "state:f"),
     "recipes": (("2",), "scratch-vs-pretrained"),
-    "recipe": (("2", *FIRST_OF_SIZE_WEIGHTS, "enter"), "$ detui run"),
-    "launch": (("2", *FIRST_OF_SIZE_WEIGHTS, "enter", "s"), "detui run"),
+    "recipe": (("2", *SIZE_WEIGHTS, "enter"), "$ detui run"),
+    "launch": (("2", *SIZE_WEIGHTS, "enter", "s"), "detui run"),
     "run": (("enter",), "a━box"),
     "run-log": (("enter", "tab", "tab", "tab", "slash", *"epoch 1", "enter"), "epoch 1"),
     "run-configuration": (("enter", "tab", "tab", "tab", "tab"), "yolo12n"),

@@ -90,6 +90,12 @@ _TABLES = {
     "declared": "已声明",
     "! not declared": "! 未声明",
     "note": "备注",
+    "no metric in common: the numbers of an imported run are its framework's own": (
+        "没有共同的指标：导入的运行只有其框架自报的数值"
+    ),
+    "How an imported side was configured is not known: nobody can say here that nothing else differs.": (
+        "导入一方的配置未知：无法断言没有其他差异。"
+    ),
     "No confounder: nothing differs but what is declared.": "没有混杂因素：除已声明的字段外没有差异。",
     "1 confounder: the recipe does not declare them in `varies`.": "1 个混杂因素：配方没有在 `varies` 中声明。",
     "{count} confounders: the recipe does not declare them in `varies`.": (

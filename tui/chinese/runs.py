@@ -35,6 +35,13 @@ _COLUMNS = {
 }
 
 _LIST = {
+    "imported: {form}": "导入：{form}",
+    "mmcv 1.x log": "mmcv 1.x 日志",
+    "mmengine log": "mmengine 日志",
+    "mmcv 1.x work directory": "mmcv 1.x 工作目录",
+    "mmengine work directory": "mmengine 工作目录",
+    "Ultralytics run directory": "Ultralytics 运行目录",
+    "was imported: only the tool that trained it can go on": "为导入的运行：只有训练它的工具才能继续",
     "No experiments in {path} yet.": "{path} 中还没有实验。",
     "choose a recipe and start it": "选择一个配方并启动",
     "all keys": "全部按键",

@@ -86,6 +86,9 @@ def _text(line: dict[str, Any]) -> str | None:
         parts = [f"{name.split('/', 1)[-1]} {shown(number(value))}" for name, value in _order(values)]
         whole = total_loss(values)
         return f"{kind:<5} {at}  loss {shown(whole)}  {'  '.join(parts)}".rstrip()
+    if kind == "evaluation" and values and line.get("imported"):
+        theirs = [f"{name} {percent(number(values.get(name)))}" for name in line.get("headline") or ()]
+        return f"imported  {at}  {'  '.join(theirs)}"
     if kind == "evaluation" and values:
         named = ("AP", "AP50", "AP_small", "AP_medium", "AP_large")
         parts = [f"{name} {percent(number(values.get(f'val/{name}')))}" for name in named]

@@ -1,1 +1,1 @@
-"""The backend for any program: its output becomes metrics."""
+"""The backend for any program: what it prints and writes becomes metrics."""

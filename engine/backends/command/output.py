@@ -1,13 +1,11 @@
-"""Metrics in a program's output: JSON lines in the words of metrics.jsonl, or regular expressions."""
+"""Measurements in a program's output as JSON lines in the words of metrics.jsonl."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from detui.engine.run.files import number
 from detui.engine.worker.reporter import Reporter
 
 
@@ -48,6 +46,9 @@ class JsonLines:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             self._report.alarm("output", f"A line of kind {found['kind']!r} cannot be read ({error!r}): {line[:200]}")
 
+    def end(self) -> None:
+        """Nothing waits."""
+
     def _begin(self, line: dict[str, Any]) -> None:
         self._report.begin(**{name: value for name, value in line.items() if name in _BEGIN})
 
@@ -69,38 +70,3 @@ class JsonLines:
 
 
 _BEGIN = ("total_epochs", "steps_per_epoch", "model", "asked", "used", "packages", "device")
-
-
-class Patterns:
-    """Finds metrics by regular expressions. A line without a `step` counts on from the last."""
-
-    def __init__(self, report: Reporter, patterns: Sequence[dict[str, str]]) -> None:
-        self._report = report
-        self._patterns = [(re.compile(one["pattern"]), one["metric"]) for one in patterns]
-        self._epoch = report.last_epoch
-
-    def read(self, line: str) -> None:
-        """Report what a line says, if anything: all that it holds as one step."""
-        values: dict[str, float] = {}
-        step = None
-        for pattern, metric in self._patterns:
-            found = pattern.search(line)
-            if found is None:
-                continue
-            groups = found.groupdict()
-            values[metric] = _float(groups["value"])
-            step = _whole(groups.get("step"), step)
-            self._epoch = _whole(groups.get("epoch"), self._epoch) or 0
-        if values:
-            self._report.step(self._report.last_step + 1 if step is None else step, self._epoch, values)
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return number(text) or float("nan")
-
-
-def _whole(text: str | None, default: int | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else default

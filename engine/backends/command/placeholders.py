@@ -13,6 +13,7 @@ PLACEHOLDERS = {
     "out": "directory of the attempt, where the program starts and writes",
     "config": "JSON file of the section `train`",
     "data": "directory of the prepared data, empty where the recipe names none",
+    "predictions": "directory of the attempt for predictions",
     "resume": "checkpoint to go on from, empty at a first start",
     "python": "the interpreter of the run's environment",
 }

@@ -7,10 +7,14 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
+from typing import Any
 
-from detui.engine.backends.command.output import JsonLines, Patterns
+from detui.engine.backends.command.formats import entries
+from detui.engine.backends.command.mmdet3d import expanded
 from detui.engine.backends.command.placeholders import fill
+from detui.engine.backends.command.watching import Watching
 from detui.engine.errors import MissingError, RunError, UsageError
 from detui.engine.run.files import write_json
 from detui.engine.run.spec import RunSpec
@@ -19,6 +23,7 @@ from detui.engine.worker.stop import StopRequested
 
 _LOOK_SECONDS = 0.2
 _DRAIN_SECONDS = 1.0
+_FILES_SECONDS = 1.0
 _LONGEST_LINE = 1 << 20
 
 
@@ -29,39 +34,60 @@ class CommandTrainer:
         """Run the program. Raises StopRequested after a stop, RunError where it fails."""
         if len(spec.stages) > 1:
             raise UsageError("The command backend runs one stage.", where="stages", hint="let the program do them")
-        config = spec.config
-        report.begin(total_epochs=spec.total_epochs, asked=config["train"], device={"kind": spec.device.kind})
-        patterns = config["read"]
-        reader = JsonLines(report) if patterns == "json_lines" else Patterns(report, patterns)
-        program = _Program(_start(spec, report), report, reader)
+        config = expanded({**DEFAULTS, "watch": _before_watch(spec.config.get("read")), **spec.config})
+        asked = {name: config[name] for name in ("train", "mmdet3d") if config[name]}
+        report.begin(total_epochs=spec.total_epochs, asked=asked, device={"kind": spec.device.kind})
+        values = _values(spec, report)
+        watching = Watching(config, values, report)
+        program = _Program(_start(config, values, report), report, watching)
         code = program.follow()
+        watching.end(finished=code == 0, epochs=spec.total_epochs)
         if report.stop_requested and not (code == 0 and report.last_epoch >= spec.total_epochs):
             raise StopRequested
         if code != 0:
             raise RunError(_account(code, program.tail), where=config["command"][0])
 
 
-def _start(spec: RunSpec, report: Reporter) -> subprocess.Popen[bytes]:
-    values = _values(spec, report)
-    command = [fill(word, values) for word in spec.config["command"]]
-    environment = {name: fill(value, values) for name, value in spec.config["env"].items()}
+DEFAULTS: dict[str, Any] = {
+    "command": None, "mmdet3d": None, "cwd": None, "resume": [], "env": {}, "watch": [], "checkpoints": [],
+    "predictions": None, "train": {},
+}  # fmt: skip
+"""What a spec that was written before one of these fields existed goes by."""
+
+
+def _before_watch(read: Any) -> list[dict[str, Any]]:
+    """What the older field `read` said, in the words of `watch`."""
+    if not isinstance(read, list):
+        return []
+    return [{**entries(["printed"])[0], "metrics": {one["metric"]: one["pattern"] for one in read}}]
+
+
+def _start(config: dict[str, Any], values: dict[str, str], report: Reporter) -> subprocess.Popen[bytes]:
+    words = [*config["command"], *(config["resume"] if values["resume"] else ())]
+    command = [fill(word, values) for word in words]
+    environment = {name: fill(value, values) for name, value in config["env"].items()}
+    folder = fill(config["cwd"] or "{out}", values)
+    # Without its own buffering a Python program's lines come when they are printed, and not 8 KiB at a time.
+    inherited = {"PYTHONUNBUFFERED": "1", **os.environ, "DETUI_RESUME": values["resume"]}
     try:
         return subprocess.Popen(
             command,
-            cwd=report.attempt.path,
-            env={**os.environ, "DETUI_RESUME": values["resume"], **environment},
+            cwd=folder,
+            env={**inherited, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,  # its last words are often there
         )
     except OSError as error:
-        raise MissingError(f"Cannot start it: {error.strerror}.", where=command[0]) from error
+        where = folder if error.filename == folder else command[0]
+        raise MissingError(f"Cannot start it: {error.strerror}.", where=where) from error
 
 
 def _values(spec: RunSpec, report: Reporter) -> dict[str, str]:
     """Return what each placeholder stands for, having written the file of `{config}`."""
     settings = report.attempt.path / "config.json"
-    write_json(settings, {"seed": spec.seed, "epochs": spec.total_epochs, "train": spec.config["train"]})
+    train = spec.config.get("train") or {}
+    write_json(settings, {"seed": spec.seed, "epochs": spec.total_epochs, "train": train})
     return {
         "seed": str(spec.seed),
         "arm": spec.arm,
@@ -70,6 +96,7 @@ def _values(spec: RunSpec, report: Reporter) -> dict[str, str]:
         "out": str(report.attempt.path),
         "config": str(settings),
         "data": str((spec.data or {}).get("prepared", "")),
+        "predictions": str(report.attempt.predictions),
         "resume": str(report.resume["checkpoint"]) if report.resume else "",
         "python": spec.python,
     }
@@ -78,13 +105,14 @@ def _values(spec: RunSpec, report: Reporter) -> dict[str, str]:
 class _Program:
     """A running program and its output."""
 
-    def __init__(self, process: subprocess.Popen[bytes], report: Reporter, reader: JsonLines | Patterns) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], report: Reporter, watching: Watching) -> None:
         self.tail: deque[str] = deque(maxlen=5)
         """The last lines that it wrote."""
         self._process = process
         self._report = report
-        self._reader = reader
+        self._watching = watching
         self._asked_to_stop = False
+        self._next_look = 0.0
         self._rest = b""
 
     def follow(self) -> int:
@@ -96,6 +124,7 @@ class _Program:
             open_end = True
             while open_end and self._process.poll() is None:
                 self._pass_stop_on()
+                self._look_at_files()
                 if selector.select(_LOOK_SECONDS):
                     open_end = self._take(os.read(descriptor, 65536))
             # What it started may hold the pipe open for ever: after its end only what is there is read.
@@ -108,10 +137,17 @@ class _Program:
         """Wait for a program that closed its output."""
         while True:
             self._pass_stop_on()
+            self._look_at_files()
             try:
                 return self._process.wait(_LOOK_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
+
+    def _look_at_files(self) -> None:
+        """Now and then: a work directory may be large, and on a slow disk."""
+        if time.monotonic() >= self._next_look:
+            self._watching.poll()
+            self._next_look = time.monotonic() + _FILES_SECONDS
 
     def _pass_stop_on(self) -> None:
         if self._report.stop_requested and not self._asked_to_stop:
@@ -137,7 +173,7 @@ class _Program:
             if text:
                 if any(map(str.isalnum, text)):  # no line of dashes, with which many a program ends its last words
                     self.tail.append(text[:500])
-                self._reader.read(text)
+                self._watching.read(text)
 
 
 def _account(code: int, tail: deque[str]) -> str:

@@ -26,8 +26,8 @@ PRELUDE = "import json, os, signal, sys, time\nsay = lambda **line: print(json.d
 
 def run_program(make_run: MakeRun, code: str, *arguments: str, **changes: Any) -> RunDir:
     command = ["{python}", "-c", PRELUDE + code, *arguments]
-    config = {"command": command, "env": {}, "epochs": 4, "read": "json_lines", "train": {}}
-    return make_run({**config, **changes}, trainer=CommandBackend.trainer, backend="command")
+    config = CommandConfig(command=command, epochs=4, **changes).model_dump(mode="json")
+    return make_run(config, trainer=CommandBackend.trainer, backend="command")
 
 
 def outcome(run: RunDir) -> Any:
@@ -66,16 +66,16 @@ print('no newline at the end', end='')
 
 def test_expressions_find_metrics(make_run: MakeRun) -> None:
     number = r"(?P<value>[-+.0-9eEna]+)"
-    patterns = [
-        {"pattern": rf"epoch (?P<epoch>\d+) it (?P<step>\d+) loss {number}", "metric": "train/loss"},
-        {"pattern": rf"lr={number}", "metric": "lr/all"},
-    ]
+    metrics = {
+        "train/loss": rf"epoch (?P<epoch>\d+) it (?P<step>\d+) loss {number}",
+        "lr/all": rf"lr={number}",
+    }
     code = """
 for i in range(1, 4):
     print(f'epoch {i} it {10 * i} loss {1 / i:.3e} lr={0.1 ** i}', end='\\r', flush=True)
 print('lr=nan'); sys.stderr.write('epoch 4 it 40 loss 0.5\\n')
 """
-    run = run_program(make_run, code, read=patterns)
+    run = run_program(make_run, code, watch={"format": "printed", "metrics": metrics})
     assert outcome(run).word == "finished"
     history = load_history(run)
     steps, values = history.series("train/loss")
@@ -148,7 +148,7 @@ def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_the_run(make_run: M
 
 
 def check(**changes: Any) -> list[tuple[str, str | None, bool]]:
-    config = {"command": [sys.executable], "env": {}, "epochs": 1, "read": "json_lines", "train": {}} | changes
+    config = CommandConfig(**{"command": [sys.executable], **changes}).model_dump(mode="json")
     context = CheckContext(arm="a", config=config, device="cpu", train_images=None)
     return [(problem.level, problem.hint, problem.missing) for problem in CommandBackend().check(context)]
 
@@ -165,9 +165,7 @@ def test_what_is_wrong_is_found_before_the_start() -> None:
     [
         ({"command": "python train.py"}, "list"),
         ({"command": []}, "at least 1 item"),
-        ({"command": ["true"], "read": [{"pattern": "loss (", "metric": "train/loss"}]}, "no regular expression"),
-        ({"command": ["true"], "read": [{"pattern": "loss", "metric": "train/loss"}]}, "named group"),
-        ({"command": ["true"], "read": [{"pattern": "(?P<value>.)", "metric": "loss"}]}, "metric"),
+        ({"epochs": 3}, "command is missing"),
         ({"command": ["true"], "comand": []}, "no such field"),
     ],
 )
