@@ -36,6 +36,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/data.md",
+    "docs/fusion.md",
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",

@@ -193,7 +193,7 @@ def _installed(backbone: str) -> list[Problem]:
     needed = ("torch", *(() if backbone == "small" else ("timm",)))
     absent = [name for name in needed if importlib.util.find_spec(name) is None]
     text = f"The package {', '.join(absent)} is not installed in this environment."
-    hint = "pip install -c constraints.txt 'detui[ultralytics]'"
+    hint = "pip install -c constraints.txt 'detui[torch]'"
     return [Problem(level="error", text=text, hint=hint, missing=True)] if absent else []
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,3 +233,13 @@ def test_relative_change_is_counted_on_all_features_and_on_active_ones() -> None
     change = given["bev"] * -0.4
     assert numbers["aqr/lidar_mean_change"] == pytest.approx(change.mean().item(), abs=1e-6)
     assert numbers["aqr/lidar_max_change"] == pytest.approx(change.abs().max().item(), abs=1e-6)
+
+
+def test_the_table_of_the_documentation_is_what_is_computed(repository: Path) -> None:
+    text = (repository / "docs" / "fusion.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d\.\d) \+ (\d\.\d+)[^|]*\|([^|]+)\|([^|]+)\|([^|]+)\|$", text, re.M)
+    assert len(rows) == len(CONFIGURATIONS)
+    for row in rows:
+        clamp, residual, low, convex, additive = map(float, row)
+        assert gain_bounds(clamp, residual, "convex") == pytest.approx((low, convex))
+        assert gain_bounds(clamp, residual, "additive") == pytest.approx((low, additive))
