@@ -57,6 +57,9 @@ class Aqr(Closed):
     """Smaller values of a map are 0."""
     saturate: Literal["hard", "straight-through"] = "hard"
     """Whether a clamped cell passes no gradient, or passes it as if it were not clamped."""
+    noised_drawn: bool = False
+    """Whether noised queries of the training are drawn, too, as the original does. They stand around the true boxes, so
+    the maps tell the other queries where to look, and no longer do when the detector is used."""
     balance: Balance | None = None
     """A wished ratio of the weights; none when absent."""
 

@@ -33,13 +33,14 @@ class AqrOptions:
     sigma: float = 1.0
     min_weight: float = 0.01
     saturate: Saturate = "hard"
+    noised_drawn: bool = False
 
 
 class SideTrace(NamedTuple):
     """What happened to the features of one sensor; everything is detached."""
 
     weights: Tensor
-    """[n]: of the queries that were drawn."""
+    """[n]: of the queries that are no padding."""
     rendered: Rendered
     before: Tensor
     """[..., C, H, W]."""
@@ -92,20 +93,24 @@ class Aqr(nn.Module):
 
     def forward(
         self, queries: Tensor, reference: Tensor, seen: Projection, bev: Tensor, pictures: Tensor,
-        size: tuple[int, int], real: Tensor, trace: bool = False,
+        size: tuple[int, int], real: Tensor, noised: int = 0, trace: bool = False,
     ) -> AqrResult:  # fmt: skip
         """Modulate `bev` [B, C, H, W] and `pictures` [B, V, C, h, w].
 
         `queries` [B, Q, C]: their position codes. `reference` [B, Q, 3]: 0 to 1. `seen`: where they are in the pictures
-        of `size` (H, W) pixels. `real` [B, Q]: False for padding, which is not drawn.
+        of `size` (H, W) pixels. `real` [B, Q]: False for padding, which is not drawn. `noised`: how many of the first
+        queries are noised boxes. They stand where the objects are: in a map that all queries read, they would tell.
         """
+        drawn = real.clone()
+        if not self.options.noised_drawn:
+            drawn[:, :noised] = False
         places, all_views = self._places(reference, seen, bev, pictures, size, real)
         weights = self.weights(queries, bev, pictures, places)
         lidar, camera = weights.unbind(-1)
-        above = self.render(lidar, places.bev, real, self._cells(bev))
+        above = self.render(lidar, places.bev, drawn, self._cells(bev))
         # Each query is drawn in the first picture that shows it alone: two cameras overlap in a narrow strip.
         views = torch.arange(pictures.shape[1], device=bev.device)[None, :, None]
-        shown = seen.visible & places.seen[:, None] & (places.view[:, None] == views)
+        shown = seen.visible & drawn[:, None] & (places.view[:, None] == views)
         ahead = self.render(camera[:, None].expand_as(shown), all_views, shown, self._cells(pictures))
         new_bev, new_pictures = self.modulate(bev, above.map), self.modulate(pictures, ahead.map)
         told = None
@@ -138,13 +143,13 @@ class Aqr(nn.Module):
         return features.shape[-2], features.shape[-1]
 
     def _trace(self, weights: Tensor, real: Tensor, places: QueryPlaces, above: Any, ahead: Any) -> AqrTrace:
-        def side(column: int, drawn: Tensor, one: tuple[Rendered, Tensor, Tensor]) -> SideTrace:
+        def side(column: int, one: tuple[Rendered, Tensor, Tensor]) -> SideTrace:
             rendered = Rendered(*(part.detach() for part in one[0]))
-            return SideTrace(weights.detach()[..., column][drawn], rendered, one[1].detach(), one[2].detach())
+            return SideTrace(weights.detach()[..., column][real], rendered, one[1].detach(), one[2].detach())
 
         return AqrTrace(
-            lidar=side(0, real, above),
-            camera=side(1, real, ahead),
+            lidar=side(0, above),
+            camera=side(1, ahead),
             queries=real.numel(),
             padding=(~real).sum(),
             unseen=(real & ~places.seen).sum(),

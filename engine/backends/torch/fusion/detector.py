@@ -78,7 +78,8 @@ class FusionDetector(nn.Module):
         reference, real = self._queries(len(batch.tokens), denoising)
         seen = project(to_metres(reference, self.options.space), batch.lidar_to_image, batch.size)
         places = self.encoding.queries(reference, seen, batch.lidar_to_image)
-        scaled = self._scale(places, reference, seen, bev, pictures, batch.size, real, trace)
+        rows = 0 if denoising is None else len(denoising.group)
+        scaled = self._scale(places, reference, seen, bev, pictures, batch.size, real, rows, trace)
         if scaled is not None:
             bev, pictures = scaled.bev, scaled.pictures
         tokens = self._tokens(bev, pictures, batch)
@@ -102,11 +103,11 @@ class FusionDetector(nn.Module):
 
     def _scale(
         self, places: Tensor, reference: Tensor, seen: Projection, bev: Tensor, pictures: Tensor,
-        size: tuple[int, int], real: Tensor, trace: bool,
+        size: tuple[int, int], real: Tensor, noised: int, trace: bool,
     ) -> AqrResult | None:  # fmt: skip
         if self.aqr is None:
             return None
-        result: AqrResult = self.aqr(places, reference, seen, bev, pictures, size, real, trace)
+        result: AqrResult = self.aqr(places, reference, seen, bev, pictures, size, real, noised, trace)
         return result
 
     def _tokens(self, bev: Tensor, pictures: Tensor, batch: Batch) -> Tokens:
