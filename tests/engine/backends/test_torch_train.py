@@ -15,7 +15,7 @@ from tiny_frames import tiny_frame
 from detui.engine.backends.torch.plan import TorchBackend, TorchConfig
 from detui.engine.backends.torch.train import TorchTrainer
 from detui.engine.data.frame_files import write_frame
-from detui.engine.errors import RunError
+from detui.engine.errors import MissingError, RunError
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.lines import read_lines
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
@@ -165,4 +165,9 @@ def test_a_backbone_of_timm_trains(tmp_path: Path, data: dict[str, Any]) -> None
         CameraEncoder(16, "resnet1000")
     torch.save(encoder.backbone.net.state_dict(), tmp_path / "r18.pth")
     told = CameraEncoder(16, "resnet18").backbone.load(tmp_path / "r18.pth")
-    assert told["left_out"] == []
+    assert told["left_out"] == [] and told["loaded"] > 50 and len(told["sha256"]) == 64
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(RunError, match="lacks .* tensors of the backbone: conv1.weight"):
+        encoder.backbone.load(tmp_path / "other.pth")
+    with pytest.raises(MissingError, match=r"take model\.camera\.weights out"):
+        encoder.backbone.load(tmp_path / "absent.pth")

@@ -9,10 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from detui.engine.backends.torch.fusion.blocks import convolution
+from detui.engine.backends.torch_support.tensor_files import SHOWN, read_tensors
 from detui.engine.errors import RunError
+from detui.engine.run.files import sha256_of
 
 STRIDE = 16
 """Pixels along an edge of a cell of the map."""
+WEIGHTS = "model.camera.weights"
 SMALL = "small"
 """The name of our own network."""
 
@@ -61,19 +64,22 @@ class TimmBackbone(nn.Module):
     def load(self, path: Path) -> dict[str, Any]:
         """Read the weights of a file of timm, without running a pickle.
 
-        Returns how many tensors were taken, and those of the file that were not. Raises RunError where one of the
-        backbone's is absent there.
+        Returns its name and SHA-256, how many tensors were taken, and those of the file that were not. Raises
+        MissingError without the file, RunError where it lacks a tensor of the backbone or has it in another shape.
         """
-        from timm.models import load_state_dict
-
-        given = load_state_dict(str(path), weights_only=True)
-        wanted = self.net.state_dict()
-        missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
+        given, wanted = read_tensors(path, WEIGHTS), self.net.state_dict()
+        missing = [
+            name
+            for name, value in wanted.items()
+            if (name not in given or given[name].shape != value.shape) and not name.endswith("num_batches_tracked")
+        ]
         if missing:
-            text = f"The file lacks {len(missing)} tensors of the backbone: {', '.join(missing[:5])}."
+            text = f"The file lacks {len(missing)} tensors of the backbone: {', '.join(missing[:SHOWN])}."
             raise RunError(text, where=str(path), hint="name a file of timm's model of this name")
-        self.net.load_state_dict({name: given[name] for name in wanted if name in given}, strict=False)
-        return {"file": path.name, "loaded": len(wanted), "left_out": sorted(set(given) - set(wanted))}
+        taken = {name: given[name] for name in wanted if name in given}
+        self.net.load_state_dict(taken, strict=False)
+        left_out = sorted(set(given) - set(wanted))
+        return {"file": path.name, "sha256": sha256_of(path), "loaded": len(taken), "left_out": left_out}
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, 3, H, W] → [N, channels, H/16, W/16]."""
