@@ -54,11 +54,5 @@ def gathered(value: Any) -> list[Any]:
     return found
 
 
-def wait_for_all() -> None:
-    """Go on when all have come here."""
-    if _several():
-        torch.distributed.barrier()
-
-
 def _several() -> bool:
     return bool(torch.distributed.is_available() and torch.distributed.is_initialized())

@@ -234,14 +234,16 @@ class Loop:
         A stop may come in the middle of that. Then the epoch is saved as open, and the resumed attempt begins here.
         """
         number, step = self._epoch(epoch), self.place.steps_before + self.step
-        try:
-            if self.epoch_end and self._main:
+        stopped = False
+        if self.epoch_end and self._main:
+            try:
                 with state.random_state_kept():
                     self.epoch_end(self.evaluated, number, step)
-        except StopRequested:
+            except StopRequested:
+                stopped = True
+        if distributed.any_process(stopped, self.device):  # the others wait here for the first one
             self._save()
-            raise
-        distributed.wait_for_all()
+            raise StopRequested
         self._epoch_open = False
         over = self.step >= self.total
         self._save(over=over)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,6 @@ from detui.engine.backends.torch.fusion.losses import detection_losses, l1
 from detui.engine.backends.torch.fusion.matching import match
 from detui.engine.backends.torch.fusion.pillars import PillarEncoder
 from detui.engine.data.frame import Frame, corners, inside
-from detui.engine.data.frame_files import read_frame
 
 SPACE: Range = (-20.0, -20.0, -3.0, 20.0, 20.0, 2.0)
 BOX = [3.0, -4.0, 0.5, 1.8, 4.2, 1.5, 2.0, 1.0, -0.5]
@@ -50,14 +48,6 @@ def batch(frames: Sequence[Frame]) -> Batch:
 def total(model: FusionDetector, given: Batch) -> Any:
     output = model(given, denoise=True)
     return sum(detection_losses(output.layers, given.boxes, given.labels, output.denoising).values())
-
-
-@pytest.fixture(scope="session")
-def real_frame(shared_data: Path) -> Frame:
-    folder = shared_data / "nuscenes_frame"
-    if not folder.is_dir():
-        pytest.skip(f"needs the real frame at {folder}, which is absent")
-    return read_frame(folder)
 
 
 class TestGeometry:

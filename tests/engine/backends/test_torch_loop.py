@@ -216,32 +216,40 @@ from detui.engine.backends.torch.batches import Batches
 rank, folder = int(sys.argv[2]), Path(sys.argv[3])
 torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 report = t.reporter(folder / f"rank{rank}")
-task = t.ToyTask(report, stop_after=4 if rank else None)
+while_evaluating = sys.argv[4] == "evaluation"
+task = t.ToyTask(report, stop_after=4 if rank and not while_evaluating else None)
 batches = t.toy_batches()
 t.toy_batches = lambda: Batches(batches.items, batches.load, 2, 3, rank, 2)
-loop = t.loop_of(report, task)
+def evaluate(*told):
+    if while_evaluating:
+        raise t.StopRequested
+loop = t.loop_of(report, task, epoch_end=evaluate)
 try:
     loop.run()
 except t.StopRequested:
     stopped = True
-sums = [float(p.double().sum()) for p in loop.model.parameters()]
+sums = [float(p.detach().double().sum()) for p in loop.model.parameters()]
 said = {"sums": sums, "step": loop.step, "seen": task.seen, "stopped": stopped}
 (folder / f"{rank}.json").write_text(json.dumps(said))
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
 """
 
 
 @pytest.mark.slow
-def test_two_processes_agree_on_weights_and_stop_and_the_first_reports(tmp_path: Path) -> None:
-    """The stop reaches the second process alone."""
+@pytest.mark.parametrize(("stop", "steps"), [("step", 4), ("evaluation", 3)])
+def test_two_processes_agree_on_weights_and_stop_and_the_first_reports(tmp_path: Path, stop: str, steps: int) -> None:
+    """The stop reaches the second process alone after a step, or the first one while it evaluates an epoch."""
     command = [sys.executable, "-c", TWO, str(Path(__file__).parent)]
-    children = [subprocess.Popen([*command, str(rank), str(tmp_path)]) for rank in range(2)]
+    children = [subprocess.Popen([*command, str(rank), str(tmp_path), stop]) for rank in range(2)]
     assert [child.wait(120) for child in children] == [0, 0]
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
-    assert first["sums"] == second["sums"] and first["stopped"] and first["step"] == second["step"] == 4
+    assert first["sums"] == second["sums"] and first["stopped"] and first["step"] == second["step"] == steps
     assert all(set(a).isdisjoint(b) for a, b in zip(first["seen"][:2], second["seen"][:2], strict=True))
-    assert len(lines(tmp_path / "rank0", "step")) == 4 and lines(tmp_path / "rank1", "step") == []
+    assert len(lines(tmp_path / "rank0", "step")) == steps and lines(tmp_path / "rank1", "step") == []
     saved = state.load(tmp_path / "rank0" / lines(tmp_path / "rank0", "checkpoint")[-1]["path"])
     assert len(saved["random"]) == 2 and not list((tmp_path / "rank1" / "checkpoints").iterdir())
+    assert saved["progress"]["epoch_open"] == (stop == "evaluation")
 
 
 class TestSchedule:
