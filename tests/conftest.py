@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from nvml_library import build
+
+if TYPE_CHECKING:
+    from detui.engine.data.frame import Frame
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -32,6 +36,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real test data at {folder}, which is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_frame(shared_data: Path) -> Frame:
+    """A key frame of nuScenes with six cameras and a LiDAR; a test that needs it skips where it is absent."""
+    from detui.engine.data.frame_files import read_frame
+
+    folder = shared_data / "nuscenes_frame"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real frame at {folder}, which is absent")
+    return read_frame(folder)
 
 
 @pytest.fixture(params=["plain", "with space 'quote\" 数据"], ids=["plain", "hostile"])

@@ -38,6 +38,7 @@ DOCUMENTS = [
     "CHANGELOG.md",
     "docs/data.md",
     "docs/environments.md",
+    "docs/fusion.md",
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",

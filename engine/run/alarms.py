@@ -15,6 +15,7 @@ CURVES = {
     "divergence": "the total loss is far above its own lowest level, and stays there",
     "rising_term": "a term of the loss rises over epochs while the other terms fall",
     "plateau": "neither the validation metric nor the loss has improved for many epochs",
+    "aqr_gain": "AQR scaled features by more, or by less, than its settings allow",
 }
 """Alarms of the worker: name → what it means."""
 

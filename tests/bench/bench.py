@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from aqr import aqr
 from clock import PLACE
 from control import run_control
 from evaluation import evaluation
@@ -46,6 +47,7 @@ def main() -> None:
         terminal(root / "terminal", say)
         evaluation(say)
         loss_weights(say)
+        aqr(say)
         steps(root / "steps")
 
 

@@ -104,6 +104,7 @@ _ALARMS = {
     "the total loss is far above its own lowest level, and stays there": "总损失远高于自身的最低水平，且居高不下",
     "a term of the loss rises over epochs while the other terms fall": "损失的某一项随轮次上升，而其他各项下降",
     "neither the validation metric nor the loss has improved for many epochs": "验证指标与损失都已多轮没有改善",
+    "AQR scaled features by more, or by less, than its settings allow": "AQR 对特征的缩放超出了其设置允许的范围",
     "a GPU of the run has less than 3 % of its memory free": "运行所用的一个 GPU 空闲显存不足 3 %",
     "the disk has hardly room for the next checkpoints": "磁盘几乎放不下后续的检查点",
     "no step has been made for much longer than a step takes": "远超一步用时仍没有新的一步",

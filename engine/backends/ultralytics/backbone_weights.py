@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detui.engine.errors import MissingError, RunError
+from detui.engine.backends.torch_support.tensor_files import SHOWN, read_tensors
+from detui.engine.errors import RunError
 from detui.engine.run.files import sha256_of
 
 WHERE = "model.backbone.weights"
-SHOWN = 5
-"""How many names of tensors an error tells."""
 RGB = 3
 
 
@@ -39,7 +38,7 @@ def load_backbone(model: Any, path: Path) -> Given:
     backbone or has it in another shape, or that has one which timm's model of this name does not know.
     """
     backbone = model.model[0]
-    file = _read(path)
+    file = read_tensors(path, WHERE)
     wanted = backbone.net.state_dict()
     names = {_plain(name): name for name in wanted}
     tensors = {names[_plain(name)]: value for name, value in file.items() if _plain(name) in names}
@@ -57,33 +56,6 @@ def load_backbone(model: Any, path: Path) -> Given:
     facts = {"kind": "backbone", "file": path.name, "sha256": sha256_of(path)}
     left = {name: file[name] for name in left_out}
     return Given({f"model.0.net.{name}": value for name, value in tensors.items()}, left, facts)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The tensors of a file, by timm's own reader: from `state_dict`, `model` or an EMA where they lie under one."""
-    import pickle
-
-    import safetensors  # which timm requires
-    from timm.models import load_state_dict
-
-    if not path.is_file():
-        hint = "put the file there, or take model.backbone.weights out"
-        raise MissingError(f"There is no file {path}.", where=WHERE, hint=hint)
-    try:
-        found: dict[str, Any] = load_state_dict(str(path), weights_only=True)
-    except (
-        OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError,
-        safetensors.SafetensorError,
-    ) as error:  # fmt: skip
-        text = " ".join(str(error).split())[:200]
-        message = f"The file cannot be read as tensors alone ({type(error).__name__}): {text}"
-        hint = "name a .safetensors file, or a .pth file that holds a state_dict"
-        raise RunError(message, where=str(path), hint=hint) from error
-    strange = [str(name) for name, value in found.items() if not hasattr(value, "shape")]
-    if strange or not found:
-        message = f"The file holds no state_dict: {', '.join(strange[:SHOWN]) or 'nothing'} is no tensor."
-        raise RunError(message, where=str(path), hint="save the state_dict of a model of timm")
-    return found
 
 
 def _plain(name: str) -> str:

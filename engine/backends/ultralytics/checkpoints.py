@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -18,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from detui.engine.backends.torch_support.whole import whole
 from detui.engine.errors import MissingError, RunError
-from detui.engine.run.files import write_error
 
 KEPT = 2
 """One to resume from, and the one before in case that is torn."""
@@ -32,7 +31,7 @@ def keep(write: Callable[[Path], None], folder: Path, stage: int, epoch: int) ->
     Returns where it lies. Raises RunError when it cannot be written: a full disk, say.
     """
     target = folder / f"s{stage}-e{epoch:04}.pt"
-    _whole(write, target)
+    whole(write, target)
     for old in sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))[:-KEPT]:
         old.unlink(missing_ok=True)
     return target
@@ -41,23 +40,8 @@ def keep(write: Callable[[Path], None], folder: Path, stage: int, epoch: int) ->
 def keep_for_good(write: Callable[[Path], None], folder: Path, epoch: int) -> Path:
     """Let `write` make a milestone's checkpoint, which no later one replaces. Returns it. Raises RunError likewise."""
     target = folder / f"epoch-{epoch:04}.pt"
-    _whole(write, target)
+    whole(write, target)
     return target
-
-
-def _whole(write: Callable[[Path], object], target: Path) -> None:
-    temporary = target.with_suffix(".tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError of its archive writer
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise write_error(target, error) from error
-        raise RunError(f"The checkpoint could not be written: {error}", where=str(target), hint="df -h") from error
 
 
 def readable(path: Path) -> Path:
