@@ -16,6 +16,8 @@ from detui.engine.backends.command.plan import CommandConfig
 from detui.engine.backends.ultralytics.plan import UltralyticsConfig
 from detui.engine.data.definition import CocoDefinition, VocDefinition
 from detui.engine.data.depth_layout import DepthLayout
+from detui.engine.data.frame_layouts import FusionScenesDefinition, NuscenesDefinition
+from detui.engine.data.fusion_options import FusionOptions
 from detui.engine.data.problems import KINDS
 from detui.engine.data.published import Published
 from detui.engine.data.scene_options import SceneOptions
@@ -31,6 +33,7 @@ from detui.tui.settings import CHOICES
 from detui.tui.widgets.title_bar import PLACES
 
 DETUI = str(Path(sys.executable).with_name("detui"))
+FRAME_MODELS = (NuscenesDefinition, FusionScenesDefinition, FusionOptions)
 READMES = ["README.md", "README.zh.md"]
 DOCUMENTS = [
     *READMES,
@@ -149,7 +152,7 @@ def test_every_key_of_a_definition_is_documented(repository: Path) -> None:
     text = (repository / "docs/data.md").read_text(encoding="utf-8")
     keys = {
         key
-        for model in (VocDefinition, CocoDefinition, Select, DepthLayout, Published, SceneOptions)
+        for model in (VocDefinition, CocoDefinition, Select, DepthLayout, Published, SceneOptions, *FRAME_MODELS)
         for key in model.model_fields
     }
     assert {key for key in keys - {"definition_schema"} if f"`{key}`" not in text} - {"images", "annotations"} == set()

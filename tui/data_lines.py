@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detui.tui.output import width
@@ -93,3 +93,23 @@ def bars(counts: Mapping[str, int], indent: str) -> list[str]:
 def _bar(count: int, top: int) -> str:
     """At least one mark for anything that is not nothing."""
     return "#" * max(round(BAR * count / max(top, 1)), min(count, 1))
+
+
+def published_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Published counts beside those that were found."""
+    verdicts = ("ok" if row["ok"] else f"DIFFERS: {row['published']} published" for row in rows)
+    return [f"  {row['what']}: {row['found']} {verdict}" for row, verdict in zip(rows, verdicts, strict=True)]
+
+
+def problem_lines(problems: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every kind of problem with what is done about it, and its first examples."""
+    from detui.engine.data.problems import KINDS
+
+    lines = []
+    for problem in problems:
+        action = "ERROR" if problem["action"] == "error" else problem["action"].replace("_", " ")
+        lines.append(f"  {problem['kind']}: {problem['count']}, {action} ({KINDS[problem['kind']].text})")
+        lines += [f"    {example}" for example in problem["examples"]]
+        if problem["count"] > len(problem["examples"]):
+            lines.append(f"    … and {problem['count'] - len(problem['examples'])} more")
+    return lines

@@ -10,6 +10,7 @@ from detui.engine.data.definition import (
     VisdroneDefinition,
     YoloDefinition,
 )
+from detui.engine.data.frame_layouts import FusionScenesDefinition
 from detui.engine.data.roots import find_root
 
 
@@ -19,7 +20,7 @@ def class_names(definition: DatasetDefinition, configuration: Configuration) -> 
     Raises MissingError where a data.yaml says it and is absent, DataError for one that cannot be read.
     """
     layout = definition.layout
-    if isinstance(layout, SceneDefinition):
+    if isinstance(layout, (SceneDefinition, FusionScenesDefinition)):
         return tuple(layout.options.classes)
     if isinstance(layout, VisdroneDefinition):
         from detui.engine.data.visdrone import CLASSES

@@ -22,46 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from detui.engine.closed import Closed, Keys, validate
-from detui.engine.data.depth_layout import DepthLayout
-from detui.engine.data.problems import ALIASES, KINDS
-from detui.engine.data.published import Published
+from detui.engine.data.frame_layouts import FrameLayout, FramesDefinition, FusionScenesDefinition, NuscenesDefinition
+from detui.engine.data.layout_base import Classes, Inside, LayoutBase, Name
 from detui.engine.data.scene_options import SceneOptions
 from detui.engine.data.selection import PERSON, Select
 from detui.engine.errors import MissingError, RecipeError
-from detui.engine.run.files import SCHEMA, check_schema
+from detui.engine.run.files import check_schema
 from detui.engine.yaml import Document, load_yaml
-
-
-def _inside(value: str) -> str:
-    if Path(value).is_absolute() or ".." in Path(value).parts:
-        raise ValueError(f"{value!r} must be a path below the data set's folder.")
-    return value
-
-
-def _actions(value: dict[str, str]) -> dict[str, str]:
-    for name, action in value.items():
-        kind = ALIASES.get(name, name)
-        if kind not in KINDS:
-            raise ValueError(f"there is no kind of problem {name!r}; the kinds are {', '.join(KINDS)}.")
-        if action not in KINDS[kind].actions:
-            allowed = ", ".join(KINDS[kind].actions)
-            raise ValueError(f"{name} cannot be {action!r}; it can be {allowed}.")
-    return value
-
-
-def _distinct(value: list[str]) -> list[str]:
-    repeated = sorted({name for name in value if value.count(name) > 1})
-    if repeated:
-        raise ValueError(f"a class stands there twice: {', '.join(repeated)}.")
-    return value
-
-
-Inside = Annotated[str, AfterValidator(_inside)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-Classes = Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class CocoSplit(Closed):
@@ -103,22 +73,7 @@ class SceneSplit(Closed):
     """How many scenes there are to choose from; only those that are selected are drawn."""
 
 
-class _Definition(Closed):
-    """What all formats share."""
-
-    definition_schema: Annotated[int, Field(alias="schema", ge=1)] = SCHEMA
-    name: Name
-    title: str
-    folder: Inside | None = None
-    """The folder that holds the data below the place found for it; the place itself serves too."""
-    on_problem: Annotated[dict[str, str], AfterValidator(_actions)] = {}
-    """What to do about each kind of problem, where not the default."""
-    published: Published = Published()
-    depth: DepthLayout | None = None
-    """Where depth maps lie, for data that may have them; read when a recipe says `data: {depth: true}`."""
-
-
-class CocoDefinition(_Definition):
+class CocoDefinition(LayoutBase):
     """COCO JSON."""
 
     format: Literal["coco"]
@@ -153,7 +108,7 @@ class CocoDefinition(_Definition):
         return (*self.classes, *added)
 
 
-class YoloDefinition(_Definition):
+class YoloDefinition(LayoutBase):
     """YOLO text files, described by their data.yaml or here."""
 
     format: Literal["yolo"]
@@ -170,7 +125,7 @@ class YoloDefinition(_Definition):
         return self
 
 
-class VocDefinition(_Definition):
+class VocDefinition(LayoutBase):
     """PASCAL VOC boxes: one XML file an image."""
 
     format: Literal["voc"]
@@ -182,14 +137,14 @@ class VocDefinition(_Definition):
     splits: Annotated[dict[str, VocSplit], Field(min_length=1)]
 
 
-class VisdroneDefinition(_Definition):
+class VisdroneDefinition(LayoutBase):
     """VisDrone-DET's text files; the ten classes are the format's own."""
 
     format: Literal["visdrone"]
     splits: Annotated[dict[str, VisdroneSplit], Field(min_length=1)]
 
 
-class SceneDefinition(_Definition):
+class SceneDefinition(LayoutBase):
     """Generated scenes."""
 
     format: Literal["scenes"]
@@ -203,13 +158,16 @@ class SceneDefinition(_Definition):
         return self
 
 
-Layout = CocoDefinition | YoloDefinition | VocDefinition | VisdroneDefinition | SceneDefinition
+Layout = CocoDefinition | YoloDefinition | VocDefinition | VisdroneDefinition | SceneDefinition | FrameLayout
 _LAYOUTS: Mapping[str, type[Layout]] = {
     "coco": CocoDefinition,
     "yolo": YoloDefinition,
     "voc": VocDefinition,
     "visdrone": VisdroneDefinition,
     "scenes": SceneDefinition,
+    "nuscenes": NuscenesDefinition,
+    "frames": FramesDefinition,
+    "fusion-scenes": FusionScenesDefinition,
 }
 
 
@@ -235,7 +193,12 @@ class DatasetDefinition:
     @property
     def generated(self) -> bool:
         """Whether it is drawn rather than found on disk."""
-        return isinstance(self.layout, SceneDefinition)
+        return isinstance(self.layout, (SceneDefinition, FusionScenesDefinition))
+
+    @property
+    def frames(self) -> FrameLayout | None:
+        """The layout, where the data is frames of cameras and LiDAR rather than images with boxes in pixels."""
+        return self.layout if isinstance(self.layout, FrameLayout) else None
 
     @property
     def split_names(self) -> tuple[str, ...]:
@@ -252,14 +215,15 @@ class DatasetDefinition:
         place = where or (lambda keys: ".".join(["data.options", *map(str, keys)]))
         if not options:
             return self
-        if not isinstance(self.layout, SceneDefinition):
+        if not isinstance(self.layout, (SceneDefinition, FusionScenesDefinition, NuscenesDefinition)):
             raise RecipeError(
-                f"The data set {self.name} has no options: only generated data has.",
+                f"The data set {self.name} has no options: only generated data and nuScenes have.",
                 where=place(()),
                 hint="remove data.options",
             )
         given = _merge(self.layout.options.model_dump(), options)
-        layout = self.layout.model_copy(update={"options": validate(SceneOptions, given, place)})
+        options_of = type(self.layout.options)
+        layout = self.layout.model_copy(update={"options": validate(options_of, given, place)})
         return DatasetDefinition(layout, self.path, self.own)
 
 

@@ -61,9 +61,15 @@ def composition(split: Split, classes: Sequence[str]) -> Composition:
             per_image[annotation.image_id] += 1
             sizes[size_of_area(annotation.area)] += 1
             by_class[classes[annotation.category_id - 1]] += 1
-    counts = sorted(per_image.values())
-    density = _density(counts) if counts else None
-    return Composition(objects=sum(counts), objects_per_image=density, sizes=sizes, objects_by_class=by_class)
+    counts = list(per_image.values())
+    return Composition(
+        objects=sum(counts), objects_per_image=density_of(counts), sizes=sizes, objects_by_class=by_class
+    )
+
+
+def density_of(counts: Sequence[int]) -> Density | None:
+    """Of the objects on each image; None without images."""
+    return _density(sorted(counts)) if counts else None
 
 
 def size_of_area(area: float) -> str:

@@ -65,6 +65,8 @@ class Made:
 
 def depth_of(definition: DatasetDefinition, encoding: str | None = None) -> DepthLayout:
     """What a definition says of its maps. Raises UsageError where none can be made, or not in that encoding."""
+    if definition.frames is not None:
+        raise UsageError(f"The data set {definition.name} holds frames of cameras and LiDAR, which take no depth maps.")
     if definition.generated:
         raise UsageError("Scenes draw their own depth maps.", hint="data: {name: scenes, depth: true} in a recipe")
     layout = with_depth(definition).layout.depth

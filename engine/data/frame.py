@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detui.engine.data.nuscenes_classes import NUSCENES_CLASSES
 from detui.engine.errors import DataError
 
-NUSCENES_CLASSES = (
-    "car", "truck", "construction_vehicle", "bus", "trailer",
-    "barrier", "motorcycle", "bicycle", "pedestrian", "traffic_cone",
-)  # fmt: skip
-"""The ten classes of the nuScenes detection task; a label is a place in here."""
+__all__ = ["BOX", "NUSCENES_CLASSES", "POINT", "Frame", "corners", "inside"]
+
 BOX = ("x", "y", "z", "w", "l", "h", "yaw", "vx", "vy")
 """The columns of a box. `l` lies along the heading, `w` across it; `yaw` turns from x towards y, in radians."""
 POINT = ("x", "y", "z", "intensity", "time")

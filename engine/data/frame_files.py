@@ -1,7 +1,8 @@
 """A frame as files: `frame.json`, a picture of each camera, and the points as float32.
 
     {"token": …, "box_format": "cx cy cz l w h yaw …",
-     "lidar": {"file": …, "dims": ["x", "y", "z", "intensity", …]},
+     "lidar": {"file": …, "dims": ["x", "y", "z", "intensity", …],
+               "sweeps": [{"file": …, "to_lidar": 4×4, "time": seconds before the frame}]},   (may be absent)
      "cameras": {name: {"file": …, "cam2img": 3×3, "lidar2cam": 4×4}},
      "instances": [{"name": class, "box": [7 numbers], "velocity": [vx, vy] or [null, null], "num_lidar_pts": n}]}
 
@@ -26,11 +27,15 @@ from detui.engine.run.files import write_json, write_whole
 FILE = "frame.json"
 
 
-def read_frame(folder: Path) -> Frame:
+NEAR = 1.0
+"""Points of earlier sweeps that lie closer to their sensor in x and y, in metres, show the car itself."""
+
+
+def read_frame(folder: Path, classes: tuple[str, ...] = NUSCENES_CLASSES) -> Frame:
     """The frame that `folder`/frame.json describes.
 
-    Instances of no class of the detection task are left out; those that no sensor saw are not: `num_lidar_points` tells
-    them. Raises MissingError for a file that is absent, DataError for one that is not as said above.
+    Instances of none of the classes are left out; those that no sensor saw are not: `num_lidar_points` tells them.
+    Raises MissingError for a file that is absent, DataError for one that is not as said above.
     """
     path = folder / FILE
     try:
@@ -39,28 +44,34 @@ def read_frame(folder: Path) -> Frame:
         raise MissingError("There is no such file.", where=str(path)) from error
     except (ValueError, OSError) as error:
         raise DataError(f"The file cannot be read: {error}.", where=str(path)) from error
+    return frame_of(told, folder, classes, str(path))
+
+
+def frame_of(told: Mapping[str, Any], folder: Path, classes: tuple[str, ...], where: str) -> Frame:
+    """The frame that is told as above, its files below `folder`. Raises as `read_frame`; `where` names the place."""
     try:
-        frame = _frame(told, folder)
-    except (KeyError, TypeError, IndexError) as error:
-        raise DataError(f"A field is absent or of another kind: {error!r}.", where=str(path)) from error
+        frame = _frame(told, folder, classes)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        raise DataError(f"A field is absent or of another kind: {error!r}.", where=where) from error
     frame.check()
     return frame
 
 
-def _frame(told: Mapping[str, Any], folder: Path) -> Frame:
+def _frame(told: Mapping[str, Any], folder: Path, classes: tuple[str, ...]) -> Frame:
     cameras: Mapping[str, Any] = told["cameras"]
-    kept = [one for one in told["instances"] if one["name"] in NUSCENES_CLASSES]
+    kept = [one for one in told["instances"] if one["name"] in classes]
     boxes = np.array([_box(one) for one in kept], np.float32).reshape(-1, len(BOX))
     return Frame(
         token=told["token"],
         images=np.stack([_picture(folder / one["file"]) for one in cameras.values()]),
-        points=_points(folder / told["lidar"]["file"], told["lidar"]["dims"]),
+        points=_cloud(told["lidar"], folder),
         intrinsics=np.array([np.array(one["cam2img"], np.float64)[:3, :3] for one in cameras.values()]),
         lidar_to_camera=np.array([one["lidar2cam"] for one in cameras.values()], np.float64),
         boxes=boxes,
-        labels=np.array([NUSCENES_CLASSES.index(one["name"]) for one in kept], np.int64),
+        labels=np.array([classes.index(one["name"]) for one in kept], np.int64),
         num_lidar_points=np.array([one["num_lidar_pts"] for one in kept], np.int64),
         cameras=tuple(cameras),
+        classes=classes,
     )
 
 
@@ -81,6 +92,19 @@ def _picture(path: Path) -> NDArray[np.uint8]:
         raise MissingError("There is no such picture.", where=str(path)) from error
     except OSError as error:
         raise DataError(f"The picture cannot be read: {error}.", where=str(path)) from error
+
+
+def _cloud(lidar: Mapping[str, Any], folder: Path) -> Floats:
+    """[P, 5]: the frame's own sweep, then the earlier ones, brought into its frame of reference."""
+    parts = [_points(folder / lidar["file"], lidar["dims"])]
+    for sweep in lidar.get("sweeps") or ():
+        found = _points(folder / sweep["file"], lidar["dims"])
+        found = found[(abs(found[:, :2]) >= NEAR).any(1)]
+        matrix = np.array(sweep["to_lidar"], np.float64)
+        found[:, :3] = found[:, :3].astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+        found[:, 4] = sweep["time"]
+        parts.append(found)
+    return np.concatenate(parts)
 
 
 def _points(path: Path, columns: list[str]) -> Floats:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detui.engine.data.points import SeenPoints, look_at_points
 from detui.engine.errors import DetuiError
 from detui.engine.run.files import read_json_if_there, write_json
 
@@ -200,6 +201,7 @@ class ImageFiles:
         content = self._load()
         self._known = _entries(content, "files", _is_entry)
         self._maps = _entries(content, "depth", _is_depth_entry)
+        self._clouds = _entries(content, "points", _is_points_entry)
         self._changed = False
 
     def see(self, relative: str) -> Seen:
@@ -232,6 +234,18 @@ class ImageFiles:
             self._changed = True
         return seen
 
+    def see_points(self, relative: str) -> SeenPoints:
+        """Look at one point cloud; remembered like images. Raises FileNotFoundError (also for a folder), OSError."""
+        path, stamp = self._stamp(relative)
+        known = self._clouds.get(relative)
+        if known and known[:3] == stamp and not self._decode:
+            return SeenPoints(*known[3:])
+        seen = look_at_points(path.read_bytes())
+        if _is_settled(stamp):
+            self._clouds[relative] = [*stamp, seen.sha256, seen.size, seen.finite]
+            self._changed = True
+        return seen
+
     def _stamp(self, relative: str) -> tuple[Path, list[int]]:
         """A file and what tells that it changed: length and times."""
         path = self._root / relative
@@ -246,7 +260,8 @@ class ImageFiles:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self._file, {"root": str(self._root), "files": self._known, "depth": self._maps})
+            content = {"root": str(self._root), "files": self._known, "depth": self._maps, "points": self._clouds}
+            write_json(self._file, content)
         except (OSError, DetuiError):
             return
 
@@ -290,4 +305,15 @@ def _is_depth_entry(value: Any) -> bool:
         and all(isinstance(text, str) for text in (value[3], value[6]))
         and all(number is None or isinstance(number, int) for number in value[7:9])
         and (value[9] is None or isinstance(value[9], str))
+    )
+
+
+def _is_points_entry(value: Any) -> bool:
+    """Whether an entry has the form that `see_points` writes: three stamps, then the fields of SeenPoints."""
+    return (
+        isinstance(value, list)
+        and len(value) == 6
+        and isinstance(value[3], str)
+        and all(isinstance(number, int) for number in (*value[:3], value[4]))
+        and isinstance(value[5], bool)
     )

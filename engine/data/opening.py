@@ -56,6 +56,9 @@ def open_dataset(
     definition = definition.with_options(options or {})
     definition = with_depth(definition) if depth else definition
     layout = definition.layout
+    if definition.frames is not None:
+        message = f"The data set {definition.name} holds frames of cameras and LiDAR, no images with boxes in pixels."
+        raise RecipeError(message, where="data", hint=f"`detui data check {definition.name}` looks at them")
     if definition.split_names:
         _check_names(definition.name, splits, definition.split_names)
     cache = cache or configuration.workspace / ".data"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ def prepare(
     cache = cache.absolute()
     definition = load_definition(selection["name"])
     roles = _roles(selection, definition)
+    if definition.frames is not None:
+        return _prepare_frames(selection, definition, roles, configuration, cache, yolo, progress)
     dataset = open_dataset(
         definition,
         configuration,
@@ -69,10 +71,35 @@ def prepare(
     chosen = {role: _choose(dataset, role, *wanted) for role, wanted in roles.items()}
     shared = _shared_images(definition, dataset, roles, chosen)
     info = _info(dataset, chosen, shared)
-    path = _folder(cache, info, dataset, chosen)
+
+    def fill(new: Path) -> None:
+        for role, split in chosen.items():
+            write_coco(new / f"{role}.json", split, dataset.classes)
+        write_json(new / "dataset.json", info)
+
+    path = _folder(cache, info, fill)
     if yolo:
         _add_yolo(path, dataset, chosen, progress)
     return PreparedData(path, info)
+
+
+def _prepare_frames(
+    selection: Mapping[str, Any], definition: DatasetDefinition, roles: Mapping[str, tuple[str, int | None]],
+    configuration: Configuration, cache: Path, yolo: bool, progress: Progress,
+) -> PreparedData:  # fmt: skip
+    """Frames of cameras and LiDAR, as a list a role."""
+    from detui.engine.data import frame_preparing as frames
+
+    if yolo or selection.get("depth"):
+        what = "frames of cameras and LiDAR, no images with boxes in pixels" if yolo else "frames, and no depth maps"
+        hint = "the backend torch trains on frames" if yolo else "remove data.depth"
+        raise RecipeError(f"The data set {definition.name} holds {what}.", where="data", hint=hint)
+    options = selection.get("options")
+    dataset, chosen, shared = frames.open_roles(
+        definition, configuration, roles, _limits(roles), options, cache, progress
+    )
+    info = frames.describe(dataset, chosen, shared)
+    return PreparedData(_folder(cache, info, lambda new: frames.write(new, info, chosen)), info)
 
 
 def _roles(selection: Mapping[str, Any], definition: DatasetDefinition) -> dict[str, tuple[str, int | None]]:
@@ -174,14 +201,8 @@ def _metric(chosen: Mapping[str, Split]) -> dict[str, str]:
     return {"metric": "visdrone"} if known else {}
 
 
-def _folder(cache: Path, info: dict[str, Any], dataset: Dataset, chosen: Mapping[str, Split]) -> Path:
-    """The folder that holds exactly this, written now unless it is there."""
-
-    def fill(new: Path) -> None:
-        for role, split in chosen.items():
-            write_coco(new / f"{role}.json", split, dataset.classes)
-        write_json(new / "dataset.json", info)
-
+def _folder(cache: Path, info: dict[str, Any], fill: Callable[[Path], None]) -> Path:
+    """The folder that holds exactly this, filled now unless it is there."""
     path = cache / f"{info['name']}-{info['fingerprint'][:12]}"
     appear_whole(path, fill)
     if _holds(path, info):

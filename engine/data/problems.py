@@ -55,6 +55,14 @@ KINDS: Mapping[str, Kind] = {
     "id_space": Kind("class ids and class names that do not belong together", "error", ("error", "keep")),
     "others_judged": Kind("box of the class others that is marked as judged", "leave_out", _BOX),
     "in_two_splits": Kind("image in more than one split", "error", ("error", "keep")),
+    "missing_points": Kind("point cloud that is not there", "error", ("error", "leave_out")),
+    "broken_points": Kind("point cloud that is cut, empty or not finite", "error", ("error", "leave_out")),
+    "missing_sweep": Kind("earlier sweep of the LiDAR that cannot be used", "error", ("error", "leave_out")),
+    "calibration": Kind("calibration that cannot be right", "error", ("error", "leave_out", "keep")),
+    "duplicate_frame": Kind("frame that stands there twice", "error", ("error", "leave_out")),
+    "empty_box": Kind("box without a point of the LiDAR", "keep", ("error", "leave_out", "keep")),
+    "unknown_velocity": Kind("box whose velocity nobody knows", "keep", ("error", "leave_out", "keep")),
+    "points_elsewhere": Kind("frame whose points lie beside its boxes", "error", ("error", "leave_out", "keep")),
     "published_count": Kind("count that differs from the published one", "error", ("error", "keep")),
 }
 ALIASES = {"duplicate": "duplicate_box"}

@@ -13,6 +13,7 @@ from detui.engine.data.definition import (
     VocDefinition,
     YoloDefinition,
 )
+from detui.engine.data.frame_layouts import FramesDefinition, NuscenesDefinition
 from detui.engine.errors import MissingError
 
 
@@ -61,6 +62,10 @@ def _landmarks(layout: Layout) -> list[str]:
         return [split.list for split in layout.splits.values()]
     if isinstance(layout, VisdroneDefinition):
         return [f"{split.folder}/annotations" for split in layout.splits.values()]
+    if isinstance(layout, NuscenesDefinition):
+        return [split.infos for split in layout.splits.values()]
+    if isinstance(layout, FramesDefinition):
+        return ["frame.json" if split.folder == "." else split.folder for split in layout.splits.values()]
     if isinstance(layout, YoloDefinition):
         return [layout.data_yaml] if layout.data_yaml else [split.images for split in layout.splits.values()]
     return []

@@ -10,7 +10,13 @@ import click
 
 from detui.tui.commands.data_depth import make_depth
 from detui.tui.commands.data_sheet import make_sheet
-from detui.tui.data_lines import class_lines, composition_lines, selection_lines
+from detui.tui.data_lines import (
+    class_lines,
+    composition_lines,
+    problem_lines,
+    published_lines,
+    selection_lines,
+)
 from detui.tui.narrator import Narrator
 
 if TYPE_CHECKING:
@@ -39,9 +45,11 @@ def list_datasets(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_row(definition, root) for definition, root in rows], ensure_ascii=False))
         return
+    wide = max(len(definition.name) for definition, _ in rows)
+    titles = max(len(definition.title) for definition, _ in rows)
     for definition, root in rows:
         place = "generated" if definition.generated else root or "not on this host"
-        click.echo(f"{definition.name:<12}  {definition.title:<24}  {place}")
+        click.echo(f"{definition.name:<{wide}}  {definition.title:<{titles}}  {place}")
 
 
 @command.command(name="check")
@@ -54,6 +62,7 @@ def check(name: str, as_json: bool, decode: bool, depth: bool | None) -> None:
 
     Per split: objects per image, their sizes in original pixels, classes, and what a rule selected, with its hash.
     Where its definition says where depth maps lie, and a folder of them is there, every map is decoded and judged.
+    Of frames of cameras and LiDAR: calibration, velocities, boxes without points; with --decode, points in their boxes.
     Exits with 0 when it can be used as it is, 1 when not, 3 when it is not on this host.
     """
     from detui.engine.configuration import Configuration
@@ -61,14 +70,17 @@ def check(name: str, as_json: bool, decode: bool, depth: bool | None) -> None:
 
     definition = load_definition(name)
     narrate = Narrator(sys.stderr.isatty())
-    how: dict[str, Any] = {"decode": decode, "depth": depth, "tolerate": True}
-    dataset = open_dataset(definition, Configuration.load(), progress=narrate, **how)
-    narrate.end()
-    facts = _facts(definition, dataset)
-    if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
+    if definition.frames is not None:
+        from detui.tui.frame_lines import check_frames, frame_lines
+
+        facts = check_frames(definition, Configuration.load(), decode, narrate)
+        lines = frame_lines(facts)
     else:
-        click.echo("\n".join(_lines(facts)))
+        how: dict[str, Any] = {"decode": decode, "depth": depth, "tolerate": True}
+        facts = _facts(definition, open_dataset(definition, Configuration.load(), progress=narrate, **how))
+        lines = _lines(facts)
+    narrate.end()
+    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(lines))
     if not facts["ok"]:
         raise SystemExit(1)
 
@@ -139,11 +151,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             )
         lines += selection_lines(split["selection"]) + composition_lines(split)
     lines += class_lines(facts["splits"])
-    for row in facts["published"]:
-        verdict = "ok" if row["ok"] else f"DIFFERS: {row['published']} published"
-        lines.append(f"  {row['what']}: {row['found']} {verdict}")
-    for problem in facts["problems"]:
-        lines += _problem(problem)
+    lines += published_lines(facts["published"]) + problem_lines(facts["problems"])
     lines += _depth(facts["depth"])
     lines.append(f"  fingerprint{', depth included' if facts['depth'] else ''}: {facts['fingerprint']}")
     lines.append("  usable" if facts["ok"] else "  NOT usable: mend what is marked ERROR, or choose an action for it")
@@ -163,14 +171,3 @@ def _classes(counts: dict[str, int]) -> str:
     if len(counts) > 12:
         return ""
     return " (" + ", ".join(f"{name} {count}" for name, count in counts.items()) + ")"
-
-
-def _problem(problem: dict[str, Any]) -> list[str]:
-    from detui.engine.data.problems import KINDS
-
-    action = "ERROR" if problem["action"] == "error" else problem["action"].replace("_", " ")
-    lines = [f"  {problem['kind']}: {problem['count']}, {action} ({KINDS[problem['kind']].text})"]
-    lines += [f"    {example}" for example in problem["examples"]]
-    if problem["count"] > len(problem["examples"]):
-        lines.append(f"    … and {problem['count'] - len(problem['examples'])} more")
-    return lines

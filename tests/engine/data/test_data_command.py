@@ -181,3 +181,40 @@ def test_importing_the_package_loads_nothing_heavy():
     code = f"H = {{'numpy', 'pydantic', 'PIL', 'ruamel.yaml'}}; {code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_frames_of_cameras_and_lidar(make_site, monkeypatch):
+    """In this process: a start of the interpreter takes longer than all of it."""
+    from click.testing import CliRunner
+
+    from detui.engine.errors import MissingError, RecipeError
+    from detui.tui.commands.data import command
+
+    def ask(*arguments: str):
+        return CliRunner().invoke(command, arguments)
+
+    site = make_site()
+    for name, value in site.environ.items():
+        monkeypatch.setenv(name, value)
+    options = {"size": [32, 32], "rings": 8, "columns": 64, "objects": [3, 6], "classes": ["car", "bus"]}
+    site.define(format="fusion-scenes", options=options, splits={"train": {"frames": 2}, "val": {"frames": 1}})
+    done = ask("check", str(site.definition))
+    assert done.exit_code == 0, done.output
+    assert "  train: 2 frames of 6 cameras, " in done.stdout
+    assert "  objects by class  train  val" in done.stdout
+    assert done.stdout.endswith("  usable\n")
+    asked = ask("check", str(site.definition), "--json", "--decode")
+    facts = json.loads(asked.stdout)
+    assert (asked.exit_code, facts["ok"], facts["format"], facts["problems"]) == (0, True, "frames", [])
+    assert facts["fingerprint"] in done.stdout
+    assert facts["splits"]["train"]["boxes"] == sum(facts["splits"]["train"]["objects_by_class"].values()) > 0
+    sheet = ask("sheet", str(site.definition), "-o", str(site.root / "sheet.png"))
+    assert isinstance(sheet.exception, RecipeError)
+    assert "holds frames of cameras and LiDAR" in sheet.exception.message
+    drawn = next((site.cache).glob("tiny-drawn-*/frames/train/000000/CAM_BACK.png"))
+    drawn.unlink()
+    faulty = ask("check", str(site.definition))
+    assert faulty.exit_code == 1
+    assert "missing_image: 1, ERROR (image that is not there)" in faulty.stdout
+    assert "NOT usable" in faulty.stdout
+    assert isinstance(ask("check", "nuscenes").exception, MissingError)

@@ -20,7 +20,17 @@ splits:
 
 
 def test_our_own_can_be_read():
-    ours = {"bccd", "coco-indoor", "coco2017", "homeobjects", "scenes", "visdrone"}
+    ours = {
+        "bccd",
+        "coco-indoor",
+        "coco2017",
+        "homeobjects",
+        "scenes",
+        "visdrone",
+        "nuscenes",
+        "nuscenes_frame",
+        "fusion-scenes",
+    }
     assert {definition.name for definition in definitions()} == ours
     assert all(definition.path.stem == definition.name for definition in definitions())
 
