@@ -22,6 +22,9 @@ def with_depth(definition: DatasetDefinition) -> DatasetDefinition:
     """The definition with depth maps asked for. Raises RecipeError for one that does not say where they lie."""
     if isinstance(definition.layout, SceneDefinition):
         return definition.with_options({"depth": True})
+    if definition.frames is not None:
+        message = f"The data set {definition.name} holds frames of cameras and LiDAR, which have no depth maps."
+        raise RecipeError(message, where="data.depth", hint="remove data.depth")
     if definition.layout.depth is None:
         raise RecipeError(
             f"The data set {definition.name} has no depth maps: its definition does not say where they lie.",

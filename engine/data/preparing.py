@@ -92,7 +92,7 @@ def _prepare_frames(
 
     if yolo or selection.get("depth"):
         what = "frames of cameras and LiDAR, no images with boxes in pixels" if yolo else "frames, and no depth maps"
-        hint = "the backend torch trains on frames" if yolo else "remove data.depth"
+        hint = "choose a data set of images" if yolo else "remove data.depth"
         raise RecipeError(f"The data set {definition.name} holds {what}.", where="data", hint=hint)
     options = selection.get("options")
     dataset, chosen, shared = frames.open_roles(

@@ -118,6 +118,13 @@ class TestPlan:
             workspace.start(plan)
         assert "DETUI_DATA" in str(caught.value.hint)
 
+    def test_frames_of_cameras_and_lidar_are_no_images(self, workspace: Workspace, tmp_path: Path) -> None:
+        path = tmp_path / "frames.yaml"
+        path.write_text("schema: 1\ntitle: t\nquestion: q\ndata: {name: fusion-scenes}\narms: {only: {}}\n"
+                        "base: {model: {name: yolo12n}}\n")  # fmt: skip
+        with pytest.raises(RecipeError, match=r"(?s)holds frames of cameras and LiDAR.*choose a data set of images"):
+            workspace.plan(str(path), devices="cpu").raise_errors()
+
     def test_an_option_the_device_cannot_do(self, workspace: Workspace) -> None:
         plan = workspace.plan("starter/mosaic", devices="cpu")
         with pytest.raises(RecipeError, match="bf16 mixed precision needs a GPU") as caught:
