@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from detui.engine.data.calibration import faults
+from detui.engine.data.calibration import faults, is_rigid
 from detui.engine.data.frame_files import frame_of
 from detui.engine.data.imagefiles import ImageFiles
 from detui.engine.data.problems import Ledger
@@ -130,6 +130,9 @@ class FrameCheck:
             return None
         size = next(iter(sizes.values()))
         doubts = [*doubts, *faults(entry["cameras"], size or (0, 0))]
+        for sweep in entry["lidar"].get("sweeps") or ():
+            if not is_rigid(np.array(sweep["to_lidar"], np.float64)):
+                doubts.append(f"{sweep['file']}: to_lidar is no rotation with a translation")
         actions = {self._ledger.report("calibration", *place, f"{entry['token']}: {doubt}") for doubt in doubts}
         return hashes if actions <= {"keep"} else None
 
@@ -226,7 +229,7 @@ def malformed(entry: Any) -> str | None:
     """What about the form of an entry is not as frame_files.py says; None for a sound one."""
     try:
         return _malformed(entry)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         return f"a field is absent or of another kind: {error!r}"
 
 
@@ -248,7 +251,8 @@ def _malformed(entry: Any) -> str | None:
         if np.array(one["lidar2cam"], float).shape != (4, 4):
             return f"{entry['token']}: {name}: lidar2cam is no matrix of four rows"
     for sweep in lidar.get("sweeps") or ():
-        if np.array(sweep["to_lidar"], float).shape != (4, 4) or sweep["time"] < 0:
+        matrix = np.array(sweep["to_lidar"], float)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not 0 <= sweep["time"] < float("inf"):
             return f"{entry['token']}: an earlier sweep lacks a matrix of four rows, or a time"
     for number, one in enumerate(entry["instances"]):
         numbers = [*map(float, one["box"]), *(float(v) for v in one["velocity"] if v is not None)]

@@ -55,7 +55,7 @@ def read_split(layout: NuscenesDefinition, reading: Reading, name: str, limit: i
     if old:
         make = partial(reader.old, order=_box_order(layout, infos, reading, file))
     else:
-        make = partial(reader.new, names=_names(content.get("metainfo") or {}, reading.root / file))
+        make = partial(reader.new, names=_names(content.get("metainfo"), reading.root / file))
     key = "infos" if old else "data_list"
     found = (reader.candidate(f"{key}[{number}]", info, make) for number, info in enumerate(islice(infos, limit)))
     return Source(len(infos), found)
@@ -82,11 +82,12 @@ def _list(content: Any, path: Path) -> tuple[Sequence[Any], bool]:
     raise DataError(message, where=str(path), hint="tools/create_data.py nuscenes of mmdetection3d writes one")
 
 
-def _names(told: Mapping[str, Any], path: Path) -> dict[int, str]:
+def _names(told: Any, path: Path) -> dict[int, str]:
     """Names by label."""
+    told = told if isinstance(told, Mapping) else {}
     categories = told.get("categories")
-    if isinstance(categories, Mapping):
-        return {int(label): str(name) for name, label in categories.items()}
+    if isinstance(categories, Mapping) and all(isinstance(label, int) for label in categories.values()):
+        return {label: str(name) for name, label in categories.items()}
     classes = told.get("classes") or told.get("CLASSES")
     if isinstance(classes, (list, tuple)):
         return {label: str(name) for label, name in enumerate(classes)}
@@ -99,12 +100,12 @@ def _box_order(layout: NuscenesDefinition, infos: Sequence[Any], reading: Readin
         return layout.boxes
     longer = total = 0
     for info in infos:
-        if not isinstance(info, Mapping) or "gt_boxes" not in info:
-            continue
-        names, boxes = np.asarray(info.get("gt_names", [])), np.asarray(info["gt_boxes"])
-        if boxes.ndim == 2 and boxes.shape[1] >= 7 and len(names) == len(boxes):
-            some = boxes[np.isin(names, LONG)].astype(np.float64)
-            longer, total = longer + int((some[:, 3] > some[:, 4]).sum()), total + len(some)
+        try:
+            names = [str(name) for name in info["gt_names"]]
+            boxes = np.asarray(info["gt_boxes"], np.float64)[np.isin(names, LONG)]
+            longer, total = longer + int((boxes[:, 3] > boxes[:, 4]).sum()), total + len(boxes)
+        except (KeyError, TypeError, ValueError, IndexError):
+            continue  # it has no boxes, or is reported when its frame is made
     if total == 0 or longer > 0.9 * total:
         return "lwh"
     if longer < 0.1 * total:
@@ -141,7 +142,7 @@ class _Reader:
         """The entry of an info, or why there is none."""
         try:
             entry, doubts = make(info)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, np.linalg.LinAlgError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             fault = f"a field is absent or of another kind: {error!r}"
             return Candidate(file=self._file, line=line, entry=None, fault=fault)
         return Candidate(file=self._file, line=line, entry=entry, doubts=tuple(doubts))
