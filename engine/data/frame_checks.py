@@ -180,7 +180,7 @@ class FrameCheck:
         if size == 0 or size % (4 * columns):
             self._ledger.report("missing_sweep", file, None, f"{size} bytes are no whole number of points")
             return
-        hashes[file] = str(size)
+        hashes.setdefault(file, str(size))
 
     def _box_is_kept(self, one: Mapping[str, Any], token: str, number: int, place: Place) -> bool:
         """Whether a box is of one of the classes and its numbers can be used."""

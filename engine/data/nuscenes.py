@@ -142,19 +142,20 @@ class _Reader:
         """The entry of an info, or why there is none."""
         try:
             entry, doubts = make(info)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
             fault = f"a field is absent or of another kind: {error!r}"
             return Candidate(file=self._file, line=line, entry=None, fault=fault)
         return Candidate(file=self._file, line=line, entry=entry, doubts=tuple(doubts))
 
     def old(self, info: Mapping[str, Any], order: str) -> Made:
         """Of the first form. Also what is doubtful about its calibration."""
-        lidar = _pose(info, "ego2global") @ _pose(info, "lidar2ego")
+        lidar = _times(_pose(info, "ego2global"), _pose(info, "lidar2ego"))
         doubts: list[str] = []
         cameras = {}
         for name in _CAMERAS:
             camera = info["cams"][name]
-            chain = _inverse(_pose(camera, "sensor2ego")) @ _inverse(_pose(camera, "ego2global")) @ lidar
+            back = _inverse(_pose(camera, "sensor2ego")), _inverse(_pose(camera, "ego2global"))
+            chain = _times(*back, lidar)
             if "sensor2lidar_rotation" in camera:
                 stated = _inverse(_matrix(camera["sensor2lidar_rotation"], camera["sensor2lidar_translation"]))
                 doubts += _differs(name, chain, stated)
@@ -182,8 +183,8 @@ class _Reader:
     def _new_sweep(self, info: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, Any]:
         points = one["lidar_points"]
         if "lidar2ego" in points and "ego2global" in one:
-            now = np.array(info["ego2global"]) @ np.array(info["lidar_points"]["lidar2ego"])
-            matrix = _inverse(now) @ np.array(one["ego2global"]) @ np.array(points["lidar2ego"])
+            now = _times(info["ego2global"], info["lidar_points"]["lidar2ego"])
+            matrix = _times(_inverse(now), one["ego2global"], points["lidar2ego"])
         else:
             matrix = _inverse(points["lidar2sensor"])
         return self._sweep(points["lidar_path"], matrix, _seconds(info["timestamp"]) - _seconds(one["timestamp"]))
@@ -237,7 +238,9 @@ def _seconds(stamp: Any) -> float:
 
 def _pose(told: Mapping[str, Any], name: str) -> Matrix:
     """[4, 4] of `name`_rotation, a quaternion (w, x, y, z), and `name`_translation."""
-    w, x, y, z = np.asarray(told[f"{name}_rotation"], np.float64) / np.linalg.norm(told[f"{name}_rotation"])
+    w, x, y, z = (float(part) for part in told[f"{name}_rotation"])
+    norm = math.sqrt(w * w + x * x + y * y + z * z)
+    w, x, y, z = w / norm, x / norm, y / norm, z / norm
     turn = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
@@ -253,8 +256,24 @@ def _matrix(turn: Any, place: Any) -> Matrix:
     return matrix
 
 
+def _times(*matrices: Any) -> Matrix:
+    """Their product. Element by element in a fixed order, so that it is the same to the bit on every machine: a
+    fingerprint is taken of it, and libraries of linear algebra differ in the last place."""
+    product, *others = (np.asarray(matrix, np.float64) for matrix in matrices)
+    for other in others:
+        parts = [product[:, part, None] * other[part] for part in range(4)]
+        product = parts[0] + parts[1] + parts[2] + parts[3]
+    return product
+
+
 def _inverse(matrix: Any) -> Matrix:
-    return np.asarray(np.linalg.inv(np.asarray(matrix, np.float64)), np.float64)
+    """Of a rotation and a translation."""
+    rigid = np.asarray(matrix, np.float64)
+    back = np.eye(4)
+    back[:3, :3] = rigid[:3, :3].T
+    place = [back[:3, part] * rigid[part, 3] for part in range(3)]
+    back[:3, 3] = -(place[0] + place[1] + place[2])
+    return back
 
 
 def _differs(name: str, chain: Matrix, stated: Matrix) -> list[str]:
