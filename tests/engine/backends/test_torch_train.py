@@ -171,3 +171,20 @@ def test_a_backbone_of_timm_trains(tmp_path: Path, data: dict[str, Any]) -> None
         encoder.backbone.load(tmp_path / "other.pth")
     with pytest.raises(MissingError, match=r"take model\.camera\.weights out"):
         encoder.backbone.load(tmp_path / "absent.pth")
+
+
+def test_prepared_frames_are_trained_on(tmp_path: Path) -> None:
+    """What `prepare` says of generated frames is what a run opens: their classes, their earlier sweep, their list."""
+    from detui.engine.configuration import Configuration
+    from detui.engine.data import prepare
+
+    options = {"size": [64, 48], "rings": 12, "columns": 120, "reach": 18}
+    wanted = {"name": "fusion-scenes", "train": {"images": 4}, "val": {"images": 2}, "options": options}
+    prepared = prepare(wanted, Configuration.load(environ={"HOME": str(tmp_path)}), tmp_path / "cache", yolo=False)
+    report = attempt(tmp_path / "run")
+    TorchTrainer().train(spec_of({**prepared.info, "prepared": str(prepared.path)}, {}, epochs=1), report)
+    (dumped,) = lines(report, "evaluation")
+    found = json.loads((report.attempt.path / dumped["path"]).read_text())
+    assert [one["token"] for one in found["frames"]] == ["val-000000", "val-000001"]
+    assert found["classes"] == prepared.info["classes"] == ["car", "truck", "pedestrian", "traffic_cone"]
+    assert lines(report, "alarm") == []
