@@ -233,10 +233,18 @@ def test_points_beside_their_boxes(site: Site) -> None:
     assert "points_elsewhere" not in site.kinds()
 
 
-@pytest.mark.parametrize("form", ["first", "second"])
+@pytest.mark.parametrize("form", ["first", "second", "second, by the poses of the car"])
 def test_earlier_sweeps(site: Site, form: str) -> None:
-    if form == "second":
+    if form != "first":
         site.content = site.new()
+    if form.endswith("car"):
+        now, mounted = rigid(0.3, 0.001, 0.002, 0.9, 400.0, 1100.0, 0.5)[2], rigid(0.7, 0.02, 0, -0.7, 0.9, 0, 1.8)[2]
+        for info in site.content["data_list"]:
+            points = info["lidar_sweeps"][0]["lidar_points"]
+            to_lidar = np.linalg.inv(points.pop("lidar2sensor"))
+            then = now @ mounted @ to_lidar @ np.linalg.inv(mounted)
+            info["ego2global"], info["lidar_points"]["lidar2ego"] = now.tolist(), mounted.tolist()
+            info["lidar_sweeps"][0]["ego2global"], points["lidar2ego"] = then.tolist(), mounted.tolist()
     assert len(site.frames_of()[0].points) == len(site.frames[0].points)
     read = site.frames_of(options={"sweeps": 3})[0]
     own = site.frames[0].points
