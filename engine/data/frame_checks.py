@@ -205,7 +205,9 @@ class FrameCheck:
         """Whether boxes hold the points that are said to lie in them: a mistaken axis or unit empties them."""
         from detui.engine.data.frame import inside
 
-        alone = {**entry, "lidar": {**entry["lidar"], "sweeps": []}}
+        # One picture is enough of those that have been looked at.
+        cameras = dict([next(iter(entry["cameras"].items()))])
+        alone = {**entry, "cameras": cameras, "lidar": {**entry["lidar"], "sweeps": []}}
         try:
             frame = frame_of(alone, self._root, self._classes, f"{place[0]}:{place[1]}")
         except DetuiError as error:
