@@ -82,8 +82,11 @@ def _match(boxes: Boxes, found: Boxes) -> NDArray[np.int64]:
     taken = np.full((len(DISTANCES), len(found)), -1, np.int64)
     limits = np.array(DISTANCES)
     levels = np.arange(len(DISTANCES))
+    by_frame = np.argsort(found.frame, kind="stable")  # within a frame the order stays
+    frames = found.frame[by_frame]
     for frame in np.unique(boxes.frame):
-        ours, theirs = np.flatnonzero(boxes.frame == frame), np.flatnonzero(found.frame == frame)
+        ours = np.arange(*np.searchsorted(boxes.frame, (frame, frame + 1)))
+        theirs = by_frame[slice(*np.searchsorted(frames, (frame, frame + 1)))]
         away = found.box[theirs, None, :2] - boxes.box[None, ours, :2]
         distance = np.sqrt((away**2).sum(axis=2))
         free = np.zeros((len(DISTANCES), len(ours)))  # infinite where a better detection has the box
