@@ -63,6 +63,25 @@ TWO = COMMAND.replace("arms: {only: {}}", "arms: {small: {}, large: {train: {wid
 class TestPlan:
     """A plan says what is wrong; a start refuses it."""
 
+    def test_the_environment_of_an_evaluator_is_looked_for_before_the_launch(
+        self, workspace: Workspace, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DETUI_ENVIRONMENTS", str(tmp_path / "none"))
+        data = ["data={name: scenes, evaluator: nuscenes-devkit}"]
+        (error,) = workspace.plan(program, devices="cpu", overrides=data).errors
+        assert (error.where, error.hint, error.missing) == ("data.evaluator", "detui env create nuscenes", True)
+
+    def test_data_that_cannot_be_judged_as_asked_is_not_trained_on(self, workspace: Workspace, program: str) -> None:
+        few = "train: {images: 1}, val: {images: 1}"
+        for said, hint in (
+            ([f"data={{name: scenes, {few}, evaluator: detui}}"], "leave it out"),
+            ([f"data={{name: scenes, {few}}}", "checkpoint_rule={rule: best, metric: val/NDS}"], "metric: val/AP"),
+        ):
+            with pytest.raises(RecipeError) as raised:
+                workspace.start(workspace.plan(program, devices="cpu", overrides=said))
+            assert hint in (raised.value.hint or "")
+        assert experiments(workspace.path) == []
+
     def test_models_that_were_built_before_are_compared_before_the_launch(
         self, workspace: Workspace, tmp_path: Path
     ) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from framed import CLASSES, Framed
 
+from detui.engine.comparison import compare_sides, sides
+from detui.engine.experiment import Experiment
 from detui.engine.record import fill
+from detui.engine.record.alike import compare_facts, facts_of
 from detui.engine.record.blocks import find
 from detui.engine.record.gather import gather
 from detui.engine.record.over_images import of_arms
@@ -69,6 +72,19 @@ def test_differences_goals_claims_and_milestones_are_of_the_same_metrics(blocks:
     assert nds[:3] == ["NDS %", "`baseline`", "68.2"] and ate[:3] == ["mATE", "`baseline`", "0.3373"]
     assert "no bootstrap" in blocks["images"] and "no part of nuScenes' metric" in blocks["operating"]
     assert "NDS" in blocks["title"]
+
+
+def test_a_comparison_names_two_evaluators(framed: Framed) -> None:
+    facts = gather(framed.path)
+    told = {arm: facts_of(facts, arm, facts.of(arm)) for arm in facts.arms}
+    told["no-mosaic"]["protocol.evaluator"] = "nuscenes-devkit 1.2.0"
+    found = compare_facts(told, ["train.mosaic"])
+    assert [one.field for one in found if one.level == "confounder"] == ["protocol.evaluator"]
+
+
+def test_a_comparison_is_of_map_and_nds(framed: Framed) -> None:
+    report = compare_sides(sides([(Experiment(framed.path), None)]), replicates=10)
+    assert [row.metric for row in report.rows] == ["val/mAP", "val/NDS"]
 
 
 def test_before_the_first_evaluation_it_is_a_record(tmp_path) -> None:
