@@ -5,10 +5,10 @@ from __future__ import annotations
 from detui.engine.analysis import SeedSummary, summarise
 from detui.engine.analysis.interaction import Cell, Contrast, Crossed, Interaction, contrast
 from detui.engine.comparison import METRICS, Report, Row, Side, headline
-from detui.engine.evaluate.tables import Grid
+from detui.engine.evaluate.tables import Grid, in_percent
 from detui.engine.record.claimed import Claimed
 from detui.engine.record.over_images import Images
-from detui.engine.record.results import Results, in_percent
+from detui.engine.record.results import Results
 from detui.engine.record.text import one_line, points
 from detui.engine.secrets import redacted
 from detui.tui.language import tr

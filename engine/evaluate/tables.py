@@ -24,6 +24,12 @@ class Grid:
     """What a reader must know to read it."""
 
 
+def in_percent(metric: str) -> bool:
+    """Whether a metric is a part of a whole (0–1), and shown as percent: ours are, but for nuScenes' errors."""
+    name, _, group = metric.partition("/")
+    return name == "val" and group.split("/")[0] not in ERRORS
+
+
 def percent(value: float | None) -> str:
     """0.42371 → "42.37"; n/a where there is no ground truth for it."""
     return "n/a" if value is None else f"{100 * value:.2f}"

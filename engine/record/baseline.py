@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from detui.engine.record.results import Results, in_percent
+from detui.engine.evaluate.tables import in_percent
+from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, plain
 
 ROWS = ("val/AP50", "val/AP", "val/AP_small", "val/AP_medium", "val/AP_large", "val/precision", "val/recall",

@@ -7,7 +7,7 @@ from typing import Any
 
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.analysis.goals import NOT_MEASURED
-from detui.engine.evaluate.tables import ERRORS
+from detui.engine.evaluate.tables import in_percent
 from detui.engine.record.claims_at import beside
 from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
@@ -35,12 +35,6 @@ def label(metric: str) -> str:
     name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
     words = plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words
-
-
-def in_percent(metric: str) -> bool:
-    """Whether a metric is a part of a whole, and shown as percent: ours are, but for nuScenes' errors."""
-    name, _, group = metric.partition("/")
-    return name == "val" and group.split("/")[0] not in ERRORS
 
 
 def _signed(difference: float) -> str:
@@ -293,7 +287,7 @@ class Results:
     def goal(self, goal: Mapping[str, Any]) -> str:
         """A goal in words: its title, then "AP50 ≥ 42.0 %"."""
         metric = str(goal["metric"])
-        form, unit = (self.form(metric), " %" if metric.startswith("val/") else "")
+        form, unit = (self.form(metric), " %" if in_percent(metric) else "")
         if "delta_at_least" in goal:
             text = (
                 f"{label(metric)}, {code(goal['arm'])} − {code(goal['against'])} ≥ {points(goal['delta_at_least'])} pp"
