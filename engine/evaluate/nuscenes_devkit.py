@@ -10,7 +10,6 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,14 @@ from detui.engine.data.frame import NUSCENES_CLASSES
 from detui.engine.environment.installers import environment_of_child
 from detui.engine.environment.standing import standing
 from detui.engine.errors import MissingError, RunError
-from detui.engine.evaluate import nuscenes_official
 from detui.engine.evaluate.nuscenes_boxes import Boxes, Truth
 from detui.engine.evaluate.nuscenes_metric import DISTANCES, Scores
 from detui.engine.run.files import encode
 
 ENVIRONMENT = "nuscenes"
 """The named environment that has the devkit."""
+SCRIPT = str(Path(__file__).with_name("nuscenes_official.py"))
+_CHECK = f"detui env check {ENVIRONMENT}"
 
 
 def measure_officially(truth: Truth, sides: Sequence[Boxes]) -> tuple[list[Scores], str]:
@@ -39,19 +39,16 @@ def measure_officially(truth: Truth, sides: Sequence[Boxes]) -> tuple[list[Score
     if found.problem is not None or found.python is None:
         raise MissingError(found.problem or "", where=found.source, hint=found.hint)
     asked = {"tokens": list(truth.tokens), "truth": _columns(truth.boxes), "sides": [*map(_columns, sides)]}
-    with TemporaryDirectory(prefix="detui-nuscenes-") as folder:
-        request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
-        request.write_bytes(encode(asked))
-        command = [str(found.python), "-I", str(nuscenes_official.__file__), str(request), str(answer)]
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd=folder,
-            env=environment_of_child(os.environ, found.environ),
-        )  # fmt: skip
-        if done.returncode or not answer.is_file():
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            text = f"nuscenes-devkit ended with {done.returncode}: {said[-1] if said else 'it said nothing'}."
-            raise RunError(text, where=str(found.python), hint=f"detui env check {ENVIRONMENT}")
-        told = json.loads(answer.read_bytes())
+    command, environ = [str(found.python), "-I", SCRIPT], environment_of_child(os.environ, found.environ)
+    try:
+        done = subprocess.run(command, input=encode(asked), capture_output=True, check=False, env=environ)
+        told = json.loads(done.stdout)
+    except OSError as error:
+        raise RunError(f"It does not start: {error.strerror}.", where=str(found.python), hint=_CHECK) from error
+    except ValueError:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        text = f"nuscenes-devkit ended with {done.returncode}: {said[-1] if said else 'it said nothing'}."
+        raise RunError(text, where=str(found.python), hint=_CHECK) from None
     return [_scores(side) for side in told["sides"]], str(told["version"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from detui.engine.configuration import Configuration
 from detui.engine.data.frame import NUSCENES_CLASSES
 from detui.engine.data.frame_truth import write_truth
 from detui.engine.environment.standing import standing
-from detui.engine.errors import DataError, MissingError, RecipeError, UsageError
+from detui.engine.errors import DataError, MissingError, RecipeError, RunError, UsageError
 from detui.engine.evaluate import evaluate_file, evaluate_run, judge
 from detui.engine.evaluate.judging import check_judging
 from detui.engine.evaluate.nuscenes import evaluate_nuscenes
@@ -233,6 +234,15 @@ def test_without_the_environment_it_is_said_how_to_make_it(tmp_path: Path, monke
     with pytest.raises(MissingError) as raised:
         evaluate_nuscenes(truth([CAR]), said([]), library="nuscenes-devkit")
     assert raised.value.hint == "detui env create nuscenes"
+
+
+def test_an_interpreter_without_the_devkit_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "detui").mkdir()
+    (tmp_path / "detui" / "config.yaml").write_text(f"environments: {{nuscenes: {json.dumps(sys.executable)}}}\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(RunError) as raised:
+        evaluate_nuscenes(truth([CAR]), said([]), library="nuscenes-devkit")
+    assert "No module named 'nuscenes'" in raised.value.message and raised.value.hint == "detui env check nuscenes"
 
 
 @pytest.fixture
