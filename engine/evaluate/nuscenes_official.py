@@ -28,7 +28,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # libraries print while they are imported
-    asked = json.load(sys.stdin)
+    asked = json.load(sys.stdin.buffer)
     truth = _boxes(asked["tokens"], asked["truth"])
     sides = [_score(truth, _boxes(asked["tokens"], side)) for side in asked["sides"]]
     with answer:
