@@ -72,14 +72,9 @@ class TestPlan:
         assert (error.where, error.hint, error.missing) == ("data.evaluator", "detui env create nuscenes", True)
 
     def test_data_that_cannot_be_judged_as_asked_is_not_trained_on(self, workspace: Workspace, program: str) -> None:
-        few = "train: {images: 1}, val: {images: 1}"
-        for said, hint in (
-            ([f"data={{name: scenes, {few}, evaluator: detui}}"], "leave it out"),
-            ([f"data={{name: scenes, {few}}}", "checkpoint_rule={rule: best, metric: val/NDS}"], "metric: val/AP"),
-        ):
-            with pytest.raises(RecipeError) as raised:
-                workspace.start(workspace.plan(program, devices="cpu", overrides=said))
-            assert hint in (raised.value.hint or "")
+        data = ["data={name: scenes, train: {images: 1}, val: {images: 1}, evaluator: detui}"]
+        with pytest.raises(RecipeError, match="detui does not compute the metric coco"):
+            workspace.start(workspace.plan(program, devices="cpu", overrides=data))
         assert experiments(workspace.path) == []
 
     def test_models_that_were_built_before_are_compared_before_the_launch(

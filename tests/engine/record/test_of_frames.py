@@ -22,7 +22,7 @@ def rows(block: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def framed(tmp_path_factory: pytest.TempPathFactory) -> Framed:
-    trial = Framed(tmp_path_factory.mktemp("framed"))
+    trial = Framed(tmp_path_factory.mktemp("framed"), seeds=(0,))
     trial.train_all()
     return trial
 
