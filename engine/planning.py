@@ -336,7 +336,19 @@ def _data_state(
             hint = nearest(split, list(definition.split_names))
             text = f"The data set {name} has no split {split!r}."
             problems.append(Problem(level="error", text=text, where=f"{where}.{part}.split", hint=hint))
+    problems += _devkit(where, configuration) if selection.evaluator == "nuscenes-devkit" else []
     return DataState(role, name, definition.title, definition.generated, place, None), problems
+
+
+def _devkit(where: str, configuration: Configuration) -> list[Problem]:
+    """Whether the environment is there that the evaluations of a run will need."""
+    from detui.engine.environment.standing import standing
+
+    found = standing("nuscenes", configuration)
+    if found.problem is None:
+        return []
+    text = f"The evaluator nuscenes-devkit needs an environment. {found.problem}"
+    return [Problem(level="error", text=text, where=f"{where}.evaluator", hint=found.hint, missing=True)]
 
 
 def _weights(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detui.engine.evaluate import Result, evaluate_file
-from detui.engine.evaluate.pending import append_evaluation, truth_of
+from detui.engine.evaluate.pending import append_evaluation, library_of, truth_of
 from detui.engine.prediction import check_split, check_trust, find_checkpoint, predict
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.history import load_history
@@ -32,14 +32,16 @@ def score(
     *,
     device: str = "cpu",
     trust: bool = False,
-    library: str = "hotcoco",
+    library: str | None = None,
 ) -> Score:
     """Score a checkpoint: "best" by the run's rule, "last", an epoch, or a file.
 
     Predictions that are there already are taken: those that the run dumped at a milestone, or an earlier call wrote.
     Numbers of the run's own checkpoints that its evaluations lack are added to them, marked as asked for: they never
-    decide which checkpoint counts, and enter no table of the record. Raises what `prediction.predict` raises, DataError
-    for wrong predictions.
+    decide which checkpoint counts, and enter no table of the record.
+
+    `library`: what computes, instead of what the recipe says. Raises what `prediction.predict` raises, DataError for
+    wrong predictions.
     """
     checkpoint, epoch = find_checkpoint(run, which)
     check_trust(run, checkpoint, trust)
@@ -51,7 +53,7 @@ def score(
         predictions = _latest(run).predictions / f"{split}-{checkpoint.stem}-{checkpoint.stat().st_mtime_ns}.json"
     if not predictions.exists():
         predict(run, checkpoint, split, predictions, device=device, trust=trust)
-    result = evaluate_file(truth, predictions, library)
+    result = evaluate_file(truth, predictions, library or library_of(run))
     if epoch is not None and dumped is None:
         step = next((int(line["step"]) for line in load_history(run).checkpoints if line.get("epoch") == epoch), None)
         about = {"epoch": epoch, "step": step, "checkpoint": f"checkpoints/{checkpoint.name}", "on_request": True}

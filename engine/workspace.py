@@ -196,6 +196,7 @@ class Workspace:
         from detui.engine import experiment as experiments
         from detui.engine.devices.host import host_facts
         from detui.engine.devices.nvml import driver_versions
+        from detui.engine.evaluate.judging import check_judging
         from detui.engine.interrupt import held
         from detui.engine.provenance import code_facts
         from detui.engine.record.fill import fill
@@ -204,6 +205,8 @@ class Workspace:
         _check_weights(plan)
         python = self._interpreter(plan)
         data = self._prepare(plan, progress)
+        for role in {arm.data_set for arm in plan.arms}:
+            check_judging(data.get(role), plan.resolved.checkpoint_rule)
         if plan.origin is not None:
             plan.origin.check_data((data.get(plan.arms[0].data_set) or {}).get("fingerprint"))
         placement = plan.placement
@@ -278,7 +281,8 @@ class Workspace:
                 yolo=plan.recipe.backend.yolo_layout,
                 progress=progress,
             )
-            found[role] = {**prepared.info, "prepared": str(prepared.path)}
+            by = {"evaluator": selection.evaluator} if selection.evaluator else {}
+            found[role] = {**prepared.info, "prepared": str(prepared.path), **by}
         return found
 
     def _create_runs(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.segment import Segment
 
+from detui.engine.evaluate.tables import UNITS, in_percent
 from detui.tui.curves import LOSS, Arm, Curves, Member
 from detui.tui.language import tr
 from detui.tui.output import cut, number, pad, percent_tick, width
@@ -83,7 +84,8 @@ def metric_title(metric: str) -> str:
     if metric == LOSS:
         return tr("Total loss")
     if metric.startswith("val/"):
-        return f"{metric.removeprefix('val/').replace('_', ' ')}, %"
+        name = metric.removeprefix("val/").replace("_", " ")
+        return f"{name}, {'%' if in_percent(metric) else UNITS[name.split('/')[0]]}"
     if metric.startswith("lr/"):
         return tr("Learning rate ({name})", name=metric.removeprefix("lr/"))
     return tr("Loss ({name})", name=metric.removeprefix("train/").removeprefix("loss_"))
@@ -91,7 +93,7 @@ def metric_title(metric: str) -> str:
 
 def form_of(metric: str) -> Callable[[float | None], str]:
     """Return how a metric's values are written: what is stored as 0-1 in percent."""
-    return percent_tick if metric.startswith("val/") else number
+    return percent_tick if in_percent(metric) else number
 
 
 def axis_label(axis: str) -> str:

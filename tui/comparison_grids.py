@@ -5,7 +5,7 @@ from __future__ import annotations
 from detui.engine.analysis import SeedSummary, summarise
 from detui.engine.analysis.interaction import Cell, Contrast, Crossed, Interaction, contrast
 from detui.engine.comparison import METRICS, Report, Row, Side, headline
-from detui.engine.evaluate.tables import Grid
+from detui.engine.evaluate.tables import Grid, in_percent
 from detui.engine.record.claimed import Claimed
 from detui.engine.record.over_images import Images
 from detui.engine.record.results import Results
@@ -136,7 +136,7 @@ def claim_grids(report: Report) -> list[Grid]:
 
 def _claim(claim: Claimed) -> tuple[str, ...]:
     form = Results.form(claim.metric)
-    unit = " (%)" if claim.metric.startswith("val/") else ""
+    unit = " (%)" if in_percent(claim.metric) else ""
     measured = DASH
     if claim.measured is not None:
         spread = "" if claim.measured.std is None else f" ± {form(claim.measured.std)}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from detui.engine.evaluate.tables import in_percent
 from detui.engine.secrets import redacted
 from detui.tui import language
 from detui.tui.language import tr
@@ -232,8 +233,8 @@ _LARGE = 10_000
 
 
 def _is_share(metric: str) -> bool:
-    """Whether a metric is our evaluator's, and so 0–1: shown in percent, as everywhere else."""
-    return metric.startswith("val/")
+    """Whether a metric is our evaluator's and 0–1: shown in percent, as everywhere else."""
+    return in_percent(metric)
 
 
 def _value(metric: str, value: float) -> str:

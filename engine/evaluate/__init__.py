@@ -1,7 +1,7 @@
-"""The one evaluator for all backends: boxes in original pixels, COCO metrics, hotcoco inside.
+"""The one evaluator for all backends: boxes in original pixels, COCO metrics, hotcoco inside; and nuScenes' metric.
 
-`judge` scores by the metric that a ground truth calls for (COCO's, or VisDrone's where it knows ignore regions),
-`evaluate` by COCO's whatever it holds.
+`judge` scores by the metric that a ground truth calls for (COCO's, VisDrone's where it knows ignore regions, nuScenes'
+where it holds frames), `evaluate` by COCO's whatever it holds.
 """
 
 from detui.engine.evaluate.coco import Result, evaluate

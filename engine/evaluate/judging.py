@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from detui.engine.errors import RecipeError, UsageError
+from detui.engine.evaluate.coco import LIBRARIES as COCO_LIBRARIES
 from detui.engine.evaluate.coco import Result, evaluate
 from detui.engine.evaluate.regions import knows_regions
 
-METRICS = ("coco", "visdrone")
+METRICS = ("coco", "visdrone", "nuscenes")
+LIBRARIES = {"coco": COCO_LIBRARIES, "visdrone": COCO_LIBRARIES, "nuscenes": ("detui", "nuscenes-devkit")}
+"""What may compute each metric; the first does unless somebody asks for another."""
 
 
 def metric_of(truth: Any) -> str:
-    """What a ground truth is judged by: "visdrone" where it knows ignore regions, "coco" where not."""
+    """What a ground truth is judged by: "nuscenes" where it says so, "visdrone" where it knows ignore regions, else
+    "coco".
+    """
+    if isinstance(truth, Mapping) and truth.get("metric") == "nuscenes":
+        return "nuscenes"
     return "visdrone" if isinstance(truth, Mapping) and knows_regions(truth) else "coco"
 
 
 def judge(
     truth: Mapping[str, Any],
-    detections: Sequence[Mapping[str, Any]],
+    detections: Any,
     *,
     metric: str | None = None,
     truth_name: str = "ground truth",
     detections_name: str = "predictions",
-    library: str = "hotcoco",
+    library: str | None = None,
 ) -> Result:
-    """Score COCO results against COCO ground truth, both in original pixels, by the metric of the ground truth.
+    """Score detections by the metric of the ground truth: COCO results in original pixels, or boxes of frames.
 
-    `metric`: one of METRICS instead. Raises what `coco.evaluate` and `visdrone.evaluate_visdrone` raise.
+    `metric`: one of METRICS instead. `library`: one of the metric's LIBRARIES instead of the first. Raises UsageError
+    for one that does not fit, and what the metric's own function raises.
     """
+    asked = metric or metric_of(truth)
+    known = LIBRARIES[asked]
+    if library is not None and library not in known:
+        text = f"{library} does not compute the metric {asked}."
+        raise UsageError(text, where="evaluator", hint=f"one of {', '.join(known)}")
     by: Callable[..., Result] = evaluate
-    if (metric or metric_of(truth)) == "visdrone":
+    if asked == "visdrone":
         from detui.engine.evaluate.visdrone import evaluate_visdrone as by
-    return by(truth, detections, truth_name=truth_name, detections_name=detections_name, library=library)
+    elif asked == "nuscenes":
+        from detui.engine.evaluate.nuscenes import evaluate_nuscenes as by
+    return by(truth, detections, truth_name=truth_name, detections_name=detections_name, library=library or known[0])
+
+
+def check_judging(data: Mapping[str, Any] | None, rule: Mapping[str, Any]) -> None:
+    """Raise RecipeError where prepared data cannot be judged as a recipe has it.
+
+    A rule by a metric that the data is not judged by would choose no checkpoint, and the record would stay empty; an
+    evaluator that does not compute the data's metric would compute nothing.
+    """
+    judged, metric = str((data or {}).get("metric", "coco")), str(rule.get("metric", "val/AP"))
+    nuscenes, library = judged == "nuscenes", (data or {}).get("evaluator")
+    if rule.get("rule") == "best" and (metric.startswith("val/AP") if nuscenes else metric in ("val/NDS", "val/mAP")):
+        text = f"The data is not judged by {metric}, so the rule would never choose a checkpoint."
+        right = "val/NDS" if nuscenes else "val/AP"
+        raise RecipeError(text, where="checkpoint_rule", hint=f"checkpoint_rule: {{rule: best, metric: {right}}}")
+    if library is not None and library not in LIBRARIES[judged]:
+        text = f"{library} does not compute the metric {judged}, which the data is judged by."
+        raise RecipeError(text, where="data.evaluator", hint="leave it out: it is for data of nuScenes' kind")

@@ -59,10 +59,11 @@ def evaluate_run(run: RunDir, problems: list[DetuiError] | None = None) -> int:
     return written
 
 
-def evaluate_file(truth: Path, predictions: Path, library: str = "hotcoco", *, metric: str | None = None) -> Result:
-    """Score a COCO results file against a COCO ground truth file, by the metric that the ground truth calls for.
+def evaluate_file(truth: Path, predictions: Path, library: str | None = None, *, metric: str | None = None) -> Result:
+    """Score a file of detections against a ground truth file, by the metric that the ground truth calls for.
 
-    `metric`: another of `judging.METRICS`. Raises MissingError, DataError; UsageError for one that does not fit.
+    `metric`: another of `judging.METRICS`; `library`: another that computes it. Raises MissingError, DataError;
+    UsageError for one that does not fit.
     """
     names = {"truth_name": str(truth), "detections_name": str(predictions)}
     return judge(load(truth), load(predictions), metric=metric, library=library, **names)
@@ -71,7 +72,7 @@ def evaluate_file(truth: Path, predictions: Path, library: str = "hotcoco", *, m
 def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None:
     split = str(line.get("split", "val"))
     predictions = attempt.path / str(line["path"])
-    result = evaluate_file(truth_of(run, split), predictions)
+    result = evaluate_file(truth_of(run, split), predictions, library_of(run))
     if line in pending(attempt):  # or else another machine, whose locks are not ours, was faster
         append_evaluation(attempt, split, predictions, result, line)
 
@@ -107,6 +108,12 @@ def truth_of(run: RunDir, split: str) -> Path:
     if not data or not data.get("prepared"):
         raise DataError("This run names no prepared data, so nothing says what is right.", where=str(run.path))
     return Path(data["prepared"]) / f"{split}.json"
+
+
+def library_of(run: RunDir) -> str | None:
+    """What computes the metric of a run's data, where its recipe says it (`data.evaluator`)."""
+    asked = (run.spec().data or {}).get("evaluator")
+    return str(asked) if asked else None
 
 
 def _line(line: Mapping[str, Any], split: str, result: Result) -> dict[str, Any]:

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 SIZES = ("AP_small", "AP_medium", "AP_large")
-_BY_CLASS = ("AP", "AP50", *SIZES, "precision", "recall")
+ERRORS = ("mATE", "mASE", "mAOE", "mAVE", "mAAE")
+"""nuScenes' mean errors: the lower the better, and no parts of a whole."""
+UNITS = {"mATE": "m", "mASE": "1 − IoU", "mAOE": "rad", "mAVE": "m/s", "mAAE": "1 − accuracy"}
+"""Of each error."""
+_BY_CLASS = ("AP", "AP50", *SIZES, "precision", "recall", "mAP", *ERRORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,12 @@ class Grid:
     """What a reader must know to read it."""
 
 
+def in_percent(metric: str) -> bool:
+    """Whether a metric is a part of a whole (0–1), and shown as percent: ours are, but for nuScenes' errors."""
+    name, _, group = metric.partition("/")
+    return name == "val" and group.split("/")[0] not in ERRORS
+
+
 def percent(value: float | None) -> str:
     """0.42371 → "42.37"; n/a where there is no ground truth for it."""
     return "n/a" if value is None else f"{100 * value:.2f}"
@@ -29,18 +39,25 @@ def grids(values: Mapping[str, float | None], note: str = "") -> list[Grid]:
     """The tables of one evaluation (names without `val/`): overall, and per class and size, in percent."""
     overall = [name for name in values if "/" not in name]
     rows = tuple((_label(name), _written(name, values[name])) for name in overall)
-    found = [Grid("Overall (%)", ("metric", "value"), rows, note)]
+    errors = any(name in ERRORS for name in overall)
+    title = "Overall (%, errors in their units)" if errors else "Overall (%)"
+    found = [Grid(title, ("metric", "value"), rows, note)]
     classes = list(dict.fromkeys(name.partition("/")[2] for name in values if "/" in name))
     if classes:
         columns = [name for name in _BY_CLASS if any(f"{name}/{one}" in values for one in classes)]
-        cells = tuple((one, *(percent(values.get(f"{name}/{one}")) for name in columns)) for one in classes)
-        found.append(Grid("Per class (%)", ("class", *map(_label, columns)), cells))
+        cells = tuple((one, *(_written(name, values.get(f"{name}/{one}")) for name in columns)) for one in classes)
+        title = title.replace("Overall", "Per class")
+        found.append(Grid(title, ("class", *map(_label, columns)), cells))
     return found
 
 
 def _label(name: str) -> str:
+    if name in UNITS:
+        return f"{name} ({UNITS[name]})"
     return "confidence of the best F1 (0–1)" if name == "F1_confidence" else name.replace("_", " ")
 
 
 def _written(name: str, value: float | None) -> str:
-    return f"{value:.3f}" if name == "F1_confidence" and value is not None else percent(value)
+    if value is None or name not in ("F1_confidence", *ERRORS):
+        return percent(value)
+    return f"{value:.4f}" if name in ERRORS else f"{value:.3f}"

@@ -86,6 +86,9 @@ class DataSelection(Closed):
 
     Generated scenes draw their own.
     """
+    evaluator: Literal["detui", "nuscenes-devkit"] | None = None
+    """What computes nuScenes' metric, of data that is judged by it: detui's own code, the default, or nuscenes-devkit
+    in the environment `nuscenes`. Of other data nothing else may be asked for."""
     options: dict[str, Any] = {}
     """Options of the data set's own format (the generated scenes have them)."""
 

@@ -31,6 +31,8 @@ def facts_of(facts: ExperimentFacts, arm: str, runs: Sequence[RunFacts]) -> dict
         "protocol.seeds": [run.seed for run in runs],
         "protocol.profile": facts.info.get("profile"),
         "protocol.checkpoint": f"{rule.get('rule')} {rule.get('metric', '')}".strip(),
+        # Two programs compute nuScenes' metric: what one says is not subtracted from what the other does unnoticed.
+        "protocol.evaluator": _joined(run.chosen.get("evaluator") for run in runs if run.chosen and facts.frames),
         "device.model": _joined(attempt.device_model for run in runs for attempt in run.attempts),
         "code.tree": _each(begins, "code", "tree"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from detui.engine.evaluate.tables import in_percent
 from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, plain
 
@@ -37,7 +38,7 @@ class Baseline:
         yield from ((str(claim["metric"]), claim.get("arm"), claim) for claim in self.claims if claim not in told)
 
     def _row(self, metric: str, arm: str | None, claim: Mapping[str, Any] | None) -> list[str]:
-        form, unit = self.results.form(metric), " (%)" if metric.startswith("val/") else ""
+        form, unit = self.results.form(metric), " (%)" if in_percent(metric) else ""
         stated = ["–", "–", "–"]
         if claim is not None:
             stated = [form(claim["value"]), plain(claim.get("source") or self.words("unknown")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 CAPTIONS: dict[str, tuple[str, str]] = {
     "losses": ("Training losses", "训练损失"),
     "ap": ("AP over epochs", "AP 随轮次的变化"),
-    "pr": ("Precision and recall at IoU 0.5", "IoU 0.5 下的精确率与召回率"),
+    "pr": ("Precision and recall", "精确率与召回率"),
     "detections": ("Detections on the same pictures", "同一组图像上的检测结果"),
     "failures": ("Failure cases on the same pictures", "同一组图像上的失败案例"),
     "shares": ("Share of gradient by size", "各尺寸的梯度占比"),
@@ -44,8 +44,13 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "圆环标出选定的检查点。",
     ),
     "detail pr": (
-        "Chosen checkpoints, mean over classes; one line a run. Left: all sizes. Right: small objects.",
-        "选定的检查点，各类别的均值；每条线为一个运行。左：所有尺寸。右：小目标。",
+        "Chosen checkpoints, mean over classes, at IoU 0.5; one line a run. Left: all sizes. Right: small objects.",
+        "选定的检查点，IoU 0.5，各类别的均值；每条线为一个运行。左：所有尺寸。右：小目标。",
+    ),
+    "detail pr of frames": (
+        "Chosen checkpoints, mean over the classes that are annotated; one line a run. Matched by the distance of "
+        "centres: left within 0.5 m, right within 2 m.",
+        "选定的检查点，有标注的各类别的均值；每条线为一个运行。按中心距离匹配：左为 0.5 米以内，右为 2 米以内。",
     ),
     "detail detections": (
         "Confidence of at least {}. The pictures are spread evenly over the validation split, not chosen by result. "

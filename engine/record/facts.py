@@ -215,6 +215,11 @@ class ExperimentFacts:
         return named.get(self.data_set_of(arm) or "") or self.info.get("data") or {}
 
     @property
+    def frames(self) -> bool:
+        """Whether its data is judged in the manner of nuScenes: mAP and NDS of frames in place of COCO's AP."""
+        return any(self.data_of(arm).get("metric") == "nuscenes" for arm in self.arms)
+
+    @property
     def data_sets(self) -> list[str]:
         """The roles of the data sets that arms are judged on, in the plan's order; empty where there are no roles."""
         return list(dict.fromkeys(role for arm in self.arms if (role := self.data_set_of(arm)) is not None))
@@ -259,7 +264,7 @@ class ExperimentFacts:
             return [str(name) for name in named]
         same = (run for run in self.runs if self.same_data(arm, run.arm))
         values: Mapping[str, Any] = next((run.chosen["values"] for run in same if run.chosen), {})
-        return [name.split("/", 2)[2] for name in values if name.startswith("val/AP/")]
+        return [name.split("/", 2)[2] for name in values if name.startswith(("val/AP/", "val/mAP/"))]
 
     def of(self, arm: str) -> list[RunFacts]:
         """The runs of an arm, by seed."""

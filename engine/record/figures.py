@@ -24,6 +24,7 @@ from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.misses import FLOOR
 from detui.engine.record.pictures import ascii_of
 from detui.engine.record.render import Picture
+from detui.engine.record.results import OF_FRAMES
 from detui.engine.run.files import read_json, write_whole
 
 if TYPE_CHECKING:
@@ -135,7 +136,12 @@ def _file(name: str, number: int) -> str:
 
 
 def _scores(run: RunFacts) -> list[Any]:
-    return [[line["epoch"], line["values"].get("val/AP"), line["values"].get("val/AP50")] for line in run.evaluations]
+    names = (
+        "val/AP",
+        "val/AP50",
+        *(name for name in OF_FRAMES if any(name in one["values"] for one in run.evaluations)),
+    )
+    return [[line["epoch"], *(line["values"].get(name) for name in names)] for line in run.evaluations]
 
 
 def _chosen(facts: ExperimentFacts) -> dict[str, int | None]:
@@ -253,7 +259,8 @@ def _shares(facts: ExperimentFacts, lines: Mapping[str, Any], label: str) -> Fig
 def _ap(facts: ExperimentFacts, label: str) -> Figure:
     groups = _by_data(facts)
     figure, axes = panels(2, len(groups))
-    metrics = list(zip(("val/AP", "val/AP50"), _framework_names(facts), strict=True))
+    shown = OF_FRAMES if facts.frames else ("val/AP", "val/AP50")
+    metrics = list(zip(shown, _framework_names(facts), strict=True))
     cells = [(data, runs, *one) for data, runs in groups for one in metrics]
     for axis, (data, runs, metric, framework) in zip(axes, cells, strict=True):
         for run in runs:
@@ -294,8 +301,11 @@ def _ap_lines(axis: Axes, facts: ExperimentFacts, run: RunFacts, metric: str, fr
 
 
 def _framework_names(facts: ExperimentFacts) -> tuple[str | None, str | None]:
-    """What the framework calls its AP and AP50; None where it reports neither."""
+    """What the framework calls its AP and AP50, of frames its mAP and NDS; None where it reports neither."""
     names = sorted({name for run in facts.runs for name in run.framework})
+    if facts.frames:
+        mean, nds = (next((name for name in names if name.endswith(end)), None) for end in ("/mAP", "/NDS"))
+        return mean, nds
     ap = next((name for name in names if name.endswith(("mAP50-95", "mAP50-95(B)", "/AP", "/mAP"))), None)
     ap50 = next((name for name in names if name.endswith(("mAP50", "mAP50(B)", "/AP50"))), None)
     return ap, ap50
@@ -304,7 +314,9 @@ def _framework_names(facts: ExperimentFacts) -> tuple[str | None, str | None]:
 def _pr(facts: ExperimentFacts, curves: Mapping[str, Mapping[str, Any]], label: str) -> Figure:
     groups = _by_data(facts)
     figure, axes = panels(2, len(groups))
-    sizes = (("all", "all sizes"), ("small", "small objects"))
+    sizes = (("all", "all sizes, IoU 0.5"), ("small", "small objects, IoU 0.5"))
+    if facts.frames:
+        sizes = (("0.5 m", "centres within 0.5 m"), ("2 m", "centres within 2 m"))
     cells = [(data, runs, *one) for data, runs in groups for one in sizes]
     for axis, (data, runs, name, title) in zip(axes, cells, strict=True):
         for run in runs:
@@ -315,7 +327,7 @@ def _pr(facts: ExperimentFacts, curves: Mapping[str, Mapping[str, Any]], label: 
             drawn = any(run.name in curves for run in runs)
             said = "no such boxes in the validation split" if drawn else "not evaluated yet"
             axis.text(0.5, 0.5, said, ha="center", color="#666666", fontsize=8)
-        axis.set(title=ascii_of(f"{title}, IoU 0.5{data}"), xlabel="recall", ylabel="precision", xlim=(0, 1),
+        axis.set(title=ascii_of(f"{title}{data}"), xlabel="recall", ylabel="precision", xlim=(0, 1),
                  ylim=(0, 1.02))  # fmt: skip
         axis.title.set_fontsize(10)
     _legend(figure, facts, label)

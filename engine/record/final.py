@@ -9,7 +9,7 @@ from detui.engine.analysis import Comparison, compare, judge_goal, summarise
 from detui.engine.analysis.seeds import FEWEST_SEEDS
 from detui.engine.record.facts import SPEED, ExperimentFacts
 from detui.engine.record.over_images import Images
-from detui.engine.record.results import MAIN, Results, label, seed_of
+from detui.engine.record.results import Results, label, seed_of
 from detui.engine.record.text import Table, code, percent, plain, points
 
 OPERATING = ("val/precision", "val/recall", "val/F1")
@@ -43,7 +43,7 @@ class Final:
         words = self.words
         head = [words("metric"), words("arm"), words("reference"), words("result"), words("delta"), words("goal"),
                 words("verdict")]  # fmt: skip
-        metrics = (*MAIN, *OPERATING[:2], *COST)
+        metrics = (*self.results.main, *OPERATING[:2], *COST)
         rows = [row for arm in self.facts.compared for metric in metrics if (row := self._row(arm, metric))]
         return Table(head, rows, frozenset({2, 3, 4}))
 
@@ -75,7 +75,7 @@ class Final:
     def detectable(self) -> str:
         """ "AP 2.1, AP50 3.4": the differences in pp that so many seeds of the measured spread would show."""
         found: dict[str, float] = {}
-        for metric in MAIN:
+        for metric in self.results.main:
             for arm in self.facts.compared:
                 seen = _compared(self.facts, metric, self.facts.reference(arm), arm)
                 if seen is not None and seen.detectable is not None:
@@ -93,7 +93,7 @@ class Final:
             if images.problem:
                 rows.append([code(arm), runs, "–", "–", plain(images.problem), "–"])
             for one in images.deltas:
-                if f"val/{one.metric}" in MAIN:
+                if f"val/{one.metric}" in self.results.main:
                     interval = f"[{points(one.interval[0])}, {points(one.interval[1])}]"
                     rows.append([code(arm), runs, label(one.metric), points(one.delta), interval, str(one.images)])
         return Table(head, rows, frozenset({3, 5}))

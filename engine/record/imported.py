@@ -12,6 +12,7 @@ from statistics import fmean, median
 from typing import Any
 
 from detui.engine.analysis import summarise
+from detui.engine.evaluate.tables import ERRORS
 from detui.engine.record.facts import RunFacts, Source
 from detui.engine.record.results import Results, label
 from detui.engine.record.text import Table, code, percent, plain, points, size
@@ -19,8 +20,6 @@ from detui.engine.record.words import WORDS
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import History, load_history
 
-ERRORS = ("mATE", "mASE", "mAOE", "mAVE", "mAAE")
-"""nuScenes' five mean errors: the lower the better, and no percentages."""
 _AUXILIARY = re.compile(r"train/loss_(d\d+\.|enc_)")
 _ROWS = 10
 """Iterations that a table shows at most: the first, the last, and some between."""

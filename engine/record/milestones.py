@@ -12,7 +12,7 @@ from detui.engine.analysis.choice import finite
 from detui.engine.record import moments
 from detui.engine.record.claims_at import length_of
 from detui.engine.record.facts import RunFacts, Source
-from detui.engine.record.results import Results, label, seed_of
+from detui.engine.record.results import OF_FRAMES, Results, label, seed_of
 from detui.engine.record.stability import after_best
 from detui.engine.record.text import Table, code, percent, plain, points
 
@@ -73,7 +73,7 @@ class Milestones:
     def table(self) -> Table:
         """Mean over finished seeds at each milestone, the others one by one; what was not reached says so."""
         words = self.words
-        head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in TABLE), words("loss"),
+        head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in self._columns), words("loss"),
                 words("source")]  # fmt: skip
         rows = [
             self._milestone(epoch, arm)
@@ -83,10 +83,14 @@ class Milestones:
         ]
         return Table(head, rows, frozenset({0, *range(2, len(head) - 1)}))
 
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return OF_FRAMES if self.facts.frames else TABLE
+
     def _milestone(self, epoch: int, arm: str) -> list[str]:
         runs = self.facts.of(arm)
         lines = [(run, line) for run in runs for line in run.evaluations if line["epoch"] == epoch]
-        cells = [self._at_epoch(runs, epoch, metric) for metric in TABLE]
+        cells = [self._at_epoch(runs, epoch, metric) for metric in self._columns]
         origins = (run.source(line).whole() for run, line in lines)
         mark = self.results.ledger.cite_all(origins, self.words("milestones"))
         losses, loss_mark = self._losses(self.facts.finished(arm), epoch)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DetuiError
+from detui.engine.evaluate.judging import metric_of
 from detui.engine.evaluate.pending import load, truth_of
 from detui.engine.evaluate.regions import REGIONS
 from detui.engine.record.facts import ExperimentFacts, RunFacts
@@ -70,6 +71,8 @@ def compare_runs(first: Place, second: Place, replicates: int = REPLICATES) -> I
 
     compared = Images(first=first[1].name, second=second[1].name)
     try:
+        if any(metric_of(load(truth_of(_directory(place), "val"))) == "nuscenes" for place in (first, second)):
+            return replace(compared, problem="nuScenes' metric is of all frames together: no bootstrap is made of it")
         truth, theirs = (load(truth_of(_directory(place), "val")) for place in (first, second))
         if _ground(truth) != _ground(theirs):
             return replace(compared, problem="they were evaluated on different images")
@@ -128,6 +131,6 @@ def _predictions(place: Place) -> Path:
 
 
 def _ground(truth: Mapping[str, Any]) -> str:
-    """What must be the same for detections to be comparable: images, boxes, classes, and what is ignored."""
-    keys = ("images", "annotations", "categories", REGIONS)
+    """What must be the same for detections to be comparable: images or frames, boxes, classes, and what is ignored."""
+    keys = ("images", "annotations", "categories", REGIONS, "frames", "classes")
     return json.dumps([truth.get(key) for key in keys], sort_keys=True)

@@ -80,7 +80,7 @@ def sources(facts: ExperimentFacts) -> list[tuple[list[RunFacts], Path]]:
     found: dict[Path, list[RunFacts]] = {}
     for arm in facts.arms:
         prepared, run = facts.data_of(arm).get("prepared"), _shown(facts.of(arm))
-        if prepared and run:
+        if prepared and run and not facts.frames:  # of frames there are no boxes in pixels
             found.setdefault(Path(prepared), []).append(run)
     return [(shown, prepared) for prepared, shown in found.items()]
 

@@ -23,9 +23,10 @@ from detui.engine.record.imported import ImportedTables
 from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.milestones import Milestones
+from detui.engine.record.of_frames import FrameTables
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
-from detui.engine.record.results import OFFICIAL, Results, label
+from detui.engine.record.results import OF_FRAMES, OFFICIAL, Results, label
 from detui.engine.record.setup import Setup
 from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
@@ -129,7 +130,10 @@ def _context(
         "preparation": Preparation(setup),
         "final": Final(results, images),
         "imported": ImportedTables(results),
-        "pictures": [(picture, _caption(picture, words), number) for number, picture in enumerate(pictures, start=1)],
+        "of_frames": FrameTables(results),
+        "pictures": [
+            (picture, _caption(picture, words, facts), number) for number, picture in enumerate(pictures, start=1)
+        ],
         "official": OFFICIAL,
         "title": text.plain(words.pick(facts.info.get("title")) or facts.info["recipe"]),
         "question": text.plain(words.pick(facts.info.get("question"))),
@@ -149,9 +153,10 @@ def _block(name: str, caller: Callable[[], str]) -> str:
     return wrap(name, caller())
 
 
-def _caption(picture: Picture, words: Words) -> str:
+def _caption(picture: Picture, words: Words, facts: ExperimentFacts) -> str:
     columns = "; ".join(words("of epoch", text.code(arm), seed, epoch) for arm, seed, epoch in picture.runs)
-    detail = words(f"detail {picture.name}", picture.threshold, columns)
+    of_frames = " of frames" if facts.frames and picture.name == "pr" else ""
+    detail = words(f"detail {picture.name}{of_frames}", picture.threshold, columns)
     return f"**{words(picture.name)}.** {detail}" if words.language == "en" else f"**{words(picture.name)}**。{detail}"
 
 
@@ -174,14 +179,15 @@ def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> lis
         lines.append(words("confounded", confounders))
     for arm in facts.compared:
         reference = facts.reference(arm)
-        a, b = facts.values(reference, "val/AP"), facts.values(arm, "val/AP")
-        if a and b:
-            found = compare(a, b, facts.unfinished(reference, arm))
-            verdict = results.verdict(found)
-            lines.append(
-                words("headline", arm=text.code(arm), reference=text.code(reference), metric=label("val/AP"),
-                      delta=text.points(found.delta), n=" / ".join(map(str, found.n)), verdict=verdict)
-            )  # fmt: skip
+        for metric in OF_FRAMES if facts.frames else ("val/AP",):
+            a, b = facts.values(reference, metric), facts.values(arm, metric)
+            if a and b:
+                found = compare(a, b, facts.unfinished(reference, arm))
+                verdict = results.verdict(found)
+                lines.append(
+                    words("headline", arm=text.code(arm), reference=text.code(reference), metric=label(metric),
+                          delta=text.points(found.delta), n=" / ".join(map(str, found.n)), verdict=verdict)
+                )  # fmt: skip
     goals = [judge_goal(goal, facts.results(), facts.open_runs()).word for goal in facts.info.get("goals") or ()]
     if goals:
         counted = ", ".join(f"{words('state ' + word)} {goals.count(word)}" for word in dict.fromkeys(goals))

@@ -7,6 +7,7 @@ from typing import Any
 
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.analysis.goals import NOT_MEASURED
+from detui.engine.evaluate.tables import in_percent
 from detui.engine.record.claims_at import beside
 from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
@@ -14,6 +15,8 @@ from detui.engine.record.text import Table, code, count, duration, percent, plai
 from detui.engine.record.words import Words
 
 MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
+OF_FRAMES = ("val/mAP", "val/NDS")
+"""The main metrics of data that is judged in the manner of nuScenes."""
 BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large")
 
 OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
@@ -56,9 +59,14 @@ class Results:
     def __init__(self, facts: ExperimentFacts, words: Words, ledger: Ledger) -> None:
         self.facts, self.words, self.ledger = facts, words, ledger
 
-    def per_seed(self, metrics: Sequence[str] = MAIN) -> Table:
-        """Metrics in percent of each run's chosen checkpoint, then mean ± std of each arm."""
-        words = self.words
+    @property
+    def main(self) -> tuple[str, ...]:
+        """The main metrics, by what the data is judged by."""
+        return OF_FRAMES if self.facts.frames else MAIN
+
+    def per_seed(self, metrics: Sequence[str] | None = None) -> Table:
+        """Metrics in percent of each run's chosen checkpoint, then mean ± std of each arm; the main ones by default."""
+        words, metrics = self.words, metrics or self.main
         head = [words("arm"), words("seed"), *(f"{label(name)} (%)" for name in metrics), words("chosen epoch"),
                 words("source")]  # fmt: skip
         rows: list[list[str]] = []
@@ -187,9 +195,9 @@ class Results:
         device, kind = plain(speed["device"]["name"]), plain(speed["postprocess"]["kind"])
         return words("speed with", device, speed["threads"], size, speed["batch"], speed["precision"], fused, kind)
 
-    def differences(self, metrics: Sequence[str] = MAIN) -> Table:
+    def differences(self, metrics: Sequence[str] | None = None) -> Table:
         """Each further arm against the first on the same data, with Welch's interval and a verdict."""
-        words = self.words
+        words, metrics = self.words, metrics or self.main
         head = [words("arm"), words("metric"), f"{words('delta')} (pp)", words("interval"), words("p"), words("n"),
                 words("paired"), words("verdict")]  # fmt: skip
         told = [(arm, metric) for arm in self.facts.compared for metric in metrics if self._comparable(arm, metric)]
@@ -279,7 +287,7 @@ class Results:
     def goal(self, goal: Mapping[str, Any]) -> str:
         """A goal in words: its title, then "AP50 ≥ 42.0 %"."""
         metric = str(goal["metric"])
-        form, unit = (self.form(metric), " %" if metric.startswith("val/") else "")
+        form, unit = (self.form(metric), " %" if in_percent(metric) else "")
         if "delta_at_least" in goal:
             text = (
                 f"{label(metric)}, {code(goal['arm'])} − {code(goal['against'])} ≥ {points(goal['delta_at_least'])} pp"
@@ -304,8 +312,10 @@ class Results:
     @staticmethod
     def form(metric: str) -> Callable[[float], str]:
         """How a metric's values are written."""
-        if metric.startswith("val/"):
+        if in_percent(metric):
             return percent
+        if metric.startswith("val/"):
+            return lambda value: f"{value:.4f}"
         if metric in BUILT and metric != "model/gflops":
             return count
         forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
@@ -325,7 +335,7 @@ class Results:
         rows = []
         for claim in claims:
             metric, form = str(claim["metric"]), self.form(str(claim["metric"]))
-            unit = " %" if metric.startswith("val/") else ""
+            unit = " %" if in_percent(metric) else ""
             measured, mark = self.beside(claim, words("said claimed"))
             epoch = claim.get("epoch")
             at = [words("of chosen") if epoch is None else str(epoch)] if epochs else []

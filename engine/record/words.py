@@ -5,6 +5,7 @@ from __future__ import annotations
 from detui.engine.record.captions import CAPTIONS
 from detui.engine.record.words_convergence import CONVERGENCE
 from detui.engine.record.words_imported import IMPORTED
+from detui.engine.record.words_of_frames import OF_FRAMES
 from detui.engine.record.words_stages import STAGES
 
 LANGUAGES = ("en", "zh")
@@ -14,6 +15,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **CONVERGENCE,
     **STAGES,
     **IMPORTED,
+    **OF_FRAMES,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
     "unknown": ("_(not known)_", "_(未知)_"),

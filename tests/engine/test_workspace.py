@@ -63,6 +63,20 @@ TWO = COMMAND.replace("arms: {only: {}}", "arms: {small: {}, large: {train: {wid
 class TestPlan:
     """A plan says what is wrong; a start refuses it."""
 
+    def test_the_environment_of_an_evaluator_is_looked_for_before_the_launch(
+        self, workspace: Workspace, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DETUI_ENVIRONMENTS", str(tmp_path / "none"))
+        data = ["data={name: scenes, evaluator: nuscenes-devkit}"]
+        (error,) = workspace.plan(program, devices="cpu", overrides=data).errors
+        assert (error.where, error.hint, error.missing) == ("data.evaluator", "detui env create nuscenes", True)
+
+    def test_data_that_cannot_be_judged_as_asked_is_not_trained_on(self, workspace: Workspace, program: str) -> None:
+        data = ["data={name: scenes, train: {images: 1}, val: {images: 1}, evaluator: detui}"]
+        with pytest.raises(RecipeError, match="detui does not compute the metric coco"):
+            workspace.start(workspace.plan(program, devices="cpu", overrides=data))
+        assert experiments(workspace.path) == []
+
     def test_models_that_were_built_before_are_compared_before_the_launch(
         self, workspace: Workspace, tmp_path: Path
     ) -> None:

@@ -18,10 +18,11 @@ from detui.engine.run.directory import RunDir
 from detui.engine.run.history import History, load_history
 from detui.engine.run.lines import LineWriter
 from detui.tui.app import DetuiApp
+from detui.tui.compare_list import form_of, metric_title
 from detui.tui.compared import sides_of
 from detui.tui.curves import LOSS, CurveReader, Curves, Wish, curve, mean_of, members
 from detui.tui.grid_text import grids_text
-from detui.tui.output import width
+from detui.tui.output import number, percent_tick, width
 from detui.tui.screens.compare import CompareScreen
 from detui.tui.screens.record import RecordScreen
 from detui.tui.screens.run import RunScreen
@@ -403,3 +404,10 @@ def test_tables_fit_any_width() -> None:
         lines = str(grids_text([grid, grid], columns)).splitlines()
         assert all(width(line) <= columns for line in lines)
         assert sum("AP" in line for line in lines) == 2
+
+
+def test_an_error_is_written_in_its_unit_and_what_is_a_part_in_percent() -> None:
+    assert [metric_title(name) for name in ("val/NDS", "val/mAP_ceiling", "val/mAOE")] == [
+        "NDS, %", "mAP ceiling, %", "mAOE, rad",
+    ]  # fmt: skip
+    assert (form_of("val/NDS")(0.25), form_of("val/mAOE")(0.25)) == (percent_tick(0.25), number(0.25))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from coco_cases import random_case
+from nuscenes_cases import box, said, truth
 
 from detui.engine.evaluate import evaluate
 
@@ -62,6 +63,19 @@ def test_the_ground_truth_chooses_the_metric(files: tuple[str, str]) -> None:
     assert (plain["metric"], plain["max_dets"]) == ("coco", 100) and "official_AP" not in plain["values"]
     text = detui(*given).stdout
     assert "official AP" in text and "at most 500 an image and class" in " ".join(text.split())
+
+
+def test_frames_are_judged_in_the_manner_of_nuscenes(tmp_path: Path) -> None:
+    (tmp_path / "truth.json").write_text(json.dumps(truth([("car", box(10, 0))])))
+    (tmp_path / "found.json").write_text(json.dumps(said([("car", box(10.5, 0), 0.9)])))
+    given = ("evaluate", "--predictions", str(tmp_path / "found.json"), "--annotations", str(tmp_path / "truth.json"))
+    asked = json.loads(detui(*given, "--json").stdout)
+    assert (asked["metric"], asked["max_dets"]) == ("nuscenes", 500) and asked["evaluator"].startswith(
+        "nuScenes metric"
+    )
+    assert asked["values"]["mAP/car"] == pytest.approx(0.75) and asked["values"]["mAP/bus"] is None
+    text = detui(*given).stdout
+    assert "mATE (m)" in text and "0.5000" in text and "mAP ceiling" in text
 
 
 @pytest.mark.parametrize(

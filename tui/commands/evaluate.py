@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("evaluate", short_help="Score a checkpoint of a run, or any COCO results file.")
+@click.command("evaluate", short_help="Score a checkpoint of a run, or any file of detections.")
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("--checkpoint", metavar="best|last|EPOCH|FILE", help="What to score.  [default: best]")
 @click.option("--split", metavar="val|test", help="On which images.  [default: val]")
 @click.option("--device", metavar="cpu|GPU", default="cpu", show_default=True, help="Where it predicts, if it must.")
 @click.option("--trust", is_flag=True, help="Load a checkpoint that no run of yours here has written: that runs code.")
-@click.option("--predictions", type=_FILE, metavar="FILE", help="A COCO results file, in original pixels.")
-@click.option("--annotations", type=_FILE, metavar="FILE", help="The COCO ground truth that goes with it.")
-@click.option("--metric", type=click.Choice(["coco", "visdrone"]),
-              help="[default: visdrone where the ground truth has ignore regions, else coco]")  # fmt: skip
-@click.option("--evaluator", "library", type=click.Choice(["hotcoco", "pycocotools"]), default="hotcoco",
-              show_default=True, help="What computes; pycocotools is the reference, and slower.")  # fmt: skip
+@click.option(
+    "--predictions", type=_FILE, metavar="FILE", help="A COCO results file in original pixels, or boxes of frames."
+)
+@click.option("--annotations", type=_FILE, metavar="FILE", help="The ground truth that goes with it.")
+@click.option("--metric", type=click.Choice(["coco", "visdrone", "nuscenes"]),
+              help="[default: what the ground truth calls for]")  # fmt: skip
+@click.option("--evaluator", "library", type=click.Choice(["hotcoco", "pycocotools", "detui", "nuscenes-devkit"]),
+              help="What computes. Of COCO's metric hotcoco, or the reference pycocotools; of nuScenes' detui, or the "
+              "reference nuscenes-devkit in its environment.")  # fmt: skip
 @formatted
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_session
@@ -43,7 +46,7 @@ def command(
     predictions: Path | None,
     annotations: Path | None,
     metric: str | None,
-    library: str,
+    library: str | None,
     form: str,
     as_json: bool,
 ) -> None:
@@ -51,7 +54,8 @@ def command(
 
     AP, AR, AP by size and class, and precision and recall at IoU 0.5 at the confidence of the best F1, in original
     pixels. All classes of the ground truth count, with at most 100 detections an image and class; with at most 500,
-    and VisDrone's own numbers beside them, where the ground truth has ignore regions.
+    and VisDrone's own numbers beside them, where the ground truth has ignore regions. A ground truth of frames with
+    cameras and LiDAR is judged in the manner of nuScenes: mAP, NDS and five errors.
     """
     if run is not None and (predictions or annotations):
         raise click.UsageError("A RUN has predictions and annotations of its own: name it, or the files, not both.")
@@ -88,6 +92,18 @@ def _print(result: Result, about: dict[str, Any], form: str, as_json: bool) -> N
         return
     from detui.engine.evaluate.tables import grids
 
+    print_grids(grids(result.values, _note(result)), form)
+
+
+def _note(result: Result) -> str:
+    """What a reader must know to read the numbers."""
+    if result.metric == "nuscenes":
+        return (
+            f"{result.images} frames, {result.boxes} boxes and {result.detections} detections within the ranges of"
+            f" their classes, boxes without points left out; at most {result.max_dets} detections a frame;"
+            f" {result.evaluator}. A class without boxes counts as AP 0 and errors of 1: ceiling is what perfect"
+            " detections would score here."
+        )
     note = (
         f"{result.images} images, {result.boxes} boxes, {result.detections} detections; at most {result.max_dets} an"
         f" image and class; {result.evaluator}. Precision and recall at IoU 0.5, at the confidence of the best F1."
@@ -97,4 +113,4 @@ def _print(result: Result, about: dict[str, Any], form: str, as_json: bool) -> N
             " What lies in ignore regions by half is dropped, and not counted here. `official`: as VisDrone's toolkit"
             " computes it, with the whole curve and classes weighted by their images."
         )
-    print_grids(grids(result.values, note), form)
+    return note
