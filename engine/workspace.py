@@ -205,7 +205,9 @@ class Workspace:
         python = self._interpreter(plan)
         data = self._prepare(plan, progress)
         if plan.origin is not None:
-            plan.origin.check_data((data.get(plan.arms[0].data_set) or {}).get("fingerprint"))
+            arm, prints = plan.arms[0], {role: prepared["fingerprint"] for role, prepared in data.items()}
+            own = [prints[stage.data_set] if stage.data_set else None for stage in arm.stages]
+            plan.origin.check_data(prints.get(arm.data_set), own)
         placement = plan.placement
         facts: dict[str, Any] = {
             "created": experiments.now(),

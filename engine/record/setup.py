@@ -98,8 +98,14 @@ class Setup:
         return [plain(example) for problem in found for example in problem.get("examples") or ()]
 
     def _stages(self) -> str:
-        stages = self.info.get("stages") or ()
-        return " → ".join(f"{plain(s['name'])} ({s['epochs']})" for s in stages) if len(stages) > 1 else ""
+        """The stages that all arms have, or those of each arm that has several; experiments had one list before."""
+        shared = self.info.get("stages") or ()
+        told = {str(arm["name"]): arm.get("stages") or (shared if len(shared) > 1 else ()) for arm in self.info["arms"]}
+        texts = {arm: " → ".join(f"{plain(s['name'])} ({s['epochs']})" for s in stages)
+                 for arm, stages in told.items() if stages}  # fmt: skip
+        if len(set(texts.values())) == 1 and len(texts) == len(told):
+            return next(iter(texts.values()))
+        return "; ".join(f"{code(arm)}: {text}" for arm, text in texts.items())
 
     def _rule(self) -> str:
         rule = self.info["checkpoint_rule"]
