@@ -238,9 +238,9 @@ class Setup:
 
         A run of several stages says it anew in each; its first line tells of the stage alone that an attempt began in.
         """
-        plan = next((arm.get("stages") for arm in self.info["arms"] if arm["name"] == run.arm), None)
+        planned = next((arm.get("stages") for arm in self.info["arms"] if arm["name"] == run.arm), None) or ()
         told = [(stage.name, stage.line) for stage in run.stages if stage.line.get("used")]
-        if told and max(len(run.stages), len(plan or self.info.get("stages") or ())) > 1:
+        if told and max(len(run.stages), len(planned)) > 1:
             return told
         return [("", run.begin)] if run.begin else []
 
