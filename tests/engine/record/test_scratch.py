@@ -136,6 +136,14 @@ def test_random_weights_are_told_where_the_training_told_of_them(tmp_path: Path)
     assert "every model began at random" in find(render(replace(facts, runs=runs), "en"))["transfer"]
 
 
+def test_tables_of_stages_and_weights_push_the_goals_back(tmp_path: Path) -> None:
+    facts = gather(Scratch(tmp_path, seeds=(0,)).path)
+    stages = [{"name": "simple", "epochs": 10}, {"name": "crowded", "epochs": 20}]
+    info = {**facts.info, "arms": [{**arm, "stages": stages} for arm in facts.info["arms"]]}
+    blocks = find(render(replace(facts, info=info), "en"))
+    assert "**Table 13.**" in blocks["stages"] and "**Table 14.**" in blocks["goals"]
+
+
 def test_one_arm_on_two_data_sets_has_nothing_to_be_set_against(tmp_path: Path) -> None:
     trial = Scratch(tmp_path, seeds=(0,), goals=[])
     facts = gather(trial.path)
