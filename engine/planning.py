@@ -302,7 +302,7 @@ def _stage_text(flat: Mapping[str, Any], stage: ResolvedStage, epochs: str) -> s
     """`warm: 50 epochs, data simple, augment.mosaic=0.0`: what a stage has of its own."""
     own = [f"{k}={v}" for k, v in flatten(stage.config).items() if k != epochs and v != flat.get(k)]
     data = [f"data {stage.data_set}"] if stage.data_set else []
-    return ", ".join([f"{stage.name}: {stage.epochs} epochs", *data, *own])
+    return ", ".join([f"{stage.name}: {stage.epochs} epoch{'s' if stage.epochs != 1 else ''}", *data, *own])
 
 
 def _data(resolved: Resolved, configuration: Configuration) -> tuple[list[DataState], list[Problem]]:

@@ -122,8 +122,13 @@ def _differs(plan: Plan) -> list[str]:
     rows = [("", *columns, "")]
     for field, values in found.items():
         mark = tr("! not in `varies`") if field in undeclared else ""
-        rows.append((field, *(cut(show(values.get(name)), 24) for name in columns.values()), mark))
+        rows.append((field, *(cut(_cell(field, values.get(name)), 24) for name in columns.values()), mark))
     return table(rows)
+
+
+def _cell(field: str, value: Any) -> str:
+    """Return a value that differs; stages, which are texts, one after the other."""
+    return " → ".join(value) if field == "stages" and isinstance(value, list) else show(value)
 
 
 def _columns(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
