@@ -46,6 +46,7 @@ def branch(
         overrides=tuple(overrides),
         changed={},
         data=(spec.data or {}).get("fingerprint"),
+        stage_data=tuple((stage.data or {}).get("fingerprint") for stage in spec.stages),
     )
     recipe = _recipe(experiment, facts)
     settings = tuple(facts.get("overrides") or ())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.analysis import Comparison, Finding, SeedSummary, compare, summarise
+from detui.engine.analysis.fairness import covers
 from detui.engine.analysis.interaction import Cell, Crossed, cross
 from detui.engine.errors import MissingError, UsageError
 from detui.engine.experiment import Experiment
@@ -159,7 +160,7 @@ def compare_sides(chosen: Sequence[Side], *, replicates: int = REPLICATES) -> Re
         sides=tuple(chosen),
         rows=tuple(rows),
         images=tuple(images),
-        findings=(*compare_facts(*_facts(chosen), _seconds(chosen)), *_unknown(chosen)),
+        findings=(*compare_facts(*_facts(chosen, groups), _seconds(chosen)), *_unknown(chosen)),
         claims=tuple(_claims(chosen)),
         crossed=_crossed(groups),
     )
@@ -222,16 +223,30 @@ def over_images(reference: Side, other: Side, replicates: int = REPLICATES) -> I
     return compare_runs((reference.facts.path, chosen[0]), (other.facts.path, chosen[1]), replicates)
 
 
-def _facts(chosen: Sequence[Side]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Every field and fact of each side, and what may differ.
-
-    Data that one recipe's arms are crossed with is its question; anywhere else other data is a confounder.
-    """
-    varies = {str(name) for side in chosen for name in side.facts.info.get("varies") or ()}
-    if len({side.facts.path for side in chosen}) == 1 and chosen[0].facts.data_sets:
-        varies.add("data")
+def _facts(chosen: Sequence[Side], groups: Sequence[Sequence[Side]]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Every field and fact of each side, and what may differ."""
+    varies = _declared([[str(name) for name in side.facts.info.get("varies") or ()] for side in chosen])
     found = {side.name: {**facts_of(side.facts, side.arm, side.runs), **_beside(side)} for side in chosen}
-    return found, sorted(varies)
+    return found, [*varies, *(["data"] if _asks_of_data(chosen, groups) else [])]
+
+
+def _declared(varies: Sequence[Sequence[str]]) -> list[str]:
+    """What the recipes of all sides declare: a field that one of them does not speak of is not what it asks."""
+    names = {name for one in varies for name in one}
+    return sorted(name for name in names if all(any(covers(other, name) for other in one) for one in varies))
+
+
+def _asks_of_data(chosen: Sequence[Side], groups: Sequence[Sequence[Side]]) -> bool:
+    """Whether data is the question of the sides' recipe, and no confounder.
+
+    Its arms are crossed with data, in one experiment or in several; what is subtracted in these was trained on the
+    same data, too, and not only judged on the same images.
+    """
+    if len({side.facts.path for side in chosen}) == 1:
+        return bool(chosen[0].facts.data_sets)
+    one_recipe = len({side.facts.info["recipe"] for side in chosen}) == 1
+    alike = all(len({side.data.get("fingerprint") for side in group}) == 1 for group in groups)
+    return one_recipe and len(groups) > 1 and alike
 
 
 def _beside(side: Side) -> dict[str, str]:

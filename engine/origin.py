@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Origin:
     """`train.epochs` → (the origin's value, the branch's)."""
     data: str | None
     """The fingerprint of the origin's data."""
+    stage_data: tuple[str | None, ...] = ()
+    """Those of the data that each of its stages trains on; None: the run's own."""
 
     def facts(self) -> dict[str, Any]:
         """The lineage as experiment.json keeps it."""
@@ -68,8 +70,10 @@ class Origin:
             raise write_error(kept, error) from error
         return self.start(Path("..") / ".." / FOLDER / kept.name)
 
-    def check_data(self, fingerprint: str | None) -> None:
-        """Raise RunError when the data is not what the origin trained on."""
-        if fingerprint != self.data:
-            message = f"The data is not what {self.run} trained on: its fingerprint was {self.data}."
+    def check_data(self, fingerprint: str | None, stages: Sequence[str | None] = ()) -> None:
+        """Raise RunError when the data is not what the origin trained on, in any of its stages."""
+        for found, known in [(fingerprint, self.data), *zip(stages, self.stage_data, strict=False)]:
+            if found == known:
+                continue
+            message = f"The data is not what {self.run} trained on: its fingerprint was {known}."
             raise RunError(message, where="data", hint="start a new run with these weights: --set model.weights=…")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from detui.engine.planning import Plan
-from detui.engine.recipe.resolve import ResolvedArm
+from detui.engine.recipe.resolve import ResolvedArm, arm_name
 from detui.engine.recipe.schema import Claim, Decision, Goal, Words, words
+
+Stated = TypeVar("Stated", Goal, Decision, Claim)
 
 
 def frozen_plan(plan: Plan) -> dict[str, Any]:
     """Everything of a plan that the experiment keeps. What only the start knows is added there."""
     recipe, file = plan.recipe, plan.recipe.file
     text = recipe.document.text
-    longest = max(plan.arms, key=lambda arm: arm.epochs)
     return {
         "recipe": recipe.ref,
         "family": recipe.family,
@@ -36,14 +37,13 @@ def frozen_plan(plan: Plan) -> dict[str, Any]:
         "fairness": [{"level": f.level, "field": f.field, "text": f.text} for f in plan.fairness],
         "warnings": [p.text for p in plan.problems if p.level == "warning"],
         "seeds": list(plan.seeds),
-        "stages": [{"name": s.name, "epochs": s.epochs} for s in longest.stages],
-        "epochs": longest.epochs,
+        "epochs": max(arm.epochs for arm in plan.arms),
         "milestones": list(plan.resolved.milestones),
         "checkpoint_rule": plan.resolved.checkpoint_rule,
         "keep_checkpoints": list(file.keep_checkpoints),
-        "goals": [_goal(goal) for goal in _on_each(plan, file.goals)],
-        "decisions": [_decision(decision) for decision in _on_each(plan, file.decisions)],
-        "claims": _on_each(plan, file.claims),
+        "goals": [_goal(goal.model_dump()) for goal in of_runs(plan, file.goals)],
+        "decisions": [_decision(decision.model_dump()) for decision in of_runs(plan, file.decisions)],
+        "claims": [claim.model_dump() for claim in of_runs(plan, file.claims)],
         "measure_speed": file.measure_speed,
         "record": file.record.model_dump(),
         "runs": plan.runs,
@@ -79,26 +79,24 @@ def _arm(arm: ResolvedArm) -> dict[str, Any]:
     }
 
 
-def _on_each(plan: Plan, stated: Sequence[Goal | Decision | Claim]) -> list[dict[str, Any]]:
+def of_runs(plan: Plan, stated: Sequence[Stated]) -> list[Stated]:
     """What is stated of arms, in the names of the runs: where arms run on several data sets, once for each.
 
     A claim that does not say which data set it is about keeps the recipe's name of its arm. Goals and decisions about
     an arm that the launch leaves out are left out, too: no run of this experiment can ever answer them.
     """
     roles = list(dict.fromkeys(arm.data_set for arm in plan.arms))
-    names = {(arm.of, arm.data_set): arm.name for arm in plan.arms}
-    crossed = isinstance(plan.recipe.file.data, list)
-    found = []
+    found: list[Stated] = []
     for one in stated:
-        of_all = one.data_set is None and (isinstance(one, Claim) or getattr(one, "arm", None) is None)
-        for role in [None] if not crossed or of_all else [r for r in roles if one.data_set in (None, r)]:
-            facts = one.model_dump()
-            for key in ("arm", "against"):
-                if role is not None and facts.get(key) is not None:
-                    facts[key] = names.get((facts[key], role), f"{facts[key]}-{role}")
-            asked = {facts.get(key) for key in ("arm", "against")} - {None}
-            if isinstance(one, Claim) or asked <= {arm.name for arm in plan.arms}:
-                found.append({**facts, "data_set": role or facts["data_set"]})
+        of_all = one.data_set is None and (isinstance(one, Claim) or one.arm is None)
+        everywhere = [role for role in roles if one.data_set in (None, role)]
+        for role in everywhere if plan.resolved.crossed and not of_all else [None]:
+            named: dict[str, str | None] = {key: getattr(one, key, None) for key in ("arm", "against")}
+            if role is not None:
+                named = {key: arm and arm_name(arm, role, crossed=True) for key, arm in named.items()}
+            if isinstance(one, Claim) or {*named.values()} - {None} <= {arm.name for arm in plan.arms}:
+                own = {key: value for key, value in named.items() if value is not None}
+                found.append(one.model_copy(update={**own, "data_set": role or one.data_set}))
     return found
 
 

@@ -25,7 +25,7 @@ from detui.engine.models import Description, descriptions
 from detui.engine.origin import Origin
 from detui.engine.placement import Placement
 from detui.engine.recipe.load import FULL, Recipe, nearest
-from detui.engine.recipe.resolve import Resolved, ResolvedArm, ResolvedStage
+from detui.engine.recipe.resolve import Resolved, ResolvedArm, ResolvedStage, arm_name
 from detui.engine.recipe.schema import DataSelection
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
@@ -153,10 +153,10 @@ class Plan:
 
     def _named(self) -> list[str]:
         """The fewest names that choose these arms: an arm that runs on every data set is named once."""
-        roles = {arm.data_set for arm in self.arms}
-        whole = {a.of for a in self.arms if len({b.data_set for b in self.arms if b.of == a.of}) == len(roles)}
-        known = {arm.name for arm in self.recipe.arms}
-        names = [arm.of if arm.of in whole & known else arm.name for arm in self.arms]
+        chosen, found = {arm.name for arm in self.arms}, self.resolved
+        everywhere = {a.of: {arm_name(a.of, role, crossed=found.crossed) for role in found.roles} for a in self.arms}
+        whole = {arm for arm, names in everywhere.items() if names <= chosen}
+        names = [arm.of if arm.of in whole else arm.name for arm in self.arms]
         return list(dict.fromkeys(names))
 
     def spec(
@@ -195,7 +195,7 @@ class Plan:
                 for stage in arm.stages
             ),
             data=data.get(arm.data_set),
-            milestones=tuple(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs),
+            milestones=tuple(sorted(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs)),
             checkpoint_rule=self.resolved.checkpoint_rule,
             stop_on=tuple(self.recipe.file.stop_on),
             **more,
@@ -286,17 +286,23 @@ def _audit(resolved: Resolved, built: Mapping[str, Mapping[str, Any]]) -> list[F
 
 def compared(recipe: Recipe, arm: ResolvedArm) -> dict[str, Any]:
     """What is compared of an arm: its configuration, and each stage in a text where there are several."""
+    stages = stage_texts(recipe, arm)
+    return {**arm.config, "stages": stages} if stages else dict(arm.config)
+
+
+def stage_texts(recipe: Recipe, arm: ResolvedArm) -> list[str]:
+    """Each stage of an arm in a text, with what it has of its own; none where there is one stage alone."""
     if len(arm.stages) == 1:
-        return dict(arm.config)
+        return []
     epochs = ".".join(recipe.backend.epochs_key())
-    return {**arm.config, "stages": [_stage_text(arm.flat(), stage, epochs) for stage in arm.stages]}
+    return [_stage_text(arm.flat(), stage, epochs) for stage in arm.stages]
 
 
 def _stage_text(flat: Mapping[str, Any], stage: ResolvedStage, epochs: str) -> str:
     """`warm: 50 epochs, data simple, augment.mosaic=0.0`: what a stage has of its own."""
     own = [f"{k}={v}" for k, v in flatten(stage.config).items() if k != epochs and v != flat.get(k)]
     data = [f"data {stage.data_set}"] if stage.data_set else []
-    return ", ".join([f"{stage.name}: {stage.epochs} epochs", *data, *own])
+    return ", ".join([f"{stage.name}: {stage.epochs} epoch{'s' if stage.epochs != 1 else ''}", *data, *own])
 
 
 def _data(resolved: Resolved, configuration: Configuration) -> tuple[list[DataState], list[Problem]]:

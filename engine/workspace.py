@@ -208,7 +208,9 @@ class Workspace:
         for role in {arm.data_set for arm in plan.arms}:
             check_judging(data.get(role), plan.resolved.checkpoint_rule)
         if plan.origin is not None:
-            plan.origin.check_data((data.get(plan.arms[0].data_set) or {}).get("fingerprint"))
+            arm, prints = plan.arms[0], {role: prepared["fingerprint"] for role, prepared in data.items()}
+            own = [prints[stage.data_set] if stage.data_set else None for stage in arm.stages]
+            plan.origin.check_data(prints.get(arm.data_set), own)
         placement = plan.placement
         facts: dict[str, Any] = {
             "created": experiments.now(),

@@ -1,10 +1,11 @@
-"""The recipes of `scratch-vs-pretrained`: what document 000 says, audited; each tried, one to its whole record."""
+"""The recipes of `scratch-vs-pretrained`: what the document says, audited; each tried, one to its whole record."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from detui.engine.analysis.fairness import audit
 from detui.engine.data.scene_draw import draw_scene
 from detui.engine.data.scene_options import SceneOptions
+from detui.engine.errors import RecipeError
 from detui.engine.planning import Plan
 from detui.engine.recipe.resolve import ResolvedArm
 from detui.engine.run.lines import read_lines
@@ -39,6 +42,14 @@ CHANGES = {
     "augment.mixup": (0.0, 0.15),
 }
 """Field → as it was, tuned. The targets are the document's; the starts of mosaic and mixup are ours."""
+SCHEMES = {
+    ("initialisation", "l-coco"): {0.235},
+    ("initialisation", "mnv4-home"): {0.18, 0.22},
+    ("l-tuning", "tuned"): {0.15, 0.18},
+    ("mnv4-tuning", "tuned"): {0.10, 0.12},
+    ("mnv4-tuning", "as-it-was"): {0.053},
+}
+"""Recipe and arm of the document's five schemes, in its order → the AP that it states."""
 CROSSED = ("l-crowded", "mnv4-crowded", "l-simple", "mnv4-simple")
 ABSENT = re.compile(r"data set|There is no file|pickle|mixed precision needs a GPU")
 """What a full plan may lack on a machine without data, weights and GPU."""
@@ -123,17 +134,14 @@ class TestEveryRecipe:
 
     def test_the_five_schemes_are_claimed(self, plan: Planner) -> None:
         """Where `detui compare` of the guide looks for them: of the chosen checkpoint."""
-        schemes = {
-            ("initialisation", "l-coco"): {0.235},
-            ("initialisation", "mnv4-home"): {0.18, 0.22},
-            ("l-tuning", "tuned"): {0.15, 0.18},
-            ("mnv4-tuning", "tuned"): {0.10, 0.12},
-            ("mnv4-tuning", "as-it-was"): {0.053},
-        }
-        for (name, arm), values in schemes.items():
+        for (name, arm), values in SCHEMES.items():
             claims = plan(name).recipe.file.claims
             told = {one.value for one in claims if (one.arm, one.metric, one.epoch) == (arm, "val/AP", None)}
             assert told == values, (name, arm)
+
+    def test_the_five_schemes_differ_in_what_the_guide_names(self, plan: Planner) -> None:
+        found = {f"{name}/{arm}": arms(plan(name))[arm].config for name, arm in SCHEMES}
+        assert {one.field for one in audit(found, ())} == {"model.name", "model.weights", *CHANGES}
 
     def test_milestones_beyond_a_shorter_arm_do_not_keep_it_from_running(self, plan: Planner, tmp_path: Path) -> None:
         made = Workspace.open(str(tmp_path)).plan(f"{FAMILY}/mnv4-tuning", arms=["as-it-was"], devices="cpu")
@@ -207,9 +215,12 @@ class TestTuning:
     def test_each_arm_changes_one_field(self, plan: Planner, name: str, profile: str) -> None:
         first, tuned, *single = plan(name, profile).arms
         assert (first.name, tuned.name) == ("as-it-was", "tuned")
-        fields = [changed(first, arm) for arm in single]
+        varies = plan(name, profile).recipe.file.varies
+        audits = [audit({first.name: first.config, arm.name: arm.config}, varies) for arm in single]
+        fields = [[(one.level, one.field) for one in findings if one.level != "note"] for findings in audits]
         assert [len(one) for one in fields] == [1] * len(CHANGES)
-        assert {field for one in fields for field in one} == set(CHANGES) == set(changed(first, tuned))
+        assert {one for (one,) in fields} == {("varies", field) for field in CHANGES}
+        assert set(changed(first, tuned)) == set(CHANGES)
 
     @pytest.mark.parametrize("name", TUNING)
     def test_from_what_to_what_is_the_documents(self, plan: Planner, name: str) -> None:
@@ -240,6 +251,20 @@ class TestStarts:
             assert made[name].config["model"]["name"] == made[control].config["model"]["name"]
         goals = {goal.arm: goal.against for goal in plan("initialisation").recipe.file.goals if goal.against}
         assert goals == pairs
+
+    def test_the_expected_gain_is_over_a_control_with_the_tuned_settings(self, plan: Planner) -> None:
+        left = min(SCHEMES["initialisation", "mnv4-home"]) - max(SCHEMES["mnv4-tuning", "tuned"])
+        for name, arm, control in (
+            ("initialisation", "mnv4-home", "mnv4-random"),
+            ("progressive", "progressive", "scratch"),
+        ):
+            made = plan(name)
+            differs = changed(arms(plan("mnv4-tuning"))["tuned"], arms(made)[control])
+            assert set(differs) == {"train.epochs"}, "else another number is expected of it"
+            file = made.recipe.file
+            (goal,) = (one for one in file.goals if (one.arm, one.against) == (arm, control))
+            (decision,) = (one for one in file.decisions if (one.arm, one.against) == (arm, control))
+            assert goal.delta_at_least == decision.steps[0].at_least == pytest.approx(left)
 
     def test_what_is_absent_is_said_by_name(self, plan: Planner) -> None:
         said = " ".join(problem.text for problem in plan("initialisation").errors)
@@ -273,33 +298,71 @@ class TestStages:
         assert {arm.data.name for arm in made.values() if arm.data} == {"coco-indoor"}
         assert changed(made["scratch"], made["progressive"]) == {}
 
+    @pytest.mark.parametrize("profile", ["full", "smoke"])
+    def test_progressive_is_not_judged_on_the_simple_data(self, tmp_path: Path, profile: str) -> None:
+        """Its last stage would still train on the crowded ones."""
+        workspace = Workspace.open(str(tmp_path))
+        with pytest.raises(RecipeError, match="trains on crowded, and the arm is judged on simple"):
+            workspace.plan(f"{FAMILY}/progressive", profile=profile, overrides=["data=simple"], devices="cpu")
+
 
 def detui(*words: str, timeout: int = 900) -> subprocess.CompletedProcess[str]:
     return subprocess.run([DETUI, *words], capture_output=True, text=True, timeout=timeout, check=False)
 
 
+def block(record: str, name: str) -> str:
+    """What detui wrote between the marks of a block."""
+    found = re.search(rf"<!-- detui:begin {name} -->(.*?)<!-- detui:end {name} -->", record, re.S)
+    assert found, name
+    return found.group(1)
+
+
+def rows_of(block: str) -> list[dict[str, str]]:
+    """The rows of the one table of a block, each as heading → cell."""
+    head, _, *rows = (re.split(r"\s*\|\s*", line.strip("| ")) for line in block.splitlines() if line.startswith("|"))
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
 TWO = {
     "scratch-l-vs-mnv4": ("l-crowded", "mnv4-crowded"),
-    "initialisation": ("l-random", "mnv4-random"),
+    "initialisation": ("l-coco", "mnv4-home"),
     "mnv4-tuning": ("as-it-was", "tuned"),
-    "l-tuning": ("as-it-was", "train-batch-6"),
+    "l-tuning": ("as-it-was", "tuned"),
     "curriculum": ("flat", "staged"),
     "progressive": ("scratch", "progressive"),
 }
-"""The two arms of each recipe that its smoke profile runs here."""
+"""The two arms of each recipe that its smoke profile runs here; the five schemes are among them."""
+NAMES = {"initialisation": "weights", "l-tuning": "l-tuned", "mnv4-tuning": "mnv4-tuned"}
+"""How the guide calls the experiments that it compares."""
 HOLE = {"en": re.compile("to be filled in|not measured yet"), "zh": re.compile("待填写|尚未测得")}
 A_PERSONS = 3
 """Placeholders of the template that are left to a person: why, the conclusion, the next steps."""
 
 
+Smoke = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
+    """`smoke(recipe)`: the folder of its finished smoke experiment, all in one workspace; each is run once."""
+    workspace = tmp_path_factory.mktemp("smoke")
+
+    @cache
+    def ran(name: str) -> Path:
+        chosen = [word for arm in TWO[name] for word in ("--arm", arm)]
+        words = ("run", f"{FAMILY}/{name}", "--profile", "smoke", *chosen, "--name", NAMES.get(name, name))
+        done = detui("--workspace", str(workspace), *words, "--devices", "cpu", "--yes")
+        assert done.returncode == 0, done.stderr[-4000:]
+        (folder,) = workspace.glob(f"{FAMILY}.{name}-*")
+        return folder
+
+    return ran
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_its_smoke_profile_runs(tmp_path: Path, name: str) -> None:
-    chosen = [word for arm in TWO[name] for word in ("--arm", arm)]
-    words = ("run", f"{FAMILY}/{name}", "--profile", "smoke", *chosen, "--devices", "cpu", "--yes")
-    done = detui("--workspace", str(tmp_path), *words)
-    assert done.returncode == 0, done.stderr[-4000:]
-    (folder,) = tmp_path.glob(f"{FAMILY}.{name}-*")
+def test_its_smoke_profile_runs(smoke: Smoke, name: str) -> None:
+    folder = smoke(name)
     info = json.loads((folder / "experiment.json").read_text())
     assert info["runs"] == [f"{arm}-s0" for arm in TWO[name]]
     for file, hole in (("record.md", HOLE["en"]), ("record.zh.md", HOLE["zh"])):
@@ -307,6 +370,59 @@ def test_its_smoke_profile_runs(tmp_path: Path, name: str) -> None:
         assert "🛑" not in text, "what was built and used differs in more than what is declared"
         holes = [line for line in text.splitlines() if hole.search(line)]
         assert len(holes) == A_PERSONS, "\n".join(holes)
+
+
+@pytest.mark.slow
+def test_progressive_goes_on_from_its_first_stage_by_the_names_of_classes(smoke: Smoke) -> None:
+    rows = rows_of(block((smoke("progressive") / "record.md").read_text(), "transfer"))
+    first, second = (row for row in rows if row["arm"] == "`progressive`")
+    assert (first["stage"], first["starts from"]) == ("simple", "random weights")
+    assert second["stage"] == "crowded" and "stage simple, epoch 1" in second["starts from"]
+    taken, of = re.findall(r"\d[\d,]*", second["tensors taken over"])[:2]
+    assert taken == of, "both stages have the same layers"
+    assert second["classes taken over by name"] == "box", "the one class of both data sets"
+
+
+@pytest.mark.slow
+def test_the_curriculum_switches_rate_and_augmentation_at_each_border(smoke: Smoke) -> None:
+    """As read back from the trainer."""
+    text = (smoke("curriculum") / "record.md").read_text()
+    used = [row for row in rows_of(block(text, "stages")) if row["arm"] == "`staged`"]
+    assert [row["stage"] for row in used] == ["simple", "full", "light"]
+    assert [float(row["learning rate used"].split(",")[0]) for row in used] == [0.001, 0.0005, 0.0001]
+    simple, full, light = (row["augmentation used"] for row in used)
+    assert "mosaic" not in simple and "mixup" not in simple and "hsv" not in simple
+    assert "mosaic 1," in full and "mixup 0.15" in full
+    assert "mosaic 0.2," in light and "mixup" not in light
+    starts = [row["starts from"] for row in rows_of(block(text, "transfer")) if row["arm"] == "`staged`"]
+    assert starts[0] == "random weights"
+    assert "stage simple, epoch 1" in starts[1] and "stage full, epoch 2" in starts[2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_five_schemes_are_compared_as_the_guide_says(smoke: Smoke, repository: Path) -> None:
+    """Its own command, on smoke runs of the three recipes: what was measured, what is claimed, and what differs."""
+    guide = (repository / "docs/scratch-vs-pretrained.md").read_text()
+    (command,) = re.findall(r"^detui (compare .*)$", guide, re.M)
+    folders = {name: smoke(name) for name in NAMES}
+    workspace = str(folders["initialisation"].parent)
+    done = detui("--workspace", workspace, *shlex.split(command), "--replicates", "0", "--json")
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads(done.stdout)
+    sides = {f"{folders[name].name}/{arm}": (name, arm) for name, arm in SCHEMES}
+    assert [side["name"] for side in told["sides"]] == [*sides]
+    first, *others = sides
+    rows = [(row["side"], row["reference"]) for row in told["metrics"] if row["metric"] == "val/AP"]
+    assert rows == [(other, first) for other in others], "one set of images, one reference"
+    assert {one["field"] for one in told["findings"]} >= {"model.backbone.name", *CHANGES}
+    claims = [one for one in told["claims"] if one["metric"] == "val/AP" and one["epoch"] is None]
+    for side, (name, arm) in sides.items():
+        own = [one for one in claims if one["side"] == side]
+        assert {one["value"] for one in own} == SCHEMES[name, arm]
+        lines = read_lines(folders[name] / "runs" / f"{arm}-s0/attempts/1/evaluations.jsonl")
+        measured = max(line["values"]["val/AP"] for line in lines)
+        assert all(one["measured"]["points"] == [measured] for one in own)
 
 
 @pytest.fixture(scope="module")
@@ -322,13 +438,6 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def record(experiment: Path) -> str:
     return (experiment / "record.md").read_text()
-
-
-def block(record: str, name: str) -> str:
-    """What detui wrote between the marks of a block."""
-    found = re.search(rf"<!-- detui:begin {name} -->(.*?)<!-- detui:end {name} -->", record, re.S)
-    assert found, name
-    return found.group(1)
 
 
 @pytest.mark.slow

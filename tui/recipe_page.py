@@ -42,6 +42,8 @@ def page(plan: Plan, missing: Sequence[str] = (), key: str | None = None) -> lis
     `missing`: what must be there first, in a few words each. `key`: what a person presses to have the models built;
     None where there is nothing to press, and a command does it.
     """
+    from detui.engine.plan_text import of_runs
+
     file = plan.recipe.file
     found = [
         Section(tr("Missing"), tuple(missing), urgent=True),
@@ -52,8 +54,10 @@ def page(plan: Plan, missing: Sequence[str] = (), key: str | None = None) -> lis
         Section(tr("Protocol"), tuple(_protocol(plan))),
         Section(tr("Data"), tuple(_data(plan))),
         Section(tr("Models"), tuple(_models(plan, key))),
-        Section(tr("Goals"), tuple(map(goal_text, file.goals))),
-        Section(tr("Claimed (stated by documents, not measured here)"), tuple(map(claim_text, file.claims))),
+        Section(tr("Goals"), tuple(map(goal_text, of_runs(plan, file.goals)))),
+        Section(
+            tr("Claimed (stated by documents, not measured here)"), tuple(map(claim_text, of_runs(plan, file.claims)))
+        ),
         Section(tr("Is the comparison fair?"), tuple(_fairness(plan)), warns=bool(_confounders(plan))),
         Section(tr("Memory and time"), tuple(needs(plan))),
         Section(tr("Built model"), () if describable(plan) and not _told_by_runs(plan) else tuple(built(plan))),
@@ -119,8 +123,13 @@ def _differs(plan: Plan) -> list[str]:
     rows = [("", *columns, "")]
     for field, values in found.items():
         mark = tr("! not in `varies`") if field in undeclared else ""
-        rows.append((field, *(cut(show(values.get(name)), 24) for name in columns.values()), mark))
+        rows.append((field, *(cut(_cell(field, values.get(name)), 24) for name in columns.values()), mark))
     return table(rows)
+
+
+def _cell(field: str, value: Any) -> str:
+    """Return a value that differs; stages, which are texts, one after the other."""
+    return " → ".join(value) if field == "stages" and isinstance(value, list) else show(value)
 
 
 def _columns(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -196,7 +205,7 @@ def goal_text(goal: Goal) -> str:
     """Return what is to be reached: metrics in percent, differences of them in percentage points."""
     from detui.engine.recipe.schema import words
 
-    arm = f"{goal.arm or tr('every arm')}{_on(goal.data_set)}"
+    arm = goal.arm or tr("every arm")
     if goal.delta_at_least is not None:
         by = _difference(goal.metric, abs(goal.delta_at_least))
         sides = {"arm": arm, "by": by, "against": goal.against}
@@ -214,14 +223,10 @@ def goal_text(goal: Goal) -> str:
     return f"{title} – {goal.metric}: {reached}" if title else f"{goal.metric}: {reached}"
 
 
-def _on(data_set: str | None) -> str:
-    return f"-{data_set}" if data_set else ""
-
-
 def claim_text(claim: Claim) -> str:
     """Return what a document states, labelled as claimed."""
     value = _value(claim.metric, claim.value)
-    said = [f"{claim.arm or ''}{_on(claim.data_set)}", tr("epoch {epoch}", epoch=claim.epoch) if claim.epoch else ""]
+    said = [claim.arm or "", tr("epoch {epoch}", epoch=claim.epoch) if claim.epoch else ""]
     arm = f" ({', '.join(filter(None, said))})" if any(said) else ""
     note = f" – {claim.note}" if claim.note else ""
     return tr("claimed: {metric} {value}{arm} – {source}{note}", metric=claim.metric, value=value, arm=arm,
@@ -278,6 +283,8 @@ def problems(found: Sequence[Problem]) -> Iterator[str]:
 
 def plan_page(plan: Plan) -> list[Section]:
     """Return what would be run, on which device, and every value with its source."""
+    from detui.engine.planning import stage_texts
+
     differing = plan.differs()
     found = [
         Section(tr("Runs, in the order in which they get a device"), tuple(plan.runs)),
@@ -289,8 +296,10 @@ def plan_page(plan: Plan) -> list[Section]:
     ]
     for arm in plan.arms:
         flat = redacted(arm.flat())
-        rows = [(field, cut(show(flat.get(field)), _VALUE), arm.sources.get(field, "")) for field in differing]
+        fields = [field for field in differing if field != "stages"]
+        rows = [(field, cut(show(flat.get(field)), _VALUE), arm.sources.get(field, "")) for field in fields]
         found.append(Section(tr("Values of {arm}", arm=arm.name), tuple(table(rows))))
+        found.append(Section(tr("Stages of {arm}", arm=arm.name), tuple(redacted(stage_texts(plan.recipe, arm)))))
     return [section for section in found if section.lines]
 
 

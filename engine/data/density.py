@@ -1,4 +1,4 @@
-"""What a split is made of: objects per image, object sizes, classes. Counts alone, with the standard library alone.
+"""What a split is made of: objects an image, object sizes, classes. Counts alone, with the standard library alone.
 
 Objects are annotations that are judged one by one: crowd regions, and objects that a format says are not judged, do
 not count. Sizes are COCO's, of the mask where there is one, in pixels of the original image: small below 32²,
@@ -17,12 +17,12 @@ from detui.engine.data.form import Split
 SMALL, MEDIUM = 32.0**2, 96.0**2
 """Square pixels of the original image from which an object is no longer small, no longer medium."""
 BINS = (0, 1, 2, 3, 5, 10, 15, 20, 30, 50, 100)
-"""Where the bins of objects per image begin; each ends before the next, the last has no end."""
+"""Where the bins of objects an image begin; each ends before the next, the last has no end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Density:
-    """Objects per image over all images of a split, those without any included."""
+    """Objects an image over all images of a split, those without any included."""
 
     mean: float
     median: float

@@ -173,6 +173,11 @@ def _check_data_sets(recipe: Recipe) -> None:
     """Every one of `data_sets` that is named exists; goals, decisions and claims name one that the arms run on."""
     file, where = recipe.file, recipe.document.where
     chosen = [file.data] if isinstance(file.data, str) else file.data if isinstance(file.data, list) else []
+    for laid, profile in file.profiles.items():
+        if profile.data and chosen:
+            hint = f"data_sets: {{{chosen[0]}: {{…}}}}"
+            message = "The recipe names its data, and a profile lays values over it by those names."
+            raise RecipeError(message, where=where(("profiles", laid, "data")), hint=hint)
     if len(set(chosen)) != len(chosen):
         raise RecipeError("`data` names one data set twice.", where=where(("data",)))
     named: list[tuple[Keys, str | None, Sequence[str]]] = [

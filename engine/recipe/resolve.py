@@ -72,6 +72,10 @@ class Resolved:
     seeds: tuple[int, ...]
     data_sets: Mapping[str | None, DataSelection]
     """By role, all that an arm or a stage needs; by None the one of a recipe that gives no roles."""
+    roles: tuple[str | None, ...]
+    """Of the data sets that arms are run on; (None,) of a recipe that gives no roles."""
+    crossed: bool
+    """Whether each arm is run on each of them, and named after it."""
     chosen_data: tuple[str, ...]
     """What the launch chose (`--data`); empty: the recipe's."""
     usual: tuple[str, ...]
@@ -124,8 +128,10 @@ def resolve(
         arms=complete,
         seeds=tuple(_seeds(seeds) if seeds is not None else settings.seeds),
         data_sets={role: one for role, one in data_sets.items() if role in needed},
+        roles=tuple(roles),
+        crossed=crossed,
         chosen_data=tuple(data),
-        usual=tuple(_name(arm, role, crossed=crossed) for arm, role in usual),
+        usual=tuple(arm_name(arm.name, role, crossed=crossed) for arm, role in usual),
         milestones=_milestones(recipe, settings.milestones, max(arm.epochs for arm in complete), others),
         checkpoint_rule=rule.model_dump() if isinstance(rule, Metric) else {"rule": rule, "metric": "val/AP"},
         overrides=tuple(overrides),
@@ -137,19 +143,20 @@ def _said(override: Override) -> Where:
     return lambda keys: f"--set {override.text}"
 
 
-def _name(arm: Arm, role: str | None, *, crossed: bool) -> str:
-    return f"{arm.name}-{role}" if crossed else arm.name
+def arm_name(arm: str, role: str | None, *, crossed: bool) -> str:
+    """What an arm of the recipe is called as it is run: `l` on crowded data is `l-crowded` where it runs on several."""
+    return f"{arm}-{role}" if crossed else arm
 
 
 def _chosen_arms(
     recipe: Recipe, places: Sequence[tuple[Arm, str | None]], names: Sequence[str], *, crossed: bool
 ) -> list[tuple[Arm, str | None]]:
     """The arms that are named, by what the recipe calls them or, on one of several data sets, by what the run is."""
-    known = {arm.name for arm, _ in places} | {_name(arm, role, crossed=crossed) for arm, role in places}
+    known = {arm.name for arm, _ in places} | {arm_name(arm.name, role, crossed=crossed) for arm, role in places}
     for name in names:
         if name not in known:
             raise RecipeError(f"{recipe.ref} has no arm {name!r}.", where="--arm", hint=nearest(name, sorted(known)))
-    return [(arm, role) for arm, role in places if {arm.name, _name(arm, role, crossed=crossed)} & {*names}]
+    return [(arm, role) for arm, role in places if {arm.name, arm_name(arm.name, role, crossed=crossed)} & {*names}]
 
 
 def _seeds(seeds: Sequence[int]) -> list[int]:
@@ -171,7 +178,7 @@ def _arm(
     crossed: bool,
 ) -> ResolvedArm:
     """One arm on one data set. `over`: stages and sections that the profile lays over this arm."""
-    document, name = recipe.document, _name(arm, role, crossed=crossed)
+    document, name = recipe.document, arm_name(arm.name, role, crossed=crossed)
     sets = [o for o in overrides if o.arm in (None, arm.name, name) and o.keys[0] not in RECIPE_KEYS]
     for override in sets:
         check_fields(recipe.backend, override.nested, _said(override))
@@ -347,11 +354,14 @@ def _data_sets(
         return {None: _selection(recipe, _replaced(given, names))}, (None,), False
     known: dict[str | None, DataSelection] = {k: _selection(recipe, v) for k, v in settings.data_sets.items()}
     roles = [given] if isinstance(given, str) else given
+    if unknown := [role for role in roles if role not in settings.data_sets]:
+        message = f"data: there is no data set {unknown[0]!r} among the recipe's."
+        raise RecipeError(message, where="--set data", hint=nearest(unknown[0], list(settings.data_sets)))
     words = {role: (role, settings.data_sets[role].name) for role in roles}
     for name in names:
         if not any(name in both for both in words.values()):
             message = f"{recipe.ref} runs on {', '.join(words)}, and not on {name!r}."
-            hint = f"--data {nearest(name, list(words))}, or --set data_sets.{roles[0]}.name={name}"
+            hint = f"--data with {nearest(name, list(words))}; or --set data_sets.{roles[0]}.name={name}"
             raise RecipeError(message, where="--data", hint=hint)
     chosen = [role for role in roles if not names or set(words[role]) & set(names)]
     return known, chosen, isinstance(given, list)

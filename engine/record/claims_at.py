@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detui.engine.analysis.choice import finite
-from detui.engine.record.facts import COST, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import BUILT, COST, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.text import code, plain
 from detui.engine.record.words import Words
 
@@ -65,6 +65,9 @@ def _absent(facts: ExperimentFacts, arm: str, metric: str, words: Words) -> str:
         return words("no number", words("claim without epoch"))  # a loss is of an epoch, not of a checkpoint
     if metric == "cost/gpu_memory" and (facts.info.get("device") or {}).get("kind") == "cpu":
         return words("no number", words("claim without gpu"))
+    begun = [run for run in facts.of(arm) if run.begin]
+    if metric in BUILT and begun and not any(metric in run.cost for run in begun):
+        return words("not available")  # it is said when a training begins, or never
     told = [run.chosen["values"] for run in facts.finished(arm) if run.chosen]
     return words("not available") if told and all(metric in values for values in told) else words("missing")
 

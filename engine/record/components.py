@@ -67,7 +67,7 @@ class Components:
         lines = [words("components built")]
         if any("model/latency" in run.cost for run in self.facts.runs):
             lines.append(words("components measured"))
-        elif "model/gflops" in told:
+        if "model/gflops" in told:
             lines.append(words("components framework", plain(self.facts.info.get("backend") or "framework")))
         settings: dict[str, list[str]] = {}
         for run in self.facts.runs:

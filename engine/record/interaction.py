@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detui.engine.analysis import summarise
 from detui.engine.analysis.interaction import Cell, Contrast, Crossed, Interaction, contrast, cross
-from detui.engine.record.facts import ExperimentFacts, Source
+from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, percent, plain, points
 from detui.engine.record.words import Words
@@ -15,13 +15,13 @@ from detui.engine.record.words import Words
 METRIC = "val/AP"
 
 
-def cells_of(facts: ExperimentFacts, metric: str = METRIC, prefix: str = "") -> list[Cell]:
-    """The cells of one experiment, by its arms. `prefix`: before their names, where several are compared."""
+def cells_of(facts: ExperimentFacts, metric: str = METRIC) -> list[Cell]:
+    """The cells of one experiment, by its arms."""
     found = []
     for arm in facts.arms:
         where = facts.data_set_of(arm) or str(facts.data_of(arm).get("name") or "")
         unfinished = tuple(facts.unfinished(arm)) if facts.begun else ()
-        found.append(Cell(name=f"{prefix}{arm}", arm=facts.base_of(arm), data_set=where,
+        found.append(Cell(name=arm, arm=facts.base_of(arm), data_set=where,
                           points=facts.values(arm, metric), unfinished=unfinished))  # fmt: skip
     return found
 
@@ -44,36 +44,6 @@ def density(data: Mapping[str, Any], words: Words) -> str:
     """ "objects an image: train 20.3, val 19.8"; "" where the data do not say."""
     told = ", ".join(f"{plain(name)} {value:.1f}" for name, value in objects_an_image(data).items())
     return words("objects an image", told) if told else ""
-
-
-def table_of(
-    crossed: Crossed,
-    words: Words,
-    densities: Mapping[str, str],
-    sources: Mapping[str, list[Source]] | None = None,
-) -> Table:
-    """Arms by data sets in percent, then differences in pp with their 95 % intervals; the interaction at their end.
-
-    `densities`: data set → what stands in its head beside its name, Markdown. `sources`: name of a cell → where its
-    numbers stand.
-    """
-    first, *others = crossed.data_sets
-    titles = [f"{code(name)} ({densities[name]})" if densities.get(name) else code(name) for name in crossed.data_sets]
-    head = [words("arm"), *titles, *(f"{code(first)} − {code(other)} (pp)" for other in others)]
-    rows, origins = [], []
-    for arm in crossed.arms:
-        cells = [crossed.cells.get((arm, where)) for where in crossed.data_sets]
-        rows.append([code(arm), *(_mean(cell, words) for cell in cells),
-                     *(_difference(cells[0], other, words) for other in cells[1:])])  # fmt: skip
-        origins.append([source for cell in cells if cell for source in (sources or {}).get(cell.name, ())])
-    for place, arm in enumerate(crossed.arms[1:], start=1):
-        pairs = [(crossed.cells.get((arm, where)), crossed.cells.get((crossed.arms[0], where)))
-                 for where in crossed.data_sets]  # fmt: skip
-        told = [one for one in crossed.interactions if one.arm == arm]
-        rows.append([f"{code(arm)} − {code(crossed.arms[0])} (pp)", *(_difference(*pair, words) for pair in pairs),
-                     *(_interaction(one, words) for one in told)])  # fmt: skip
-        origins.append([*origins[0], *origins[place]])
-    return Table(head, rows, frozenset(range(1, len(head))), origins)
 
 
 def statement(one: Interaction, words: Words) -> str:
@@ -106,14 +76,40 @@ class InteractionTable:
         found, words = self.crossed(metric), self.words
         if found is None:
             return Table([words("arm")], [])
-        where = {cell.data_set: density(self.facts.data_of(cell.name), words) for cell in found.cells.values()}
-        sources = {cell.name: [point.source for point in self.facts.points(cell.name, metric).values()]
-                   for cell in found.cells.values()}  # fmt: skip
-        plain_table = table_of(found, words, where, sources)
-        cite = self.results.ledger.cite_all
-        rows = [[*row, cite(origin, words("said interaction"))]
-                for row, origin in zip(plain_table.rows, plain_table.origins, strict=True)]  # fmt: skip
-        return Table([*plain_table.head, words("source")], rows, plain_table.right)
+        first, *others = found.data_sets
+        head = [words("arm"), *(self._title(found, name) for name in found.data_sets),
+                *(f"{code(first)} − {code(other)} (pp)" for other in others), words("source")]  # fmt: skip
+        rows = []
+        for arm in found.arms:
+            cells = [found.cells.get((arm, where)) for where in found.data_sets]
+            # One arm on two data sets is of other images and classes: only what differences differ by is told there.
+            rows.append([code(arm), *map(self._mean, cells), *("–" for _ in others), self._marks(metric, cells)])
+        reference = found.arms[0]
+        for arm in found.arms[1:]:
+            pairs = [(found.cells.get((arm, where)), found.cells.get((reference, where))) for where in found.data_sets]
+            told = [_interaction(one, words) for one in found.interactions if one.arm == arm]
+            rows.append([f"{code(arm)} − {code(reference)} (pp)", *(_difference(*pair, words) for pair in pairs), *told,
+                         self._marks(metric, [cell for pair in pairs for cell in pair])])  # fmt: skip
+        return Table(head, rows, frozenset(range(1, len(head) - 1)))
+
+    def _title(self, found: Crossed, data_set: str) -> str:
+        """ "`crowded` (objects an image: train 20.3, val 19.8)"."""
+        cell = next(cell for cell in found.cells.values() if cell.data_set == data_set)
+        told = density(self.facts.data_of(cell.name), self.words)
+        return f"{code(data_set)} ({told})" if told else code(data_set)
+
+    def _marks(self, metric: str, cells: Sequence[Cell | None]) -> str:
+        points = (self.facts.points(cell.name, metric).values() for cell in cells if cell)
+        return self.results.ledger.cite_all((one.source for of in points for one in of), self.words("said interaction"))
+
+    def _mean(self, cell: Cell | None) -> str:
+        if cell is None:
+            return "–"
+        if not cell.points:
+            return self.words("missing")
+        summary = summarise(list(cell.points.values()))
+        spread = f" ± {percent(summary.std)}" if summary.std is not None else ""
+        return f"{percent(summary.mean)}{spread} (n = {summary.n}{self.results.seeds_finished(cell.name)})"
 
     def statements(self, metric: str = METRIC) -> list[str]:
         """A line an interaction."""
@@ -125,18 +121,6 @@ def _interaction(one: Interaction, words: Words) -> str:
     if one.contrast is None:
         return words("missing") if one.cells else "–"
     return f"**{_told(one.contrast)}**" + (f" ({words('inconclusive')})" if one.contains_zero is None else "")
-
-
-def _mean(cell: Cell | None, words: Words) -> str:
-    if cell is None:
-        return "–"
-    if not cell.points:
-        return words("missing")
-    summary = summarise(list(cell.points.values()))
-    spread = f" ± {percent(summary.std)}" if summary.std is not None else ""
-    planned = summary.n + len(cell.unfinished)
-    more = "; " + words("seeds finished", summary.n, planned) if cell.unfinished else ""
-    return f"{percent(summary.mean)}{spread} (n = {summary.n}{more})"
 
 
 def _difference(cell: Cell | None, other: Cell | None, words: Words) -> str:

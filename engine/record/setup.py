@@ -98,8 +98,14 @@ class Setup:
         return [plain(example) for problem in found for example in problem.get("examples") or ()]
 
     def _stages(self) -> str:
-        stages = self.info.get("stages") or ()
-        return " → ".join(f"{plain(s['name'])} ({s['epochs']})" for s in stages) if len(stages) > 1 else ""
+        """The stages that all arms have, or those of each arm that has several; experiments had one list before."""
+        shared = self.info.get("stages") or ()
+        told = {str(arm["name"]): arm.get("stages") or (shared if len(shared) > 1 else ()) for arm in self.info["arms"]}
+        texts = {arm: " → ".join(f"{plain(s['name'])} ({s['epochs']})" for s in stages)
+                 for arm, stages in told.items() if stages}  # fmt: skip
+        if len(set(texts.values())) == 1 and len(texts) == len(told):
+            return next(iter(texts.values()))
+        return "; ".join(f"{code(arm)}: {text}" for arm, text in texts.items())
 
     def _rule(self) -> str:
         rule = self.info["checkpoint_rule"]
@@ -201,28 +207,48 @@ class Setup:
         return self.words("dirty yes", state["diff"]) if state.get("diff") else self.words("dirty lost")
 
     def hyperparameters(self) -> Table:
-        """Values that the framework did not use as they were asked for."""
+        """Values that the framework did not use as they were asked for; of each stage where there are several."""
         words = self.words
         rows: dict[tuple[str, ...], list[str]] = {}
-        for run in self.facts.runs:
-            for field, asked, used in _changed(run):
-                rows.setdefault((run.arm, field, shown(asked), shown(used)), []).append(str(run.seed))
-        cells = [[code(arm), ", ".join(seeds), code(field), code(asked), code(used)]
-                 for (arm, field, asked, used), seeds in rows.items()]  # fmt: skip
+        for arm in self.facts.arms:
+            for run in self.facts.of(arm):
+                for stage, line in self._told(run):
+                    for field, asked, used in _changed(line):
+                        key = (_column(arm, stage), field, shown(asked), shown(used))
+                        rows.setdefault(key, []).append(str(run.seed))
+        cells = [[who, ", ".join(seeds), code(field), code(asked), code(used)]
+                 for (who, field, asked, used), seeds in rows.items()]  # fmt: skip
         return Table([words("arm"), words("seeds"), words("field"), words("asked"), words("used")], cells)
 
     def effective(self) -> Table:
-        """Every value that the framework reported it used, one column an arm; runs that disagree are all shown."""
-        arms = self.facts.arms
+        """Every value that the framework reported it used, one column an arm; runs that disagree are all shown.
+
+        An arm of several stages has a column for each of them that has begun.
+        """
+        columns: dict[str, None] = {}
         used: dict[str, dict[str, list[str]]] = {}
-        for run in self.facts.runs:
-            for field, value in flatten(run.begin.get("used") or {}).items() if run.begin else ():
-                told = used.setdefault(field, {}).setdefault(run.arm, [])
-                if code(shown(value)) not in told:
-                    told.append(code(shown(value)))
-        cells = [[code(field), *(", ".join(of.get(arm, [self.words("missing")])) for arm in arms)]
+        for arm in self.facts.arms:
+            begun = [(stage, line) for run in self.facts.of(arm) for stage, line in self._told(run)]
+            columns |= dict.fromkeys([_column(arm, stage) for stage, _ in begun] or [code(arm)])
+            for stage, line in begun:
+                for field, value in flatten(line.get("used") or {}).items():
+                    told = used.setdefault(field, {}).setdefault(_column(arm, stage), [])
+                    if code(shown(value)) not in told:
+                        told.append(code(shown(value)))
+        cells = [[code(field), *(", ".join(of.get(column, [self.words("missing")])) for column in columns)]
                  for field, of in sorted(used.items())]  # fmt: skip
-        return Table([self.words("field"), *map(code, arms)], cells)
+        return Table([self.words("field"), *columns], cells)
+
+    def _told(self, run: RunFacts) -> list[tuple[str, Mapping[str, Any]]]:
+        """Stage and the line that says what was asked and used; "" for the whole of a run of one stage.
+
+        A run of several stages says it anew in each; its first line tells of the stage alone that an attempt began in.
+        """
+        planned = next((arm.get("stages") for arm in self.info["arms"] if arm["name"] == run.arm), None) or ()
+        told = [(stage.name, stage.line) for stage in run.stages if stage.line.get("used")]
+        if told and max(len(run.stages), len(planned)) > 1:
+            return told
+        return [("", run.begin)] if run.begin else []
 
     def begun(self) -> bool:
         """Whether any worker has reported what it uses."""
@@ -265,8 +291,13 @@ def _each(devices: Sequence[Mapping[str, Any]], key: str) -> list[str]:
     return list(dict.fromkeys(str(device[key]) for device in devices if device.get(key)))
 
 
-def _changed(run: RunFacts) -> Iterator[tuple[str, Any, Any]]:
-    asked, used = (flatten(run.begin.get(name) or {}) for name in ("asked", "used"))
+def _column(arm: str, stage: str) -> str:
+    """ "`l`", or "`l`, tuned" of one stage."""
+    return f"{code(arm)}, {plain(stage)}" if stage else code(arm)
+
+
+def _changed(line: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    asked, used = (flatten(line.get(name) or {}) for name in ("asked", "used"))
     for field, value in asked.items():
         if field in used and normal(used[field]) != normal(value):
             yield field, value, used[field]

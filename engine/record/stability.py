@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from detui.engine.analysis.choice import finite
+from detui.engine.analysis.fairness import flatten
 from detui.engine.record.facts import RunFacts, Source
 from detui.engine.record.results import Results, label, seed_of
+from detui.engine.record.stages import MIXING
 from detui.engine.record.text import Table, code, percent, plain, points
 
 LAST = 10
@@ -82,6 +84,11 @@ def loss_between(run: RunFacts, first: int, last: int) -> float | None:
     return known[last] / known[first] - 1 if known.get(first) and last in known else None
 
 
+def _last_line(run: RunFacts) -> Mapping[str, Any]:
+    """What says the values that the end of a run was trained with."""
+    return next((stage.line for stage in reversed(run.stages) if stage.line.get("used")), run.begin)
+
+
 class Stability:
     """The evidence in one language."""
 
@@ -133,9 +140,15 @@ class Stability:
         return f"{text}; {self.words('loss meanwhile', points(loss))}" if loss is not None else text
 
     def mosaic_closes(self) -> str:
-        """The epochs at whose end mosaic is switched off, as the runs used it: "10"; "" where it never is."""
-        told = {str(value) for run in self.facts.runs
-                if (value := (run.begin.get("used") or {}).get("train.close_mosaic"))}  # fmt: skip
+        """The epochs at whose end mosaic is switched off that was on, as the runs used it: "10"; "" where it never is.
+
+        A run of several stages ends with the last of them.
+        """
+        told: dict[str, None] = {}
+        for run in self.facts.runs:
+            used = flatten(_last_line(run).get("used") or {})
+            if used.get("train.close_mosaic") and any(used.get(f"augment.{name}") for name in MIXING):
+                told[str(used["train.close_mosaic"])] = None
         return ", ".join(sorted(told))
 
     @staticmethod

@@ -13,6 +13,10 @@ TOGETHER = {"hsv": ("hsv_h", "hsv_s", "hsv_v"), "flips": ("flipud", "fliplr")}
 """Fields that are told as one: "hsv 0.015/0.7/0.4"."""
 
 
+MIXING = ("mosaic", "mixup", "cutmix", "copy_paste")
+"""Augmentation of several pictures at once, which a training switches off in its last epochs."""
+
+
 class Stages:
     """The stages of an experiment in one language."""
 
@@ -66,7 +70,7 @@ class Stages:
             return self.words("missing")
         told = ", ".join(plain(part) for part in _parts(used)) or self.words("no augmentation")
         mixed = int(first.get("mosaic_epochs", epochs))
-        if mixed >= epochs:
+        if mixed >= epochs or not any(used.get(name) for name in MIXING):
             return told
         return f"{told}; {self.words('mixing until', mixed) if mixed else self.words('mixing never')}"
 

@@ -58,7 +58,8 @@ class Starts:
         return [line for run in self.facts.runs for line in self._changed_between(run)]
 
     def _changed_between(self, run: RunFacts) -> Iterator[str]:
-        told = next((attempt for attempt in run.attempts if attempt.begin == run.begin), None)
+        # By its number: the run's own line has the model of its last stage, which none of the attempts said so.
+        told = next((attempt for attempt in run.attempts if attempt.number == run.begin.get("attempt")), None)
         if told is None:
             return
         parts = {"packages": "packages", "asked": "asked values", "used": "used values"}

@@ -27,6 +27,11 @@ class Transfers:
         """Whether any stage started from weights, and not from random numbers."""
         return any(stage.line.get("transfer") for run in self.facts.runs for stage in run.stages)
 
+    @property
+    def told(self) -> bool:
+        """Whether any stage said what it started from, be it random numbers: not every training does."""
+        return any("transfer" in stage.line for run in self.facts.runs for stage in run.stages)
+
     def table(self) -> Table:
         """Arm and stage, where its weights come from, how much came, and what did not; seeds that agree in one row.
 

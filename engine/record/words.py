@@ -101,7 +101,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "fps": ("FPS", "FPS"),
     "inference memory": ("inference memory (GPU: peak; CPU: growth of RSS)", "推理内存 (GPU: 峰值；CPU: RSS 增量)"),
     "speed measured": ("speed measured with", "测速条件"),
-    "speed of another": ("measured of another seed", "已由另一种子测得"),
+    "speed of another": ("measured on another seed", "已由另一种子测得"),
     "speed with": (
         "{}, threads: {}, {}, batch {}, {}, {}; with {}",
         "{}，线程数 {}，{}，批大小 {}，{}，{}；含 {}",

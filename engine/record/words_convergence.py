@@ -8,7 +8,7 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
     "final AP": ("final AP (%)", "最终 AP (%)"),
     "reached": ("epoch of {} % of it", "达到其 {} % 的轮次"),
     "reached at first": ("≤ {} (first evaluation)", "≤ {}（首次评估）"),
-    "area": ("mean AP over the epochs (%)", "AP 曲线下面积 ÷ 轮数 (%)"),
+    "area": ("mean AP over the epochs (%)", "各轮平均 AP (%)"),
     "spread of last": ("spread over the last {} epochs (pp)", "最后 {} 轮的波动 (pp)"),
     "spread": ("{}; std {} (n = {})", "{}；标准差 {} (n = {})"),
     "still rising": ("still rising at the end", "结束时仍在上升"),
@@ -36,7 +36,7 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
         "has one, too. Rising: the last evaluation is above every earlier one. Time: the mean of the epochs that say "
         "theirs. Memory: the allocator's peak on a GPU, of the process on the host (RSS) otherwise.",
         "依据 detui 评估器的结果，并非每轮都评估。最终 AP：最后一次评估，而非最高。(a, b]：第 a 轮已评估且低于该值，"
-        "最迟在第 b 轮（首次评估达到或超过）；均值行为 b 的均值。平均 AP：曲线下面积（梯形法）除以所跨轮数，"
+        "最迟在第 b 轮（首次评估达到或超过）；均值行为 b 的均值。各轮平均 AP：曲线下面积（梯形法）除以所跨轮数，"
         "自首次评估的轮次至最后一次（见括号）。波动：所训练的最后 {} 轮内评估的最高值减最低值，以及标准差（n − 1）；"
         "仍在上升的曲线也会有波动。上升：最后一次评估高于此前所有评估。用时：报告了用时的各轮的均值。"
         "内存：GPU 上为分配器的峰值，否则为主机进程 (RSS) 的峰值。",
@@ -57,7 +57,7 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
     "of chosen": ("chosen", "选定"),
     "said claimed": ("beside a claim", "与声称值并列"),
     # arms by data sets
-    "references": ("of the same data ({})", "（同一数据上的 {}）"),
+    "references": ("of the same data ({})", "(同一数据上的 {})"),
     "objects an image": ("objects an image: {}", "每图目标数：{}"),
     "interaction said": (
         "({0} − {1} on {2}) − ({0} − {1} on {3}): {4}",

@@ -20,10 +20,19 @@ from detui.engine.run.files import write_json
 from detui.engine.run.lines import LineWriter
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 from detui.engine.workspace import Workspace
+from detui.tui import language
 
 EPOCHS = 24
 STEPS = 8
 DETUI = Path(sys.executable).with_name("detui")
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Every test begins in English: the language is the process's, and an application may have changed it."""
+    language.use("en")
+    yield
+    language.use("en")
 
 
 def write_experiment(

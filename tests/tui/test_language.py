@@ -106,4 +106,3 @@ def test_the_language_changes_at_once_and_nothing_is_too_wide(workspace: Path, w
         assert all(width(line) == SMALL[0] for line in text(app).splitlines())
 
     play(workspace, script, SMALL, Settings(language="auto"))
-    language.use("en")

@@ -13,7 +13,6 @@ from textual.widgets import OptionList
 
 from detui.engine.recipe.library import recipe_files
 from detui.engine.recipe.schema import Claim, Goal
-from detui.tui import language
 from detui.tui.app import DetuiApp
 from detui.tui.recipe_page import claim_text, goal_text
 from detui.tui.screens.recipe import RecipeScreen
@@ -202,12 +201,10 @@ def test_a_profile_that_is_wrong_does_not_hide_the_others(workspace: Path, toy_r
     ],
 )
 def test_goals_are_in_percent(goal: Goal, said: str) -> None:
-    language.use("en")
     assert said in goal_text(goal)
 
 
 def test_claims_are_labelled_as_claimed() -> None:
-    language.use("en")
     claim = Claim(metric="val/AP", value=0.406, source="seeds/a.md", arm="b", note="of another split")
     assert claim_text(claim) == "claimed: val/AP 40.6 % (b) – seeds/a.md – of another split"
 

@@ -49,7 +49,7 @@ def start(
     named = str(folder / model) if model.endswith(".yaml") else model
     section = {"name": named, "inputs": inputs, "depth_filter": how}
     config = UltralyticsConfig.model_validate({"model": section, "train": {"imgsz": 64}}).model_dump(mode="json")
-    stage = SimpleNamespace(name=name, config=config)
+    stage = SimpleNamespace(name=name, config=config, data=None)
     spec: Any = SimpleNamespace(stages=[stage], data=data, seed=0, device=SimpleNamespace(kind="cpu"))
     path = folder / weights if weights else None
     trainer = _trainer(spec, 0, folder / "attempt", path, None)

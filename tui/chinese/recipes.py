@@ -55,6 +55,7 @@ _PAGE = {
     "! not in `varies`": "! 未列入 `varies`",
     "epochs: {each}": "轮数：{each}",
     "stages: {each}": "阶段：{each}",
+    "Stages of {arm}": "{arm} 的各阶段",
     "stages of {arm}: {each}": "{arm} 的阶段：{each}",
     "epoch {epoch}": "第 {epoch} 轮",
     "another data set in place of the recipe's": "以另一数据集代替配方中的数据集",

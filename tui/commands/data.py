@@ -60,7 +60,7 @@ def list_datasets(as_json: bool) -> None:
 def check(name: str, as_json: bool, decode: bool, depth: bool | None) -> None:
     """Read the data set NAME (or a definition file) whole and say what is wrong with it.
 
-    Per split: objects per image, their sizes in original pixels, classes, and what a rule selected, with its hash.
+    Per split: objects an image, their sizes in original pixels, classes, and what a rule selected, with its hash.
     Where its definition says where depth maps lie, and a folder of them is there, every map is decoded and judged.
     Of frames of cameras and LiDAR: calibration, velocities, boxes without points; with --decode, points in their boxes.
     Exits with 0 when it can be used as it is, 1 when not, 3 when it is not on this host.

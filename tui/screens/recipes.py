@@ -113,6 +113,7 @@ class RecipesScreen(DetuiScreen):
         self._entries[entry.ref] = entry
         if entry.fits(self._words):
             self._list.replace_option_prompt(entry.ref, _prompt(entry))
+            self._list.scroll_to_highlight()  # what grew above the cursor must not push it out of view
 
     def _show(self) -> None:
         """List what fits the filter; the cursor stays on its recipe where that is still there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from detui.engine.planning import Plan
 from detui.engine.recipe.load import Recipe, read_recipe
 from detui.engine.recipe.resolve import Resolved, resolve
 from detui.engine.workspace import Workspace
+from detui.tui.recipe_page import plan_page
 
 CROSSED = """
 schema: 1
@@ -103,7 +105,7 @@ def test_a_launch_chooses_among_them_by_role_or_name(tmp_path: Path, name: str) 
 def test_a_name_that_is_none_of_them_says_which_there_are(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="crowded, simple") as caught:
         resolve(read(tmp_path, CROSSED), data=["simpel"])
-    assert caught.value.where == "--data" and "--data simple" in str(caught.value.hint)
+    assert caught.value.where == "--data" and "--data with simple" in str(caught.value.hint)
 
 
 def test_one_data_set_is_replaced_and_its_options_with_it(tmp_path: Path) -> None:
@@ -154,6 +156,44 @@ def test_the_command_names_what_was_chosen(tmp_path: Path) -> None:
     words = plan.command().split()
     assert words[words.index("--data") + 1] == "simple" and words[words.index("--arm") + 1] == "small"
     assert "--arm" not in planned(tmp_path, CROSSED, profile="quick").command()
+
+
+@pytest.mark.parametrize("chosen", [["large-crowded"], ["large-crowded", "small-crowded"], ["large", "small-simple"]])
+@pytest.mark.parametrize("data", [[], ["crowded"]])
+def test_the_command_chooses_the_same_arms(tmp_path: Path, chosen: list[str], data: list[str]) -> None:
+    chosen = [name for name in chosen if not (data and name.endswith("simple"))]
+    plan = planned(tmp_path, CROSSED, profile="quick", arms=chosen, data=data)
+    words = plan.command().split()
+    again = [value for option, value in pairwise(words) if option == "--arm"]
+    assert [arm.name for arm in planned(tmp_path, CROSSED, profile="quick", arms=again or None, data=data).arms] == [
+        arm.name for arm in plan.arms
+    ]
+
+
+@pytest.mark.parametrize("given", ["nosuch", "[crowded,nosuch]"])
+def test_a_role_that_is_none_is_no_crash(tmp_path: Path, given: str) -> None:
+    with pytest.raises(RecipeError, match="no data set 'nosuch'"):
+        resolve(read(tmp_path, CROSSED), overrides=[f"data={given}"])
+
+
+def test_goals_follow_the_data_that_the_command_line_chose(tmp_path: Path) -> None:
+    text = STAGED + "goals: [{metric: val/AP, arm: staged, against: flat, delta_at_least: 0.0}]\n"
+    plan = planned(tmp_path, text, overrides=["data=[crowded]"])
+    assert [(goal["arm"], goal["against"]) for goal in frozen_plan(plan)["goals"]] == [
+        ("staged-crowded", "flat-crowded")
+    ]
+
+
+def test_a_profile_names_the_data_that_it_changes(tmp_path: Path) -> None:
+    text = CROSSED.replace("  quick:\n", "  quick:\n    data: {train: {images: 4}}\n")
+    with pytest.raises(RecipeError, match="by those names") as caught:
+        resolve(read(tmp_path, text), profile="quick")
+    assert "own.yaml:" in str(caught.value.where)
+
+
+def test_the_plan_shows_what_each_stage_has_of_its_own(tmp_path: Path) -> None:
+    sections = {section.title: section.lines for section in plan_page(planned(tmp_path, STAGED))}
+    assert sections["Stages of staged"] == ("first: 4 epochs, data simple, augment.mosaic=0.0", "second: 8 epochs")
 
 
 def test_an_arm_has_stages_of_its_own_and_each_stage_its_data(tmp_path: Path) -> None:

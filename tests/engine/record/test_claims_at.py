@@ -64,6 +64,14 @@ def test_only_what_a_run_can_still_measure_is_a_placeholder(facts: ExperimentFac
     assert reason(facts, metric="train/loss_cls") == "— (the claim names no epoch)"
 
 
+def test_what_no_training_says_of_its_model_waits_for_nothing(facts: ExperimentFacts) -> None:
+    assert reason(facts, metric="model/channels_P5") == "n/a"
+    going = replace(facts, runs=tuple(replace(run, state="running") for run in facts.runs))
+    assert reason(going, metric="model/channels_P5") == "n/a"
+    assert reason(going, metric="model/parameters") == "_(not measured yet)_", "known, and told when it is finished"
+    assert reason(replace(facts, runs=()), metric="model/channels_P5") == "_(not measured yet)_"
+
+
 def test_unfinished_runs_stand_beside_no_claim(facts: ExperimentFacts) -> None:
     runs = tuple(replace(run, state="running") if run.seed == 0 else run for run in facts.runs)
     found = beside(replace(facts, runs=runs), {"metric": "val/AP", "arm": "l-crowded", "epoch": 20}, Words("en"))

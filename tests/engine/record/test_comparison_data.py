@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from crossed import Crossed
 from trials import Trial
 
-from detui.engine.comparison import Report, choose, compare_sides, joined, sides
+from detui.engine.comparison import Report, Side, _declared, choose, compare_sides, joined, sides
 from detui.engine.errors import MissingError
 from detui.engine.experiment import Experiment
+from detui.engine.record.gather import gather
 from detui.engine.record.over_images import same_images
 
 
@@ -171,3 +173,23 @@ def test_stages_that_only_one_side_has_are_a_difference(tmp_path: Path, finished
     report = report_of((trial, "baseline"), (trial, "no-mosaic"))
     (stage,) = (one for one in report.findings if one.field == "stages")
     assert stage.level == "confounder" and stage.values["baseline"] == "warm (10, simple) → full (20)"
+
+
+def test_what_only_one_of_the_recipes_declares_is_a_confounder(crossed, finished) -> None:
+    found = levels(report_of((finished, "baseline"), (crossed, "mnv4-simple")))
+    assert found["model.name"] == "confounder", "the one varies the model, the other mosaic"
+    assert _declared([["train", "model"], ["train.lr0", "model.name"]]) == ["model.name", "train.lr0"]
+    assert _declared([["model"], []]) == []
+
+
+def test_one_recipe_on_several_data_sets_asks_of_data_in_several_experiments_too(crossed) -> None:
+    facts = gather(crossed.path)
+    other = replace(facts, path=Path("elsewhere"))
+    both = [Side(arm, facts if arm.endswith("crowded") else other, arm, tuple(facts.of(arm))) for arm in facts.arms]
+    report = compare_sides(both, replicates=0)
+    assert report.crossed is not None and levels(report)["data.fingerprint"] == "varies"
+    changed = {**crossed.data_sets["simple"], "fingerprint": "sha256:ffff"}
+    info = {**facts.info, "data_sets": {**crossed.data_sets, "simple": changed}}
+    again = Side("again", replace(other, info=info), "l-simple", tuple(facts.of("l-simple")))
+    report = compare_sides([*both, again], replicates=0)
+    assert len(report.groups) == 2 and levels(report)["data.fingerprint"] == "confounder", "the images were the same"

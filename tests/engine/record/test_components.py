@@ -105,6 +105,7 @@ def test_speed_is_the_measured_one_and_the_memory_of_training_is_labelled(make_t
     files = {mark: source.file for mark, source, _ in ledger.entries()}
     assert {files[mark].rsplit("/", 1)[1] for mark in latency} == {"speed.json"}
     assert components.notes()[-1].startswith("`baseline-s0`, `no-mosaic-s0`, `no-mosaic-s1`: Some GPU, threads: 4")
+    assert sum("leaves out layers" in line for line in components.notes()) == 1, "that it says nothing stays true"
 
 
 def test_arms_with_the_same_model_share_a_column(make_trial: Callable[..., Trial]) -> None:

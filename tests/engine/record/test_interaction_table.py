@@ -8,9 +8,9 @@ import pytest
 from crossed import Crossed
 
 from detui.engine.analysis.interaction import cross
-from detui.engine.record.facts import ExperimentFacts
+from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.gather import gather
-from detui.engine.record.interaction import InteractionTable, cells_of, density, statement, table_of
+from detui.engine.record.interaction import InteractionTable, cells_of, statement
 from detui.engine.record.results import Results
 from detui.engine.record.sources import Ledger
 from detui.engine.record.words import Words
@@ -81,9 +81,21 @@ def test_two_experiments_of_one_data_set_each_give_the_same(facts: ExperimentFac
     halves = []
     for data in ("crowded", "simple"):
         info = {**facts.info, "arms": [arm for arm in facts.info["arms"] if arm["data_set"] == data]}
-        halves += cells_of(replace(facts, info=info), prefix=f"{data}-run/")
-    crossed, words = cross(halves), Words("en")
-    assert crossed.cells["l", "simple"].name == "simple-run/l-simple"
-    assert [statement(one, words) for one in crossed.interactions] == told(facts).statements()
-    table = table_of(crossed, words, {"crowded": density(facts.data_of("l-crowded"), words)})
-    assert [list(row) for row in table.rows] == [list(row[:-1]) for row in told(facts).table().rows]
+        halves += cells_of(replace(facts, info=info))
+    crossed = cross(halves)
+    assert crossed.cells["l", "simple"].name == "l-simple"
+    assert [statement(one, Words("en")) for one in crossed.interactions] == told(facts).statements()
+
+
+def test_nothing_is_subtracted_of_one_arm_across_data(facts: ExperimentFacts) -> None:
+    assert [row[3] for row in told(facts).table().rows[:2]] == ["–", "–"]
+
+
+def test_a_finished_seed_without_the_metric_is_still_a_finished_one(facts: ExperimentFacts) -> None:
+    def changed(run: RunFacts) -> RunFacts:
+        if run.name == "l-simple-s2":
+            return replace(run, state="stopped")
+        return replace(run, chosen=None) if run.name == "l-simple-s1" else run
+
+    table = told(replace(facts, runs=tuple(map(changed, facts.runs)))).table()
+    assert table.rows[0][2].endswith("(n = 1; 2 of 3 seeds finished)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from crossed import Crossed
 
 from detui.engine.record import fill
 from detui.engine.record.blocks import find
-from detui.engine.record.facts import record_path
+from detui.engine.record.facts import StageFacts, record_path
 from detui.engine.record.gather import gather
 from detui.engine.record.milestones import Milestones
+from detui.engine.record.render import render
 from detui.engine.record.results import Results
 from detui.engine.record.sources import Ledger
 from detui.engine.record.words import Words
@@ -114,6 +116,48 @@ def test_it_can_be_written_before_anything_has_begun(tmp_path: Path) -> None:
     fill(trial.path)
     blocks = find(text_of(trial))
     assert all("not measured yet" in blocks[name] for name in ("models", "results", "transfer"))
+
+
+def test_a_training_that_does_not_say_is_waited_for_no_longer(tmp_path: Path) -> None:
+    trial = Scratch(tmp_path, seeds=(0,))
+    for name in trial.runs:
+        trial.train(name, 1, evaluate=False, begin={"model": {}})
+    blocks = find(render(gather(trial.path), "en"))
+    assert "does not say what its models are made of" in blocks["models"]
+    assert "does not say what its stages started from" in blocks["transfer"] and "at random" not in blocks["transfer"]
+
+
+def test_random_weights_are_told_where_the_training_told_of_them(tmp_path: Path) -> None:
+    trial = Scratch(tmp_path, seeds=(0,))
+    trial.train("l-crowded-s0", 1, evaluate=False)
+    facts = gather(trial.path)
+    stage = StageFacts(line={"stage": "main", "transfer": None}, epochs=1, rates=None)
+    runs = tuple(replace(run, stages=(stage,)) for run in facts.runs)
+    assert "every model began at random" in find(render(replace(facts, runs=runs), "en"))["transfer"]
+
+
+def test_tables_of_stages_and_weights_push_the_goals_back(tmp_path: Path) -> None:
+    facts = gather(Scratch(tmp_path, seeds=(0,)).path)
+    stages = [{"name": "simple", "epochs": 10}, {"name": "crowded", "epochs": 20}]
+    info = {**facts.info, "arms": [{**arm, "stages": stages} for arm in facts.info["arms"]]}
+    blocks = find(render(replace(facts, info=info), "en"))
+    assert "**Table 13.**" in blocks["stages"] and "**Table 14.**" in blocks["goals"]
+
+
+def test_one_arm_on_two_data_sets_has_nothing_to_be_set_against(tmp_path: Path) -> None:
+    trial = Scratch(tmp_path, seeds=(0,), goals=[])
+    facts = gather(trial.path)
+    info = {**facts.info, "arms": [arm for arm in facts.info["arms"] if arm["of"] == "l"]}
+    for language, said in (("en", "No arm has another one on its data"), ("zh", "没有两个实验组在同一数据上运行")):
+        blocks = find(render(replace(facts, info=info), language))
+        assert all(said in blocks[name] and "|" not in blocks[name] for name in ("delta", "images", "final"))
+
+
+@pytest.mark.slow
+def test_tables_are_numbered_without_a_gap(scratch: Scratch) -> None:
+    """Nothing is staged here, and nothing was taken over: the goals' table follows the milestones'."""
+    told = re.findall(r"^\*\*Table (\d+)\.", text_of(scratch), re.MULTILINE)
+    assert told == [str(number) for number in range(1, 14)]
 
 
 def test_an_arm_that_is_shorter_has_no_milestone_beyond_its_end(tmp_path: Path) -> None:

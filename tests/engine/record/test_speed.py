@@ -42,7 +42,7 @@ def test_the_newest_measurement_of_the_chosen_checkpoint_counts(trial):
     first, *others = rows(english.read_text(encoding="utf-8"), "cost")
     assert {"3.25", "8 ms", "250", "3 MiB"} <= set(first)
     assert first[-2] == "Some\\|GPU, threads: 4, 3×320×320, batch 2, fp16, nothing folded; with NMS (torchvision)"
-    assert [row[-2] for row in others] == ["measured of another seed", *["_(not measured yet)_"] * (len(others) - 1)]
+    assert [row[-2] for row in others] == ["measured on another seed", *["_(not measured yet)_"] * (len(others) - 1)]
     assert "测速条件" in chinese.read_text(encoding="utf-8")
     assert gather(trial.path).points("baseline", "model/fps")[0].value == 250.0, "goals can ask for it"
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from weighted import Weighted
 
+from detui.engine.record.facts import StageFacts
 from detui.engine.record.gather import gather
 from detui.engine.record.results import Results
 from detui.engine.record.sources import Ledger
@@ -84,3 +85,20 @@ def test_each_run_has_a_row_with_where_its_numbers_stand(facts):
     )
     files = {source.file.rpartition("/")[2] for _, source, _ in ledger.entries()}
     assert files == {"metrics.jsonl", "evaluations.jsonl"}
+
+
+def mixing(facts, **stages):
+    """The facts with the values that each stage used; a run of no stages for `begin`."""
+    used = {name: {"train.close_mosaic": 10, "augment.mosaic": mosaic, "augment.mixup": 0.0}
+            for name, mosaic in stages.items()}  # fmt: skip
+    later = tuple(StageFacts(line={"stage": name, "used": values}, epochs=15, rates=None)
+                  for name, values in used.items() if name != "begin")  # fmt: skip
+    first = next(iter(used.values()))
+    runs = tuple(replace(run, begin={**run.begin, "used": first}, stages=later) for run in facts.runs)
+    return Stability(Results(replace(facts, runs=runs), Words("en"), Ledger())).mosaic_closes()
+
+
+def test_only_mosaic_that_was_on_is_switched_off(facts):
+    assert mixing(facts, begin=1.0) == "10"
+    assert mixing(facts, begin=0.0) == ""
+    assert mixing(facts, first=0.0, second=0.5) == "10" and mixing(facts, first=0.5, second=0.0) == ""

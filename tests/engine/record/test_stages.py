@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from trials import Trial
 from detui.engine.record.gather import gather
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.results import Results
+from detui.engine.record.setup import Setup
 from detui.engine.record.sources import Ledger
 from detui.engine.record.stages import Stages
+from detui.engine.record.starts import Starts
 from detui.engine.record.transfer import Transfers
 from detui.engine.record.words import Words
 from detui.engine.run.files import write_json
@@ -46,6 +49,8 @@ def tell(trial: Trial, name: str, **changes: object) -> None:
         "epoch": 0,
         "data": {"name": "homeobjects", "fingerprint": "sha256:ab", "classes": 12, "judged": "not"},
         "transfer": None,
+        "asked": {"lr0": 0.001},
+        "used": {"lr0": 0.001, "amp": False},
         "first_step": {"lr": {"lr/all": 0.0}, "augment": {"mosaic": 0.0}, "warmup_steps": 18, "mosaic_epochs": 15},
     }
     second = {
@@ -58,6 +63,8 @@ def tell(trial: Trial, name: str, **changes: object) -> None:
         "epoch": 15,
         "data": {"name": "coco-indoor", "classes": 31, "judged": "own"},
         "transfer": SUMMARY,
+        "asked": {"lr0": 0.0001},
+        "used": {"lr0": 0.0002, "amp": False},
         "first_step": {"lr": {"lr/all": 0.001}, "augment": USED, "warmup_steps": 0, "mosaic_epochs": 5},
         **changes,
     }
@@ -106,6 +113,35 @@ def test_the_stages_say_what_was_used(staged: Trial) -> None:
         f"runs/baseline-s{seed}/attempts/1/metrics.jsonl" for seed in (0, 1)]  # fmt: skip
 
 
+def test_the_values_used_are_those_of_each_stage(staged: Trial) -> None:
+    setup = Setup(gather(staged.path), Words("en"))
+    effective = setup.effective()
+    assert list(effective.head) == ["field", "`baseline`, simple", "`baseline`, crowded", "`no-mosaic`"]
+    assert [row[1:] for row in effective.rows if row[0] == "`lr0`"] == [["`0.001`", "`0.0002`", "`0.002`"]]
+    assert [row[:4] for row in setup.hyperparameters().rows] == [
+        ["`baseline`, crowded", "0, 1", "`lr0`", "`0.0001`"], ["`no-mosaic`", "0, 1", "`lr0`", "`0.0005`"]]  # fmt: skip
+
+
+def test_a_resumed_run_of_stages_tells_what_changed_between_its_attempts(trial: Trial) -> None:
+    """The line that the run goes by has the model of the last stage, which no attempt said."""
+    trial.train("baseline-s0", 20, ended="stopped", evaluate=False)
+    tell(trial, "baseline-s0", model={"parameters": 7})
+    trial.train("baseline-s0", number=2, after=20, evaluate=False, begin={"packages": {"torch": "2.14.0"}})
+    facts = gather(trial.path)
+    assert facts.runs[0].begin["model"]["parameters"] == 7
+    (line,) = Starts(facts, Words("en")).changed_between()
+    assert "Attempt 1 of `baseline-s0` had other packages than attempt 2" in line and "`2.14.0` → `2.13.0`" in line
+
+
+def test_mixing_that_was_off_has_no_end(staged: Trial) -> None:
+    facts = gather(staged.path)
+    stage = facts.runs[0].stages[1]
+    off = {"augment": {**USED, "mosaic": 0.0, "mixup": 0.0}, "mosaic_epochs": 5}
+    runs = (replace(facts.runs[0], stages=(replace(stage, line={**stage.line, "first_step": off}),)),)
+    (row,) = Stages(Results(replace(facts, runs=runs), Words("en"), Ledger())).table().rows
+    assert row[6] == "hsv 0.015/0.7/0.4, flips 0/0.5"
+
+
 def test_data_has_its_role_where_the_recipe_gives_one(staged: Trial) -> None:
     roles = {"simple": {"name": "homeobjects", "fingerprint": "sha256:ab"}}
     write_json(staged.path / "experiment.json", {**staged.info, "data_sets": roles})
@@ -114,7 +150,7 @@ def test_data_has_its_role_where_the_recipe_gives_one(staged: Trial) -> None:
 
 def test_the_transfer_says_what_came_and_what_did_not(staged: Trial) -> None:
     _, transfers, _, ledger = tables(staged)
-    assert transfers.any
+    assert transfers.any and transfers.told
     first, second = transfers.table().rows
     assert first[3:9] == ["random weights", *["–"] * 5]
     assert second[3:8] == [
@@ -146,7 +182,8 @@ def test_a_milestone_on_other_classes_waits_for_nothing(staged: Trial) -> None:
 
 def test_in_chinese(staged: Trial) -> None:
     stages, transfers, milestones, _ = tables(staged, "zh")
-    assert "预热 18 步" in str(stages.table()) and "前 5 轮使用拼接类增强" in str(stages.table())
+    assert "预热 18 步" in str(stages.table())
+    assert "前 5 轮使用 mosaic、mix-up、cut-mix 与 copy-paste" in str(stages.table())
     assert "阶段 simple，第 15 轮 (EMA)" in str(transfers.table()) and "其中 15 个按类别行" in str(transfers.table())
     assert "未评估：该阶段在其他类别上训练" in str(milestones.table())
 
@@ -154,7 +191,8 @@ def test_in_chinese(staged: Trial) -> None:
 def test_runs_that_tell_of_no_stages_have_no_rows(trial: Trial) -> None:
     trial.train("baseline-s0", evaluate=False)
     stages, transfers, _, _ = tables(trial)
-    assert not stages.several and not transfers.any and not stages.table().rows and not transfers.table().rows
+    assert not stages.several and not transfers.any and not transfers.told
+    assert not stages.table().rows and not transfers.table().rows
 
 
 def test_the_rule_does_not_choose_what_is_no_candidate(trial: Trial) -> None:
