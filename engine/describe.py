@@ -77,8 +77,7 @@ def _described(plan: Plan, arm: ResolvedArm, configuration: Configuration, speed
     # The model is built for what the run is judged on; no stage is trained.
     told_of = {"classes": _classes(arm, configuration)}
     data = dict.fromkeys((arm.data_set, *(stage.data_set for stage in arm.stages)), told_of)
-    spec = plan.spec(arm, plan.seeds[0], experiment="describe", data=data, python=found.python,
-                     pythonpath=found.pythonpath)  # fmt: skip
+    spec = plan.spec(arm, plan.seeds[0], experiment="describe", data=data, **found.asked)
     with _alone(plan) if speed else nullcontext(Borrowed((), ())) as on:
         told = describe_task(spec, {"speed": speed}, on, nice=0 if speed else NICE)
     if told.get("speed") and on.kind == "cpu":

@@ -27,6 +27,14 @@ _NAMED = 12
 """Runs that the question names; of more, how many there are."""
 
 
+def data_choices(plan: Plan) -> str:
+    """Return what may stand in the line of the data: of several data sets each, with its name under the profile."""
+    file, laid = plan.recipe.file, plan.recipe.profile(plan.profile).data_sets
+    if not isinstance(file.data, list):
+        return tr("another data set in place of the recipe's")
+    return "   ".join(f"{role} ({laid.get(role, {}).get('name', file.data_sets[role].name)})" for role in file.data)
+
+
 def start_note(plan: Plan) -> str:
     """Return where it would run and how long that takes, in one short line."""
     count = counted(len(plan.arms), "arm") + " × " + counted(len(plan.seeds), "seed")

@@ -188,7 +188,8 @@ def _data(plan: Plan) -> Iterator[str]:
         yield tr("the program brings its own")
     for state in plan.data:
         yield state.text
-        yield from _selected(plan.resolved.data_sets[state.role])
+        indent = "  " if state.role else ""  # of several data sets, what belongs to which
+        yield from (f"{indent}{line}" for line in _selected(plan.resolved.data_sets[state.role]))
 
 
 def _selected(data: DataSelection) -> Iterator[str]:

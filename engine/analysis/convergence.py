@@ -137,13 +137,18 @@ def _reach(known: Sequence[tuple[int, float]], final: float | Reason, share: flo
     return Reach(known[place][0], known[place - 1][0] if place else None)
 
 
-def _area(known: Sequence[tuple[int, float]], final: float | Reason, whole: bool) -> Area | Reason:
+def _no_curve(known: Sequence[tuple[int, float]], final: float | Reason, whole: bool) -> Reason | None:
+    """Why there is no curve from the first evaluation to the last; None where there is one."""
     if isinstance(final, Reason):
         return final
     if len(known) < 2:
         return Reason.ONE
-    if not whole:
-        return Reason.GAP
+    return None if whole else Reason.GAP
+
+
+def _area(known: Sequence[tuple[int, float]], final: float | Reason, whole: bool) -> Area | Reason:
+    if reason := _no_curve(known, final, whole):
+        return reason
     parts = ((b - a) * (x + y) / 2 for (a, x), (b, y) in itertools.pairwise(known))
     first, last = known[0][0], known[-1][0]
     return Area(math.fsum(parts) / (last - first), first, last)
@@ -159,11 +164,8 @@ def _spread(known: Sequence[tuple[int, float]], final: float | Reason, last_epoc
 
 
 def _trend(known: Sequence[tuple[int, float]], final: float | Reason, whole: bool) -> Trend | Reason:
-    if isinstance(final, Reason):
-        return final
-    if len(known) < 2:
-        return Reason.ONE
-    if not whole:
-        return Reason.GAP
+    if reason := _no_curve(known, final, whole):
+        return reason
     best = max(known, key=lambda point: (point[1], -point[0]))[0]
-    return Trend(best == known[-1][0], final - known[-2][1], known[-2][0], best)
+    (before, earlier), (last, latest) = known[-2:]
+    return Trend(best == last, latest - earlier, before, best)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from detui.engine.run.files import write_error
+from detui.engine.run.locks import taken
 
 _NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
@@ -48,18 +49,9 @@ def locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterato
 def is_locked(root: Path, name: str) -> bool:
     """Whether somebody makes or removes an environment of the name at this moment."""
     try:
-        descriptor = os.open(_file(root, name), os.O_RDONLY | os.O_CLOEXEC)
+        return taken(os.open(_file(root, name), os.O_RDONLY | os.O_CLOEXEC))
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _file(root: Path, name: str) -> Path:

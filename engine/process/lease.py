@@ -19,6 +19,7 @@ from pathlib import Path
 
 from detui.engine.errors import RunError
 from detui.engine.run.files import encode
+from detui.engine.run.locks import taken
 
 DEFAULT_DIRECTORY = Path("/var/tmp/detui-leases")
 """Not below /run or /dev/shm, which may be cleared when the user logs out."""
@@ -97,14 +98,7 @@ def held(resource: str) -> bool:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
-    try:
-        # Shared, so that two who look at the same moment do not see each other.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return taken(descriptor)
 
 
 def holder(resource: str) -> str | None:

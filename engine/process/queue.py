@@ -26,6 +26,7 @@ from detui.engine.errors import RunError
 from detui.engine.process.lease import lease_directory, named_directory, refused, run_resource, shared_directory
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import encode
+from detui.engine.run.locks import taken
 from detui.engine.run.spec import DeviceRequest
 
 _WAITS, _HELD = ".ticket", ".held"
@@ -286,14 +287,7 @@ def _read(path: Path) -> Want | None:
 
 def _locked(path: Path) -> bool:
     """Whether the supervisor of a ticket lives. Raises FileNotFoundError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return taken(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
 
 
 def _is_frozen(want: Want) -> bool:

@@ -85,11 +85,6 @@ class Resolved:
     checkpoint_rule: dict[str, str]
     overrides: tuple[str, ...]
 
-    @property
-    def data(self) -> DataSelection | None:
-        """The data of the first arm."""
-        return self.arms[0].data
-
 
 def resolve(
     recipe: Recipe,

@@ -165,7 +165,7 @@ def _plain(folder: Path) -> dict[str, float]:
     workspace, plan = _plan(folder)
     from detui.engine.data import prepare
 
-    selection = plan.resolved.data.model_dump()
+    selection = plan.arms[0].data.model_dump()
     prepared = prepare(selection, workspace.configuration, folder / ".data", yolo=True)
     data = {**prepared.info, "prepared": str(prepared.path)}
     job = {"config": plan.arms[0].config, "data": data, "folder": str(folder)}

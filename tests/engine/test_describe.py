@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 import venv
 from collections.abc import Callable
 from importlib.metadata import version
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from detui.engine.configuration import Configuration
-from detui.engine.errors import MissingError, RecipeError, UsageError
+from detui.engine.environment import Interpreter
+from detui.engine.errors import MissingError, RecipeError, RunError, UsageError
 from detui.engine.models import FOLDER, model_key, remember
 from detui.engine.planning import Plan
 from detui.engine.workspace import Workspace
@@ -231,3 +233,14 @@ class TestBuilt:
         assert one.speed["whole"]["median_ms"] > 0 and one.speed["memory"]["bytes"] >= 0
         assert one.speed["gflops"] == one.facts["gflops"] > 0
         assert not list(Path(workspace.path).glob("*/experiment.json")), "nothing was run"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ultralytics") is None, reason="needs the extra ultralytics")
+def test_a_model_is_built_with_the_variables_of_its_environment(
+    workspace: Workspace, plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that lets no Python start: where the build has it, there is no build."""
+    broken = Interpreter(sys.executable, (), {"PYTHONHOME": "/nowhere"}, None)
+    monkeypatch.setattr("detui.engine.describe.interpreter", lambda *_: broken)
+    with pytest.raises(RunError):
+        workspace.describe(plan(arms=["l"]))

@@ -15,7 +15,8 @@ from detui.engine.planning import Plan
 from detui.engine.workspace import Workspace
 from detui.tui import overrides
 from detui.tui.launch import Choices
-from detui.tui.launch_text import start_note
+from detui.tui.launch_text import data_choices, start_note
+from detui.tui.recipe_page import page
 from detui.tui.widgets.launch_fields import Devices
 
 
@@ -140,3 +141,16 @@ def test_devices_are_offered() -> None:
     ]
     assert there.text == "auto   cpu   2 all GPUs for each run   0, NVIDIA A100"
     assert {"auto", "cpu"} <= {word for word, _ in Devices.here().words}
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [("full", "crowded (coco-indoor)   simple (homeobjects)"), ("quick", "crowded (scenes)   simple (scenes)")],
+)
+def test_the_data_that_may_be_chosen_are_the_profiles(workspace: Path, profile: str, said: str) -> None:
+    plan = Choices("scratch-vs-pretrained/scratch-l-vs-mnv4", profile, data="simple").plan(
+        Workspace.open(str(workspace))
+    )
+    assert data_choices(plan) == said
+    sections = {section.title: section.lines for section in page(plan)}
+    assert [line.startswith("  ") for line in sections["Data"]] == [False, True, True]

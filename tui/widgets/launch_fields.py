@@ -16,6 +16,7 @@ from detui.engine.recipe.load import FULL
 from detui.tui import language, overrides
 from detui.tui.language import tr
 from detui.tui.launch import Choices
+from detui.tui.launch_text import data_choices
 from detui.tui.widgets.fields import Choice, Completing, Line, Row, Tick
 
 _OPTIONS = {
@@ -209,10 +210,4 @@ class LaunchFields(Vertical):
     def _about(self, field: Widget) -> str:
         if field.has_class("override") and isinstance(field, Line):
             return overrides.about(self._base, field.value.strip())
-        return {"devices": self.devices.text, "data": self._data_text()}.get(field.id or "", "")
-
-    def _data_text(self) -> str:
-        """What may stand in the line of the data."""
-        file = self._plan.recipe.file
-        named = "   ".join(f"{role} ({one.name})" for role, one in file.data_sets.items())
-        return named if isinstance(file.data, list) else tr("another data set in place of the recipe's")
+        return {"devices": self.devices.text, "data": data_choices(self._plan)}.get(field.id or "", "")

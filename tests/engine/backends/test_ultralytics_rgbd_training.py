@@ -81,8 +81,8 @@ def make_run(folder: Path, model: str, weights: Path, epochs: int) -> RunDir:
     recipe = folder / "depth.yaml"
     recipe.write_text(RECIPE.format(model=model, weights=json.dumps(str(weights)), sha256=digest, epochs=epochs))
     plan = Workspace.open(str(folder / "logs")).plan(str(recipe), devices="cpu")
-    assert not plan.errors and plan.resolved.data is not None
-    selection = plan.resolved.data.model_dump()
+    assert not plan.errors and plan.arms[0].data is not None
+    selection = plan.arms[0].data.model_dump()
     prepared = prepare(selection, Configuration.load(), folder / "data", yolo=True)
     data = {**prepared.info, "prepared": str(prepared.path)}
     spec = plan.spec(plan.arms[0], 0, experiment="depth", data={None: data}, python=sys.executable)

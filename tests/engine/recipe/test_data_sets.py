@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from detui.engine.errors import RecipeError
+from detui.engine.errors import RecipeError, RunError
+from detui.engine.origin import Origin
 from detui.engine.plan_text import frozen_plan
 from detui.engine.planning import Plan
 from detui.engine.recipe.load import Recipe, read_recipe
@@ -113,7 +115,7 @@ def test_one_data_set_is_replaced_and_its_options_with_it(tmp_path: Path) -> Non
     for line in ("  - {metric: val/AP, arm: small, data_set: simple, at_least: 0.2}\n", ", data_set: crowded"):
         text = text.replace(line, "")
     found = resolve(read(tmp_path, text), data=["homeobjects"])
-    assert found.data is not None and (found.data.name, found.data.options) == ("homeobjects", {})
+    assert [(arm.data.name, arm.data.options) for arm in found.arms if arm.data] == [("homeobjects", {})] * 2
     with pytest.raises(RecipeError, match="one data set"):
         resolve(read(tmp_path, text), data=["a", "b"])
 
@@ -257,3 +259,12 @@ def test_a_value_of_named_data_is_set_under_its_name(tmp_path: Path) -> None:
     assert caught.value.hint == "--set data_sets.crowded.train.images=5"
     found = resolve(read(tmp_path, CROSSED), overrides=["data_sets.simple.train.images=5"])
     assert found.data_sets["simple"].train.images == 5
+
+
+@pytest.mark.parametrize(("found", "fits"), [(("s", None), True), (("other", None), False), ((None, None), False)])
+def test_a_branch_trains_its_stages_on_the_same_data(found: tuple[str | None, ...], fits: bool) -> None:
+    counts = {"attempt": 1, "step": 8, "epoch": 1, "stage": 0}
+    origin = Origin(experiment="e", run="staged-s0", checkpoint=Path("c.pt"), overrides=(), changed={}, data="c",
+                    stage_data=("s", None), **counts)  # fmt: skip
+    with nullcontext() if fits else pytest.raises(RunError, match="staged-s0 trained on"):
+        origin.check_data("c", found)

@@ -21,6 +21,6 @@ def test_estimates_do_not_depend_on_it(tmp_path):
     keys = set()
     for overrides in ((), ("data.test={split: test, images: 6}",)):
         found = plan(workspace, *overrides)
-        assert (found.resolved.data.test is not None) == bool(overrides)
+        assert (found.arms[0].data.test is not None) == bool(overrides)
         keys.add(estimate(found.resolved, found.arms[0], found.placement, tmp_path).key)
     assert len(keys) == 1

@@ -146,3 +146,12 @@ def test_a_filled_record_keeps_to_one_data_set_everywhere(crossed: Crossed) -> N
     entries = read_json(crossed.path / "record.json")["images"]
     assert {(one["second"], one["first"]) for one in entries.values()} == {(f"{b}-s0", f"{a}-s0") for b, a in PAIRS}
     assert all(one["problem"] is None for one in entries.values())
+
+
+def test_the_set_up_names_the_stages_of_each_arm(facts: ExperimentFacts) -> None:
+    two = [{"name": "first", "epochs": 4, "data_set": "simple"}, {"name": "second", "epochs": 8, "data_set": "crowded"}]
+    arms = [{**arm, **({"stages": two} if number == 1 else {})} for number, arm in enumerate(facts.info["arms"])]
+    some = replace(facts, info={**facts.info, "arms": arms})
+    every = replace(facts, info={**facts.info, "arms": [{**arm, "stages": two} for arm in facts.info["arms"]]})
+    told = [dict(Setup(one, Words("en")).table().rows).get("stages") for one in (facts, some, every)]
+    assert told == [None, f"`{facts.arms[1]}`: first (4) → second (8)", "first (4) → second (8)"]
