@@ -309,16 +309,19 @@ def _data(resolved: Resolved, configuration: Configuration) -> tuple[list[DataSt
     """Whether each data set is here, and what is wrong with the selections of them."""
     states, problems = [], []
     for role, selection in resolved.data_sets.items():
-        state, found = _data_state(role, selection, configuration, resolved.recipe.backend.yolo_layout)
+        state, found = _data_state(role, selection, configuration, resolved.recipe.backend.trains_on)
         states.append(state)
         problems += found
     return states, problems
 
 
+_HELD = {"images": "images with boxes in pixels", "frames": "frames of cameras and LiDAR"}
+
+
 def _data_state(
-    role: str | None, selection: DataSelection, configuration: Configuration, images: bool
+    role: str | None, selection: DataSelection, configuration: Configuration, trains_on: str | None
 ) -> tuple[DataState, list[Problem]]:
-    """`images`: whether the backend trains on images with boxes in pixels, so that frames are nothing for it."""
+    """`trains_on`: "images", "frames", or None for a backend that takes either."""
     from detui.engine.data.definition import load_definition
     from detui.engine.data.depth_reading import with_depth
     from detui.engine.data.roots import find_root
@@ -333,9 +336,10 @@ def _data_state(
         return DataState(role, name, name, False, None, error.message), [problem]
     problems = []
     where = f"data_sets.{role}" if role else "data"
-    if images and definition.frames is not None:
-        text = f"The data set {name} holds frames of cameras and LiDAR, no images with boxes in pixels."
-        problems.append(Problem(level="error", text=text, where=where, hint="choose a data set of images"))
+    holds = "images" if definition.frames is None else "frames"
+    if trains_on not in (None, holds):
+        text = f"The data set {name} holds {_HELD[holds]}, no {_HELD[str(trains_on)]}."
+        problems.append(Problem(level="error", text=text, where=where, hint=f"choose a data set of {trains_on}"))
     splits = {"train": selection.train, "val": selection.val, "test": selection.test}
     for part, split in ((part, chosen.split) for part, chosen in splits.items() if chosen):
         if definition.split_names and split not in definition.split_names:

@@ -15,6 +15,7 @@ from detui.engine.errors import RecipeError
 
 BACKENDS = {
     "ultralytics": "detui.engine.backends.ultralytics.plan:UltralyticsBackend",
+    "torch": "detui.engine.backends.torch.plan:TorchBackend",
     "command": "detui.engine.backends.command.plan:CommandBackend",
 }
 """The plan half of each backend, as module:class, imported when it is asked for."""

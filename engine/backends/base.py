@@ -68,6 +68,8 @@ class Backend(Protocol):
     """The closed schema of the sections that a recipe's base and arms may hold."""
     needs_data: bool
     """Whether a recipe for it must name data."""
+    trains_on: Literal["images", "frames"] | None
+    """Images with boxes in pixels, or frames of cameras and LiDAR; None: whatever a program of the user's reads."""
     yolo_layout: bool
     """Whether prepared data needs the YOLO layout beside the internal form."""
     resume_grain: str

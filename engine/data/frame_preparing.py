@@ -1,11 +1,12 @@
-"""Preparing frames for a run: the recipe's selection as a folder with a list of frames a role.
+"""Preparing frames for a run: the recipe's selection as a folder with a list of frames and a ground truth a role.
 
 The list is self-contained: whoever trains reads no pickle, and no definition. Pictures and points stay where they are.
-`frames.open_frames` opens what `dataset.json` says.
+`frames.open_frames` opens what `dataset.json` says; the ground truth (frame_truth.py) is what detections are judged by.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from detui.engine.data.definition import DatasetDefinition
 from detui.engine.data.density import density_of
 from detui.engine.data.frame_checks import Kept
 from detui.engine.data.frame_sets import FrameSet, fingerprint_of, open_frame_set
+from detui.engine.data.frame_truth import METRIC, write_truth
 from detui.engine.data.problems import Ledger, ProblemSummary
 from detui.engine.data.reading import Progress
 from detui.engine.errors import RecipeError
@@ -47,11 +49,15 @@ def describe(
         "name": found.name,
         "title": found.title,
         "format": "frames",
+        "metric": METRIC,
         "fingerprint": fingerprint_of(found.classes, chosen),
         "generated": found.generated,
         "classes": list(found.classes),
         "root": str(found.root),
-        "splits": {role: {"json": f"{role}.jsonl", **counts(frames)} for role, frames in chosen.items()},
+        "splits": {
+            role: {"json": f"{role}.json", "frames": f"{role}.jsonl", **counts(frames)}
+            for role, frames in chosen.items()
+        },
         "problems": [problem.to_json() for problem in (*found.summary, *shared)],
     }
 
@@ -82,6 +88,7 @@ def write(folder: Path, info: dict[str, Any], chosen: Mapping[str, tuple[Kept, .
     """Fill a prepared folder. Raises RunError."""
     for role, frames in chosen.items():
         write_whole(folder / f"{role}.jsonl", b"".join(frame.line + b"\n" for frame in frames))
+        write_truth(folder / f"{role}.json", (json.loads(frame.line) for frame in frames), info["classes"])
     write_json(folder / "dataset.json", info)
 
 

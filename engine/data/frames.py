@@ -101,7 +101,7 @@ def open_frames(told: Mapping[str, Any], split: str) -> Frames:
 
     `told`: {"format": "frames", "splits": {split: [folder, …]}}, or what prepared data says of itself with the folder
     that it lies in: {"format": "frames", "prepared": folder, "root": folder of the files, "classes": […],
-    "splits": {split: {"json": list of frames}}}. Raises MissingError for a split that is not there, DataError for a
+    "splits": {split: {"frames": list of frames}}}. Raises MissingError for a split that is not there, DataError for a
     format that holds no frames.
     """
     if told.get("format") != "frames":
@@ -113,5 +113,5 @@ def open_frames(told: Mapping[str, Any], split: str) -> Frames:
         raise MissingError(f"The data has no split {split!r}; it has {there}.", where="data")
     chosen = splits[split]
     if isinstance(chosen, Mapping):
-        return ListedFrames(Path(told["prepared"]) / chosen["json"], Path(told["root"]), tuple(told["classes"]))
+        return ListedFrames(Path(told["prepared"]) / chosen["frames"], Path(told["root"]), tuple(told["classes"]))
     return StoredFrames([Path(folder) for folder in chosen], tuple(told.get("classes") or NUSCENES_CLASSES))

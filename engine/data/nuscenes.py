@@ -165,7 +165,9 @@ class _Reader:
                         _seconds(info["timestamp"]) - _seconds(one["timestamp"]))
             for one in (info.get("sweeps") or [])[: self._sweeps]
         ]  # fmt: skip
-        return self._entry(info, info["lidar_path"], 5, sweeps, cameras, _old_instances(info, order)), doubts
+        poses = {"lidar2ego": _pose(info, "lidar2ego"), "ego2global": _pose(info, "ego2global")}
+        instances = _old_instances(info, order)
+        return self._entry(info, info["lidar_path"], 5, sweeps, cameras, instances, poses), doubts
 
     def new(self, info: Mapping[str, Any], names: Mapping[int, str]) -> Made:
         """Of the second form, which states the chain from LiDAR to camera as one matrix."""
@@ -175,10 +177,15 @@ class _Reader:
             cameras[name] = self._camera(name, camera["img_path"], camera["cam2img"], np.array(camera["lidar2cam"]))
         sweeps = [self._new_sweep(info, one) for one in (info.get("lidar_sweeps") or [])[: self._sweeps]]
         points = info["lidar_points"]
-        found = [_instance(names.get(int(one["bbox_label_3d"]), ""), _floats(one["bbox_3d"])[:7], one["velocity"],
-                           one["num_lidar_pts"]) for one in info.get("instances") or []]  # fmt: skip
+        found = [
+            _instance(names.get(int(one["bbox_label_3d"]), ""), _floats(one["bbox_3d"])[:7], one["velocity"],
+                      one["num_lidar_pts"], one.get("num_radar_pts"))
+            for one in info.get("instances") or []
+        ]  # fmt: skip
         columns = int(points.get("num_pts_feats", 5))
-        return self._entry(info, points["lidar_path"], columns, sweeps, cameras, found), []
+        told = {"lidar2ego": points.get("lidar2ego"), "ego2global": info.get("ego2global")}
+        poses = {name: np.asarray(pose, np.float64) for name, pose in told.items() if pose is not None}
+        return self._entry(info, points["lidar_path"], columns, sweeps, cameras, found, poses), []
 
     def _new_sweep(self, info: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, Any]:
         points = one["lidar_points"]
@@ -191,12 +198,16 @@ class _Reader:
 
     def _entry(
         self, info: Mapping[str, Any], path: str, columns: int, sweeps: list[dict[str, Any]],
-        cameras: dict[str, Any], instances: list[dict[str, Any]],
+        cameras: dict[str, Any], instances: list[dict[str, Any]], poses: Mapping[str, Matrix],
     ) -> dict[str, Any]:  # fmt: skip
         lidar = {"file": self._files.find(path, "LIDAR_TOP"), "dims": list(DIMS[:columns])}
+        of_lidar, of_world = (
+            {name: poses[name].tolist()} if name in poses else {} for name in ("lidar2ego", "ego2global")
+        )
         return {
             "token": info["token"],
-            "lidar": {**lidar, **({"sweeps": sweeps} if sweeps else {})},
+            **of_world,
+            "lidar": {**lidar, **of_lidar, **({"sweeps": sweeps} if sweeps else {})},
             "cameras": cameras,
             "instances": instances,
         }
@@ -218,13 +229,16 @@ def _old_instances(info: Mapping[str, Any], order: str) -> list[dict[str, Any]]:
         turned = -boxes[:, 6] - np.pi / 2
         turned = (turned + np.pi) % (2 * np.pi) - np.pi
         boxes = np.c_[boxes[:, :3], boxes[:, 4], boxes[:, 3], boxes[:, 5], turned]
-    columns = (info["gt_names"], boxes.tolist(), info["gt_velocity"], info["num_lidar_pts"])
-    return [_instance(str(name), box, velocity, points) for name, box, velocity, points in zip(*columns, strict=True)]
+    radar = info.get("num_radar_pts", [None] * len(boxes))
+    columns = (info["gt_names"], boxes.tolist(), info["gt_velocity"], info["num_lidar_pts"], radar)
+    return [_instance(str(name), *others) for name, *others in zip(*columns, strict=True)]
 
 
-def _instance(name: str, box: list[float], velocity: Any, points: Any) -> dict[str, Any]:
+def _instance(name: str, box: list[float], velocity: Any, points: Any, radar: Any) -> dict[str, Any]:
+    """`radar`: the points of the radars in the box, where they are told: what they see is judged as well."""
     known = [None if v is None or math.isnan(float(v)) else float(v) for v in velocity]
-    return {"name": name, "box": box, "velocity": known, "num_lidar_pts": int(points)}
+    told = {} if radar is None else {"num_radar_pts": int(radar)}
+    return {"name": name, "box": box, "velocity": known, "num_lidar_pts": int(points), **told}
 
 
 def _floats(values: Any) -> list[float]:

@@ -224,7 +224,12 @@ def _holds(path: Path, info: dict[str, Any]) -> bool:
         same = read_json(path / "dataset.json") in (portable(info), portable(_uncounted(info)))
     except DetuiError:
         return False
-    return same and all((path / split["json"]).is_file() for split in info["splits"].values())
+    return same and all(
+        (path / split[kind]).is_file()
+        for split in info["splits"].values()
+        for kind in ("json", "frames")
+        if kind in split
+    )
 
 
 def _uncounted(info: dict[str, Any]) -> dict[str, Any]:

@@ -92,6 +92,7 @@ class CommandBackend:
     trainer = "detui.engine.backends.command.train:CommandTrainer"
     config = CommandConfig
     needs_data = False
+    trains_on: Literal["images", "frames"] | None = None
     yolo_layout = False
     resume_grain = "what the program did since its last checkpoint is repeated"
     fixed_in_branches = ()

@@ -153,6 +153,10 @@ class TorchConfig(Closed):
     train: Train = Train()
 
 
+_SIZES = ("name", "channels", "bev_grid", "ray_points", "queries", "layers", "heads", "hidden")
+"""Fields of the model that its parameters depend on."""
+
+
 class TorchBackend:
     """Plans runs of detui's own detectors."""
 
@@ -160,6 +164,7 @@ class TorchBackend:
     trainer = "detui.engine.backends.torch.train:TorchTrainer"
     config = TorchConfig
     needs_data = True
+    trains_on: Literal["images", "frames"] | None = "frames"
     yolo_layout = False
     resume_grain = "nothing is lost but the step in progress"
     fixed_in_branches = ("model", "train.batch")
@@ -175,6 +180,13 @@ class TorchBackend:
             if section["weights"]:
                 found.append(WeightFile(keys=(*keys, "weights"), name=section["weights"], sha256=section["sha256"]))
         return found
+
+    def architecture(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Sizes of the detector and the kind of AQR's weights; a renderer has no parameters."""
+        model = config["model"]
+        sizes = {name: model[name] for name in _SIZES}
+        camera, aqr = {"backbone": model["camera"]["backbone"]}, {"weights": model["aqr"]["weights"]}
+        return {"model": {**sizes, "camera": camera, "aqr": aqr}}
 
     def environ(self) -> dict[str, str]:
         """Nothing beside what the recipe sets."""

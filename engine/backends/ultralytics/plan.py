@@ -205,6 +205,7 @@ class UltralyticsBackend:
     trainer = "detui.engine.backends.ultralytics.train:UltralyticsTrainer"
     config = UltralyticsConfig
     needs_data = True
+    trains_on: Literal["images", "frames"] | None = "images"
     yolo_layout = True
     resume_grain = "the epoch in progress is repeated"
     fixed_in_branches = ("model", "train.optimizer")

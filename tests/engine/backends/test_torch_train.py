@@ -14,7 +14,7 @@ from tiny_frames import tiny_frame
 
 from detui.engine.backends.torch.plan import TorchBackend, TorchConfig
 from detui.engine.backends.torch.train import TorchTrainer
-from detui.engine.data.frame_files import write_frame
+from detui.engine.data.frame_files import FILE, write_frame
 from detui.engine.data.frame_truth import write_truth
 from detui.engine.errors import MissingError, RunError
 from detui.engine.evaluate import evaluate_file
@@ -111,7 +111,7 @@ def test_a_training_reports_what_it_used_what_aqr_did_and_what_it_found(tmp_path
     again = tmp_path / "again.json"
     TorchTrainer().predict(spec, report.attempt.path / dumped[0]["checkpoint"], "val", again, "cpu")
     assert json.loads(again.read_text()) == found, "the kept weights are those that were evaluated"
-    write_truth(tmp_path / "val.json", list(map(Path, data["splits"]["val"])))
+    write_truth(tmp_path / "val.json", [json.loads((Path(one) / FILE).read_bytes()) for one in data["splits"]["val"]])
     result = evaluate_file(tmp_path / "val.json", again)
     assert (result.metric, result.images) == ("nuscenes", 2) and 0 < result.boxes <= 8
     assert 0 <= (result.values["mAP"] or 0) <= (result.values["mAP_ceiling"] or 0) < 1

@@ -13,6 +13,7 @@ from nuscenes_cases import box, of_truth, random_case, said, truth, write
 
 from detui.engine.configuration import Configuration
 from detui.engine.data.frame import NUSCENES_CLASSES
+from detui.engine.data.frame_files import FILE
 from detui.engine.data.frame_truth import write_truth
 from detui.engine.environment.standing import standing
 from detui.engine.errors import DataError, MissingError, RecipeError, RunError, UsageError
@@ -250,7 +251,7 @@ def real_truth(shared_data: Path, tmp_path: Path) -> Path:
     folder = shared_data / "nuscenes_frame"
     if not folder.is_dir():
         pytest.skip(f"needs the real frame at {folder}, which is absent")
-    assert write_truth(tmp_path / "val.json", [folder]) == 68
+    assert write_truth(tmp_path / "val.json", [json.loads((folder / FILE).read_bytes())]) == 68
     return tmp_path / "val.json"
 
 
