@@ -1,6 +1,7 @@
 """Detectors in plain PyTorch, of detui's own. `plan.py` is light; everything else is imported inside the worker.
 
 plan.py          the closed schema of the recipe's sections, and what can be checked beforehand
+gain.py          by how much AQR scales a feature, for whoever asks
 train.py         the training half: recipe in, model, loop and reports out
 loop.py          a training loop that any model here can use; with it
   optimiser.py     AdamW's groups, warm-up and cosine

@@ -13,7 +13,7 @@ from detui.engine.backends.torch import state
 from detui.engine.backends.torch.fusion.aqr import AqrOptions
 from detui.engine.backends.torch.fusion.cameras import TimmBackbone
 from detui.engine.backends.torch.fusion.detector import DetectorOptions, FusionDetector
-from detui.engine.backends.torch.fusion.modulator import gain_bounds
+from detui.engine.backends.torch.gain import gain_bounds
 from detui.engine.errors import RunError
 
 NOT_OPTIONS = frozenset({"weights", "balance"})

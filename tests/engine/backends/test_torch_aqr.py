@@ -12,9 +12,10 @@ import torch
 
 from detui.engine.backends.torch.fusion.aqr import Aqr, AqrOptions
 from detui.engine.backends.torch.fusion.geometry import Projection
-from detui.engine.backends.torch.fusion.modulator import Modulator, gain_bounds
+from detui.engine.backends.torch.fusion.modulator import Modulator
 from detui.engine.backends.torch.fusion.renderer import GaussianRenderer
 from detui.engine.backends.torch.fusion.statistics import gain_violation, gradient_norm, statistics
+from detui.engine.backends.torch.gain import gain_bounds
 from detui.engine.errors import RunError
 
 BATCH, QUERIES, CHANNELS, VIEWS = 2, 40, 8, 2

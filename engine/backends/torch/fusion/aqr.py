@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from detui.engine.backends.torch.fusion.geometry import Projection, first_view
-from detui.engine.backends.torch.fusion.modulator import Mode, Modulator
+from detui.engine.backends.torch.fusion.modulator import Modulator
 from detui.engine.backends.torch.fusion.renderer import GaussianRenderer, Kernel, Rendered, Saturate
 from detui.engine.backends.torch.fusion.weights import ConstantWeights, LearnedWeights, QueryPlaces
+from detui.engine.backends.torch.gain import Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

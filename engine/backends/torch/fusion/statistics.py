@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from detui.engine.backends.torch.fusion.aqr import AqrTrace, SideTrace
-from detui.engine.backends.torch.fusion.modulator import Bounds, Mode, gain_bounds
+from detui.engine.backends.torch.gain import Bounds, Mode, gain_bounds
 from detui.engine.errors import RunError
 
 ACTIVE = 1e-6

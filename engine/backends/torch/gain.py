@@ -1,0 +1,37 @@
+"""By how much AQR scales a feature at least and at most. Nothing heavy here: pages and records compute it, too.
+
+With the residual weight r, the clamp c and a map m between 0 and c, a feature f becomes
+
+    convex      f·r + f·m·(1 − r)    its gain lies between r and r + c·(1 − r)
+    additive    f·r + f·m            its gain lies between r and r + c
+
+The first is what is usually written down, the second what the original code computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+Mode = Literal["convex", "additive"]
+
+
+class Bounds(NamedTuple):
+    """The smallest and the largest gain; both are reached."""
+
+    low: float
+    high: float
+
+
+def gain_bounds(max_weight_clamp: float, residual_weight: float, mode: Mode) -> Bounds:
+    """The tight bounds of the gain, by the formulas above: what a map of 0, and a map of the clamp, come to."""
+    share = 1 - residual_weight if mode == "convex" else 1.0
+    return Bounds(residual_weight, residual_weight + max_weight_clamp * share)
+
+
+def configured_bounds(config: Mapping[str, Any]) -> Bounds | None:
+    """The bounds of an arm's whole configuration of the backend `torch`; None where AQR is off, or there is none."""
+    aqr = (config.get("model") or {}).get("aqr")
+    if not aqr or aqr["weights"] == "off":
+        return None
+    return gain_bounds(aqr["max_weight_clamp"], aqr["residual_weight"], aqr["mode"])
