@@ -120,6 +120,9 @@ class Train(Closed):
     epochs: AtLeastOne = 20
     batch: AtLeastOne = 4
     """Frames."""
+    repeat: AtLeastOne = 1
+    """How often an epoch goes through the frames: of few frames an epoch would otherwise be a step, with a checkpoint
+    at its end."""
     lr: Positive = 1e-4
     backbone_lr: Positive = 0.1
     """The factor of the rate of the cameras' backbone."""
@@ -247,7 +250,7 @@ def _aqr(aqr: Mapping[str, Any]) -> list[Problem]:
 def _warm_up(train: Mapping[str, Any], frames: int | None) -> list[Problem]:
     if not frames:
         return []
-    steps = train["epochs"] * -(-frames // train["batch"])
+    steps = train["epochs"] * -(-frames * train["repeat"] // train["batch"])
     if train["warmup_steps"] < steps:
         return []
     text = f"The warm-up of {train['warmup_steps']} steps does not end within the training of {steps}."

@@ -94,7 +94,7 @@ class _Stage:
             return collate([self.frames[index] for index in indices])
 
         return Batches(
-            range(len(self.frames)), load, train["batch"], self.spec.seed,
+            list(range(len(self.frames))) * train["repeat"], load, train["batch"], self.spec.seed,
             distributed.rank(), distributed.processes(), train["threads"],
         )  # fmt: skip
 
