@@ -7,11 +7,13 @@ from typing import Any
 
 from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
 from detui.engine.analysis.goals import NOT_MEASURED
-from detui.engine.evaluate.tables import in_percent
+from detui.engine.evaluate.tables import in_percent, is_setting, unit_of
+from detui.engine.record import words_aqr
+from detui.engine.record.by_name import evidence, is_named, why_absent
 from detui.engine.record.claims_at import beside
-from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import BUILT, SPEED, TOTAL_LOSS, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.sources import Ledger
-from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
+from detui.engine.record.text import Table, band, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
 
 MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
@@ -28,8 +30,15 @@ NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gma
 """Metrics that go by a word instead of their name."""
 
 
-def label(metric: str) -> str:
-    """ "val/AP_small/RBC" → "AP small, RBC", "train/loss_cls" → "loss cls", "mmdet3d/NDS" → "NDS (mmdet3d)"."""
+def label(metric: str, language: str = "en") -> str:
+    """ "val/AP_small/RBC" → "AP small, RBC", "train/loss_cls" → "loss cls", "mmdet3d/NDS" → "NDS (mmdet3d)".
+
+    Statistics of AQR have words, in either `language`; a field is a code span.
+    """
+    if (told := words_aqr.label(metric, language)) is not None:
+        return told
+    if is_setting(metric):
+        return code(metric)
     if (framework := metric.split("/", 1)[0]) in FRAMEWORKS:
         return f"{plain(metric.removeprefix(f'{framework}/'))} ({framework})"
     name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
@@ -133,9 +142,23 @@ class Results:
     def verdict_of(self, goal: Mapping[str, Any]) -> str:
         """The verdict on a goal in words."""
         found = judge_goal(goal, self.facts.results(), self.facts.open_runs())
-        if found.word == NOT_MEASURED:
-            return self.absent(str(goal["metric"]), *self._arms_of(goal))
-        return self.verdict(found)
+        return self._goal_absent(goal) if found.word == NOT_MEASURED else self.verdict(found)
+
+    def _goal_absent(self, goal: Mapping[str, Any]) -> str:
+        """What stands for a number that a goal is about, and that is not there."""
+        arms, metric, iteration = self._arms_of(goal), str(goal["metric"]), goal.get("iteration")
+        if not is_named(self.facts, goal):
+            return self.absent(metric, *arms)
+        lacking = next((arm for arm in arms if not self.facts.points(arm, metric, iteration)), arms[0])
+        why = why_absent(self.facts, lacking, goal, self.words)
+        return f"{code(lacking)}: {why}" if len(arms) > 1 else why
+
+    def evidence(self, goal: Mapping[str, Any]) -> tuple[str, str]:
+        """Of a goal about a statistic, a field or an iteration: each seed's number, and the marks; else twice ""."""
+        if not is_named(self.facts, goal):
+            return "", ""
+        said = evidence(self.facts, self._arms_of(goal), goal, self.words, self.written(str(goal["metric"])))
+        return said, self.ledger.cite_all(self._goal_origins(goal), self.words("said goal"))
 
     def _arms_of(self, goal: Mapping[str, Any]) -> list[str]:
         return [str(goal[name]) for name in ("against", "arm") if goal.get(name)] or self.facts.arms
@@ -260,44 +283,72 @@ class Results:
         words, results, unfinished = self.words, self.facts.results(), self.facts.open_runs()
         head = [words("goal"), words("arm"), words("measured"), words("interval").split(" (")[0], words("n"),
                 words("verdict")]  # fmt: skip
+        goals = self.facts.info.get("goals", ())
+        told = any(is_named(self.facts, goal) for goal in goals)
+        if told:  # beside the verdict stands what no other table of the record shows
+            head[5:5] = [words("paired"), words("source")]
         rows = []
-        for goal in self.facts.info.get("goals", ()):
+        for goal in goals:
             verdict = judge_goal(goal, results, unfinished)
-            delta = "delta_at_least" in goal
-            form = points if delta else _signed if goal.get("unchanged") else self.form(str(goal["metric"]))
+            form = self._goal_form(goal)
             interval = f"[{form(verdict.interval[0])}, {form(verdict.interval[1])}]" if verdict.interval else "–"
-            absent = self.absent(str(goal["metric"]), *self._arms_of(goal))
-            measured = absent if verdict.measured is None else form(verdict.measured)
+            measured = self._goal_absent(goal) if verdict.measured is None else form(verdict.measured)
             arm = code(goal["arm"]) if goal.get("arm") else words("every arm")
-            rows.append(
-                [
-                    self.goal(goal),
-                    arm,
-                    measured,
-                    interval,
-                    " / ".join(map(str, verdict.n)) or "–",
-                    self.verdict_of(goal),
-                ]
-            )
-        return Table(head, rows, origins=[self._goal_origins(goal) for goal in self.facts.info.get("goals", ())])
+            seeds = " / ".join(map(str, verdict.n)) or "–"
+            said, marks = self.evidence(goal)
+            if said and verdict.measured is not None:
+                measured += self._std(goal)
+            row = [self.goal(goal), arm, measured, interval, seeds, self.verdict_of(goal)]
+            row[5:5] = [said or "–", marks] if told else []
+            rows.append(row)
+        return Table(head, rows, origins=[self._goal_origins(goal) for goal in goals])
+
+    def _goal_form(self, goal: Mapping[str, Any]) -> Callable[[float], str]:
+        """How what was measured for a goal is written."""
+        if goal.get("unchanged"):
+            return _signed
+        metric = str(goal["metric"])
+        if "delta_at_least" in goal:
+            return self._difference_form(metric)
+        told = is_named(self.facts, goal) or not in_percent(metric)  # AP is in percent in the whole table
+        return self.written(metric) if told else self.form(metric)
+
+    @staticmethod
+    def _difference_form(metric: str) -> Callable[[float], str]:
+        return points if in_percent(metric) else lambda value: f"{value:+.4g}"
+
+    def _std(self, goal: Mapping[str, Any]) -> str:
+        """ " ± 1.3" over the seeds of an arm, of a goal about one arm's own number."""
+        if not goal.get("arm") or goal.get("against"):
+            return ""
+        metric = str(goal["metric"])
+        found = self.facts.points(str(goal["arm"]), metric, goal.get("iteration"))
+        std = summarise([point.value for point in found.values()]).std if found else None
+        return "" if std is None else f" ± {self.written(metric)(std)}"
 
     def _goal_origins(self, goal: Mapping[str, Any]) -> list[Source]:
-        return self._origins(str(goal["metric"]), *self._arms_of(goal))
+        metric, iteration = str(goal["metric"]), goal.get("iteration")
+        return [point.source for arm in self._arms_of(goal)
+                for point in self.facts.points(arm, metric, iteration).values()]  # fmt: skip
 
     def goal(self, goal: Mapping[str, Any]) -> str:
-        """A goal in words: its title, then "AP50 ≥ 42.0 %"."""
-        metric = str(goal["metric"])
-        form, unit = (self.form(metric), " %" if in_percent(metric) else "")
+        """A goal in words: its title, then "AP50 ≥ 42.0 %", or "AP50 40 to 42 %"."""
+        metric, written, words = str(goal["metric"]), self.written(str(goal["metric"])), self.words
+        name = self.metric(metric)
+        if goal.get("iteration") is not None:
+            name += words("at iteration", goal["iteration"])
         if "delta_at_least" in goal:
-            text = (
-                f"{label(metric)}, {code(goal['arm'])} − {code(goal['against'])} ≥ {points(goal['delta_at_least'])} pp"
-            )
+            by = self._difference_form(metric)(goal["delta_at_least"]) + (" pp" if in_percent(metric) else "")
+            text = f"{name}, {code(goal['arm'])} − {code(goal['against'])} ≥ {by}"
+        elif goal.get("at_least") is not None and goal.get("at_most") is not None:
+            colon = self.words("colon") if is_named(self.facts, goal) else " "
+            text = f"{name}{colon}{self._band(metric, goal['at_least'], goal['at_most'])}"
         elif goal.get("unchanged"):
             text = self.words("goal unchanged", self.metric(metric), code(goal["arm"]), code(goal["against"]))
         else:
-            bounds = [f"{sign} {form(goal[key])}{unit}" for sign, key in (("≥", "at_least"), ("≤", "at_most"))
+            bounds = [f"{sign} {written(goal[key])}" for sign, key in (("≥", "at_least"), ("≤", "at_most"))
                       if goal.get(key) is not None]  # fmt: skip
-            text = f"{self.metric(metric)} {', '.join(bounds)}"
+            text = f"{name} {', '.join(bounds)}"
         title = plain(self.words.pick(goal.get("title")))
         if not title:
             return text
@@ -307,7 +358,33 @@ class Results:
         """A metric in words: "AP small", "parameters"."""
         if metric in NAMED:
             return self.words(NAMED[metric])
-        return label(metric)
+        name = label(metric, self.words.language)
+        if is_setting(metric):
+            return self.words("used setting", name)
+        if metric == TOTAL_LOSS and any(run.sums_loss for run in self.facts.runs):
+            return self.words("sum of terms", name)
+        return name
+
+    def _band(self, metric: str, low: float, high: float) -> str:
+        """ "25 to 30 %", "0.65 to 0.70"."""
+        scale = 100 if in_percent(metric) else 1
+        return self.words("band", *band(scale * low, scale * high)) + self._unit(metric)
+
+    def written(self, metric: str) -> Callable[[float], str]:
+        """How a metric's values are written with their unit: "42.4 %", "0.3373 m"."""
+        form, unit = self.form(metric), self._unit(metric)
+        return lambda value: f"{form(value)}{unit}"
+
+    def _heading_unit(self, metric: str) -> str:
+        """ " (m)", for a row whose cells are bare numbers."""
+        unit = unit_of(metric)
+        return f" ({self.words.known(unit)})" if unit else ""
+
+    def _unit(self, metric: str) -> str:
+        unit = unit_of(metric)
+        if unit in ("", "%"):
+            return unit and " %"
+        return f" ({self.words(unit)})" if " " in unit else f" {self.words(unit)}"
 
     @staticmethod
     def form(metric: str) -> Callable[[float], str]:
@@ -324,21 +401,21 @@ class Results:
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.
 
-        What is claimed at an epoch stands beside the same epoch of the runs.
+        What is claimed at an epoch stands beside the same epoch of the runs, and at an iteration beside that.
         """
         words, claims = self.words, self.facts.info.get("claims") or ()
-        epochs = any(claim.get("epoch") is not None for claim in claims)
+        moments = [key for key in ("epoch", "iteration") if any(claim.get(key) is not None for claim in claims)]
         notes = any(claim.get("note") for claim in claims)
-        head = [words("metric"), words("arm"), *([words("epoch")] if epochs else []), words("claimed"),
+        head = [words("metric"), words("arm"), *map(words, moments), words("claimed"),
                 words("claim source"), *([words("note")] if notes else []), words("measured"),
                 words("source")]  # fmt: skip
         rows = []
         for claim in claims:
             metric, form = str(claim["metric"]), self.form(str(claim["metric"]))
-            unit = " %" if in_percent(metric) else ""
+            unit = " %" if metric.startswith("val/") and in_percent(metric) else self._heading_unit(metric)
             measured, mark = self.beside(claim, words("said claimed"))
-            epoch = claim.get("epoch")
-            at = [words("of chosen") if epoch is None else str(epoch)] if epochs else []
+            final = claim.get("epoch") is None and claim.get("iteration") is None
+            at = [words("of chosen") if final else str(claim.get(key) or "–") for key in moments]
             noted = [plain(claim.get("note") or "") or "–"] if notes else []
             rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
                          plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip
