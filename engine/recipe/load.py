@@ -281,13 +281,19 @@ def _no_such_field(of: Backend, keys: Keys, where: str) -> RecipeError:
 
 
 def dotted_fields(of: Backend) -> list[str]:
-    """Every field of a backend's schema as `train.lr0`."""
-    found = []
+    """Every field of a backend's schema as `train.lr0`; those below sections of sections at the end."""
+    found, deeper = [], []
     for section in of.config.model_fields:
         found.append(section)
-        inner = submodel(of.config, (section,))
-        found += [f"{section}.{name}" for name in inner.model_fields] if inner else []
-    return found
+        names = _below(of, (section,))
+        found += names
+        deeper += [name for inner in names for name in _below(of, tuple(inner.split(".")))]
+    return found + deeper
+
+
+def _below(of: Backend, keys: Keys) -> list[str]:
+    inner = submodel(of.config, keys)
+    return [".".join(map(str, (*keys, name))) for name in inner.model_fields] if inner else []
 
 
 def nearest(name: str, known: list[str]) -> str:
