@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gauged import RELATIVE, Gauged
 
+from detui.engine.comparison import Side, compare_sides
 from detui.engine.record import words_aqr
 from detui.engine.record.blocks import find
 from detui.engine.record.claims_at import beside
@@ -17,6 +19,7 @@ from detui.engine.record.render import render
 from detui.engine.record.results import Results, label
 from detui.engine.record.sources import Ledger
 from detui.engine.record.words import Words
+from detui.tui.comparison_grids import claim_grids
 
 CHANGE = "aqr/camera_relative_change"
 ARM = "no-mosaic"
@@ -133,6 +136,30 @@ def test_claims_stand_beside_their_iteration(whole: ExperimentFacts) -> None:
     )
     assert said(metric="train/loss_dfl", iteration=30).reason.startswith("— (the run reports no number of this name")
     assert said(metric=CHANGE, epoch=6).reason == "— (statistics are of an iteration, and the claim names an epoch)"
+
+
+def test_a_number_is_cited_from_the_attempt_that_reported_it(tmp_path: Path) -> None:
+    asked = [{"metric": "train/loss", "arm": ARM, "iteration": step, "value": 3.0} for step in (84, 90)]
+    trial = Gauged(tmp_path, seeds=(0,), claims=asked, goals=[])
+    trial.train("no-mosaic-s0", 20, ended="stopped", evaluate=False)
+    trial.train("no-mosaic-s0", number=2, after=14, evaluate=False)
+    (run,) = gather(trial.path).of(ARM)
+
+    def attempt(metric: str, iteration: int) -> int | None:
+        found = run.at_iteration(metric, iteration)
+        return found.source.attempt if found else None
+
+    assert [attempt("train/loss", step) for step in (84, 90)] == [1, 2]
+    assert [attempt(CHANGE, step) for step in (84, 96, 120)] == [1, 2, 2]
+
+
+def test_a_comparison_has_a_column_for_the_iteration(whole: ExperimentFacts) -> None:
+    claims = [{"metric": CHANGE, "arm": ARM, "value": 0.3486, "iteration": 36, "source": "document 004"}]
+    facts = replace(whole, info={**whole.info, "claims": claims})
+    report = compare_sides([Side(arm, facts, arm, tuple(facts.of(arm))) for arm in facts.arms])
+    (grid,) = claim_grids(report)
+    assert grid.head[2:5] == ("epoch", "iteration", "claimed")
+    assert "all features counted" in grid.rows[0][1] and grid.rows[0][2:6] == ("–", "36", "34.9", "5.2 ± 0.6 (2)")
 
 
 def test_labels_say_which_features_a_relative_change_counts() -> None:
