@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
-from detui.engine.analysis.goals import NOT_MEASURED
+from detui.engine.analysis import Comparison, Verdict, compare, summarise
 from detui.engine.evaluate.tables import in_percent, is_setting, unit_of
 from detui.engine.record import words_aqr
-from detui.engine.record.by_name import evidence, is_named, why_absent
 from detui.engine.record.claims_at import beside
 from detui.engine.record.facts import BUILT, SPEED, TOTAL_LOSS, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.goal_rows import GoalRows
 from detui.engine.record.sources import Ledger
-from detui.engine.record.text import Table, band, code, count, duration, percent, plain, points, size
+from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
 
 MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
@@ -44,11 +43,6 @@ def label(metric: str, language: str = "en") -> str:
     name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
     words = plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words
-
-
-def _signed(difference: float) -> str:
-    """A difference of counts; none is a plain 0."""
-    return f"{difference:+,.10g}" if difference else "0"
 
 
 def seed_of(run: RunFacts, words: Words) -> str:
@@ -138,30 +132,6 @@ class Results:
         """What stands for a metric without a value: n/a where the evaluations have none for want of ground truth."""
         told = (run.chosen["values"] for arm in arms for run in self.facts.finished(arm) if run.chosen)
         return self._absent(self.evaluated(*arms) and all(metric in values for values in told))
-
-    def verdict_of(self, goal: Mapping[str, Any]) -> str:
-        """The verdict on a goal in words."""
-        found = judge_goal(goal, self.facts.results(), self.facts.open_runs())
-        return self._goal_absent(goal) if found.word == NOT_MEASURED else self.verdict(found)
-
-    def _goal_absent(self, goal: Mapping[str, Any]) -> str:
-        """What stands for a number that a goal is about, and that is not there."""
-        arms, metric, iteration = self._arms_of(goal), str(goal["metric"]), goal.get("iteration")
-        if not is_named(self.facts, goal):
-            return self.absent(metric, *arms)
-        lacking = next((arm for arm in arms if not self.facts.points(arm, metric, iteration)), arms[0])
-        why = why_absent(self.facts, lacking, goal, self.words)
-        return f"{code(lacking)}: {why}" if len(arms) > 1 else why
-
-    def evidence(self, goal: Mapping[str, Any]) -> tuple[str, str]:
-        """Of a goal about a statistic, a field or an iteration: each seed's number, and the marks; else twice ""."""
-        if not is_named(self.facts, goal):
-            return "", ""
-        said = evidence(self.facts, self._arms_of(goal), goal, self.words, self.written(str(goal["metric"])))
-        return said, self.ledger.cite_all(self._goal_origins(goal), self.words("said goal"))
-
-    def _arms_of(self, goal: Mapping[str, Any]) -> list[str]:
-        return [str(goal[name]) for name in ("against", "arm") if goal.get(name)] or self.facts.arms
 
     def _absent(self, evaluated: bool) -> str:
         return self.words("not available" if evaluated else "missing")
@@ -279,80 +249,20 @@ class Results:
         return [plain(name), code(arm), *cells, self.ledger.cite_all(used, self.words("said class"))]
 
     def goals(self) -> Table:
-        """The recipe's goals, each with the numbers that its verdict rests on."""
-        words, results, unfinished = self.words, self.facts.results(), self.facts.open_runs()
-        head = [words("goal"), words("arm"), words("measured"), words("interval").split(" (")[0], words("n"),
-                words("verdict")]  # fmt: skip
-        goals = self.facts.info.get("goals", ())
-        told = any(is_named(self.facts, goal) for goal in goals)
-        if told:  # beside the verdict stands what no other table of the record shows
-            head[5:5] = [words("paired"), words("source")]
-        rows = []
-        for goal in goals:
-            verdict = judge_goal(goal, results, unfinished)
-            form = self._goal_form(goal)
-            interval = f"[{form(verdict.interval[0])}, {form(verdict.interval[1])}]" if verdict.interval else "–"
-            measured = self._goal_absent(goal) if verdict.measured is None else form(verdict.measured)
-            arm = code(goal["arm"]) if goal.get("arm") else words("every arm")
-            seeds = " / ".join(map(str, verdict.n)) or "–"
-            said, marks = self.evidence(goal)
-            if said and verdict.measured is not None:
-                measured += self._std(goal)
-            row = [self.goal(goal), arm, measured, interval, seeds, self.verdict_of(goal)]
-            row[5:5] = [said or "–", marks] if told else []
-            rows.append(row)
-        return Table(head, rows, origins=[self._goal_origins(goal) for goal in goals])
-
-    def _goal_form(self, goal: Mapping[str, Any]) -> Callable[[float], str]:
-        """How what was measured for a goal is written."""
-        if goal.get("unchanged"):
-            return _signed
-        metric = str(goal["metric"])
-        if "delta_at_least" in goal:
-            return self._difference_form(metric)
-        told = is_named(self.facts, goal) or not in_percent(metric)  # AP is in percent in the whole table
-        return self.written(metric) if told else self.form(metric)
-
-    @staticmethod
-    def _difference_form(metric: str) -> Callable[[float], str]:
-        return points if in_percent(metric) else lambda value: f"{value:+.4g}"
-
-    def _std(self, goal: Mapping[str, Any]) -> str:
-        """ " ± 1.3" over the seeds of an arm, of a goal about one arm's own number."""
-        if not goal.get("arm") or goal.get("against"):
-            return ""
-        metric = str(goal["metric"])
-        found = self.facts.points(str(goal["arm"]), metric, goal.get("iteration"))
-        std = summarise([point.value for point in found.values()]).std if found else None
-        return "" if std is None else f" ± {self.written(metric)(std)}"
-
-    def _goal_origins(self, goal: Mapping[str, Any]) -> list[Source]:
-        metric, iteration = str(goal["metric"]), goal.get("iteration")
-        return [point.source for arm in self._arms_of(goal)
-                for point in self.facts.points(arm, metric, iteration).values()]  # fmt: skip
+        """As GoalRows has it."""
+        return GoalRows(self).table()
 
     def goal(self, goal: Mapping[str, Any]) -> str:
-        """A goal in words: its title, then "AP50 ≥ 42.0 %", or "AP50 40 to 42 %"."""
-        metric, written, words = str(goal["metric"]), self.written(str(goal["metric"])), self.words
-        name = self.metric(metric)
-        if goal.get("iteration") is not None:
-            name += words("at iteration", goal["iteration"])
-        if "delta_at_least" in goal:
-            by = self._difference_form(metric)(goal["delta_at_least"]) + (" pp" if in_percent(metric) else "")
-            text = f"{name}, {code(goal['arm'])} − {code(goal['against'])} ≥ {by}"
-        elif goal.get("at_least") is not None and goal.get("at_most") is not None:
-            colon = self.words("colon") if is_named(self.facts, goal) else " "
-            text = f"{name}{colon}{self._band(metric, goal['at_least'], goal['at_most'])}"
-        elif goal.get("unchanged"):
-            text = self.words("goal unchanged", self.metric(metric), code(goal["arm"]), code(goal["against"]))
-        else:
-            bounds = [f"{sign} {written(goal[key])}" for sign, key in (("≥", "at_least"), ("≤", "at_most"))
-                      if goal.get(key) is not None]  # fmt: skip
-            text = f"{name} {', '.join(bounds)}"
-        title = plain(self.words.pick(goal.get("title")))
-        if not title:
-            return text
-        return f"{title} {text}" if title.endswith(("?", "？")) else f"{title}: {text}"
+        """A goal in words: its title, then "AP50 ≥ 42.0 %"."""
+        return GoalRows(self).text(goal)
+
+    def verdict_of(self, goal: Mapping[str, Any]) -> str:
+        """The verdict on a goal in words."""
+        return GoalRows(self).verdict(goal)
+
+    def evidence(self, goal: Mapping[str, Any]) -> tuple[str, str]:
+        """Of a goal about a statistic, a field or an iteration: each seed's number, and the marks; else twice ""."""
+        return GoalRows(self).evidence(goal)
 
     def metric(self, metric: str) -> str:
         """A metric in words: "AP small", "parameters"."""
@@ -365,14 +275,9 @@ class Results:
             return self.words("sum of terms", name)
         return name
 
-    def _band(self, metric: str, low: float, high: float) -> str:
-        """ "25 to 30 %", "0.65 to 0.70"."""
-        scale = 100 if in_percent(metric) else 1
-        return self.words("band", *band(scale * low, scale * high)) + self._unit(metric)
-
     def written(self, metric: str) -> Callable[[float], str]:
         """How a metric's values are written with their unit: "42.4 %", "0.3373 m"."""
-        form, unit = self.form(metric), self._unit(metric)
+        form, unit = self.form(metric), self.unit(metric)
         return lambda value: f"{form(value)}{unit}"
 
     def _heading_unit(self, metric: str) -> str:
@@ -380,7 +285,8 @@ class Results:
         unit = unit_of(metric)
         return f" ({self.words.known(unit)})" if unit else ""
 
-    def _unit(self, metric: str) -> str:
+    def unit(self, metric: str) -> str:
+        """Behind a number: " %", " m", " (1 − IoU)", or nothing."""
         unit = unit_of(metric)
         if unit in ("", "%"):
             return unit and " %"
