@@ -74,6 +74,8 @@ class Backend(Protocol):
     """Whether prepared data needs the YOLO layout beside the internal form."""
     resume_grain: str
     """What a stop loses, in words: `the epoch in progress is repeated`."""
+    statistics: tuple[str, ...] | None
+    """Names of the statistics of AQR that its trainings can report; None where whatever a program prints is taken."""
     fixed_in_branches: tuple[str, ...]
     """Fields, or sections, that a branch cannot change: its checkpoint would not fit."""
 

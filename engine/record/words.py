@@ -5,6 +5,7 @@ from __future__ import annotations
 from detui.engine.record.captions import CAPTIONS
 from detui.engine.record.words_convergence import CONVERGENCE
 from detui.engine.record.words_imported import IMPORTED
+from detui.engine.record.words_named import NAMED_WORDS
 from detui.engine.record.words_of_frames import OF_FRAMES
 from detui.engine.record.words_stages import STAGES
 
@@ -16,6 +17,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **STAGES,
     **IMPORTED,
     **OF_FRAMES,
+    **NAMED_WORDS,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
     "unknown": ("_(not known)_", "_(未知)_"),

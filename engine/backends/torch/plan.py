@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.backends.torch.names import STATISTICS
 from detui.engine.closed import Closed
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -170,6 +171,7 @@ class TorchBackend:
     trains_on: Literal["images", "frames"] | None = "frames"
     yolo_layout = False
     resume_grain = "nothing is lost but the step in progress"
+    statistics = STATISTICS
     fixed_in_branches = ("model", "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:
