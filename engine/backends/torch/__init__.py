@@ -3,6 +3,7 @@
 plan.py          the closed schema of the recipe's sections, and what can be checked beforehand
 gain.py          by how much AQR scales a feature, for whoever asks
 train.py         the training half: recipe in, model, loop and reports out
+measuring.py     what a model is made of, and how fast it is
 loop.py          a training loop that any model here can use; with it
   optimiser.py     AdamW's groups, warm-up and cosine
   average.py       the moving average of the weights

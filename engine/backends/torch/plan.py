@@ -182,11 +182,15 @@ class TorchBackend:
         return found
 
     def architecture(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Sizes of the detector and the kind of AQR's weights; a renderer has no parameters."""
+        """Sizes of the detector and of its pictures, and the kind of AQR's weights; a renderer has no parameters.
+
+        `space` is none of it: it moves what the maps show, and adds nothing.
+        """
         model = config["model"]
         sizes = {name: model[name] for name in _SIZES}
         camera, aqr = {"backbone": model["camera"]["backbone"]}, {"weights": model["aqr"]["weights"]}
-        return {"model": {**sizes, "camera": camera, "aqr": aqr}}
+        pictures = {name: config["train"][name] for name in ("image_scale", "crop_top")}
+        return {"model": {**sizes, "camera": camera, "aqr": aqr}, "train": pictures}
 
     def environ(self) -> dict[str, str]:
         """Nothing beside what the recipe sets."""

@@ -6,11 +6,12 @@ import platform
 import random
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from detui.engine.data.frames import Frames, open_frames
-from detui.engine.errors import RunError
+from detui.engine.errors import MissingError, RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
@@ -40,6 +41,22 @@ class TorchTrainer:
         model = build(config["model"], len(frames.classes)).to(place)
         evaluated_weights(model, checkpoint)
         write(out, predict(model, frames, _collate(config), place, config["train"]["batch"]), frames.classes)
+
+    def speed(self, spec: RunSpec, checkpoint: Path, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Measure a checkpoint on frames of the validation split (measuring.py)."""
+        from detui.engine.backends.torch.measuring import speed
+
+        return speed(spec.stages[-1].config, _frames(spec, None, "val"), checkpoint, wanted, _device(device).type)
+
+    def describe(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Say what the model is made of (measuring.py). Raises MissingError for a package that is absent here."""
+        needed = ("torch",) if spec.config["model"]["camera"]["backbone"] == "small" else ("torch", "timm")
+        if absent := [name for name in needed if find_spec(name) is None]:
+            message = f"The package {absent[0]} is not installed in the environment that builds the models."
+            raise MissingError(message, where=spec.python, hint="pip install -c constraints.txt 'detui[torch]'")
+        from detui.engine.backends.torch.measuring import describe
+
+        return describe(spec.config, spec.data or {}, spec.seed, bool(wanted["speed"]), _device(device).type)
 
 
 class _Stage:
@@ -123,7 +140,7 @@ class _Stage:
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=len(loop.batches),
-                model={**model_facts(loop.model, self.config["model"]), **facts},
+                model={**model_facts(loop.model, self.config["model"]), **self._gflops(loop.model), **facts},
                 asked=wanted,
                 used=found,
                 device=device_facts(self.device),
@@ -135,6 +152,12 @@ class _Stage:
         if different := [name for name in wanted if wanted[name] != found.get(name)]:
             told = ", ".join(f"{name} {wanted[name]} was asked and {found.get(name)} is used" for name in different)
             raise RunError(f"Settings are not what was asked: {told}.", where=different[0])
+
+    def _gflops(self, model: Any) -> dict[str, float]:
+        """Of the first frame; it draws nothing, and is no part of the training."""
+        from detui.engine.backends.torch.measuring import gflops
+
+        return {"gflops": gflops(model, self.frames[0], self.config, self.device)}
 
     def _epoch_end(self, model: Any, epoch: int, step: int) -> None:
         """At a milestone, dump predictions and keep the weights that made them."""
