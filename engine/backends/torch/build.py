@@ -73,13 +73,6 @@ def evaluated_weights(model: nn.Module, path: Path) -> int:
     return len(weights)
 
 
-def keep_evaluated(model: nn.Module, folder: Path, epoch: int) -> Path:
-    """Write the weights that were evaluated at a milestone, which no later checkpoint replaces. Returns where."""
-    path = folder / f"epoch-{epoch:04}.pt"
-    state.save({"model": model.state_dict(), "average": None}, path)
-    return path
-
-
 def model_facts(model: FusionDetector, section: Mapping[str, Any]) -> dict[str, Any]:
     """Name, backbone of the cameras, parameters by part, queries, layers, and the bounds of AQR's gain."""
     modules = {"cameras": model.cameras, "pillars": model.pillars, "encoding": model.encoding, "aqr": model.aqr}
