@@ -101,11 +101,9 @@ def _alone(plan: Plan) -> Iterator[Borrowed]:
 
 def _pictures(arm: ResolvedArm) -> dict[str, Any]:
     """Cameras, height and width of frames, where that is known before they are read."""
-    from detui.engine.data.definition import load_definition
-    from detui.engine.data.frame_layouts import pictures_of
+    from detui.engine.data.frame_pictures import frame_pictures
 
-    layout = load_definition(arm.data.name).with_options(arm.data.options).layout if arm.data else None
-    found = pictures_of(layout)
+    found = frame_pictures(arm.data.name, arm.data.options) if arm.data else None
     return {} if found is None else {"pictures": list(found)}
 
 

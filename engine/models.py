@@ -112,10 +112,9 @@ def _pictures(selection: DataSelection | None) -> list[Any]:
     """Cameras, height and width of frames: FLOPs are counted at them."""
     if selection is None:
         return []
-    from detui.engine.data.definition import load_definition
-    from detui.engine.data.frame_layouts import pictures_of
+    from detui.engine.data.frame_pictures import frame_pictures
 
-    found = pictures_of(load_definition(selection.name).with_options(selection.options).layout)
+    found = frame_pictures(selection.name, selection.options)
     return [] if found is None else [found]
 
 

@@ -107,17 +107,4 @@ class FusionScenesDefinition(_OfFrames):
     splits: Annotated[dict[str, FusionScenesSplit], Field(min_length=1)]
 
 
-NUSCENES_PICTURES = (6, 900, 1600)
-"""Cameras of nuScenes, and height and width of their pictures."""
-
 FrameLayout = NuscenesDefinition | FramesDefinition | FusionScenesDefinition
-
-
-def pictures_of(layout: object) -> tuple[int, int, int] | None:
-    """Cameras, height and width of the pictures of data of frames; None where the files alone know, and of images."""
-    if isinstance(layout, NuscenesDefinition):
-        return NUSCENES_PICTURES
-    if isinstance(layout, FusionScenesDefinition):
-        width, height = layout.options.size
-        return 6, height, width
-    return None

@@ -68,6 +68,7 @@ class _Stage:
         self.stage = spec.stages[index]
         self.config: Mapping[str, Any] = self.stage.config
         self.frames = _frames(spec, self.stage.data, "train")
+        self.loop: Any = None
 
     def run(self, start: Path | None) -> Path:
         """Train from the weights, or in the middle of this stage, that lie at `start`. Returns the last checkpoint."""
@@ -84,7 +85,7 @@ class _Stage:
         aqr = self.config["model"]["aqr"]
         balance = (aqr["balance"]["ratio"], aqr["balance"]["strength"]) if aqr["balance"] else None
         task = FusionTask(self.report, train["statistics_every"], balance, tell=distributed.rank() == 0)
-        loop = Loop(
+        self.loop = loop = Loop(
             model.to(self.device), task, self._batches(), _options(self.config, self.stage.epochs), self.report,
             device=self.device, place=self._place(start if resumed else None), epoch_end=self._epoch_end,
         )  # fmt: skip
@@ -104,11 +105,17 @@ class _Stage:
     def _batches(self) -> Any:
         from detui.engine.backends.torch import distributed
         from detui.engine.backends.torch.batches import Batches
+        from detui.engine.backends.torch.fusion.augment import changed, drawn
 
         collate, train = _collate(self.config), self.config["train"]
+        augment = train["augment"]
 
-        def load(indices: Sequence[int], _random: Sequence[random.Random]) -> Any:
-            return collate([self.frames[index] for index in indices])
+        def load(indices: Sequence[int], generators: Sequence[random.Random]) -> Any:
+            frames = [self.frames[index] for index in indices]
+            if augment is not None:  # each frame has a generator of its own: resumed, it is changed in the same way
+                pairs = zip(frames, generators, strict=True)
+                frames = [changed(frame, drawn(augment, generator)) for frame, generator in pairs]
+            return collate(frames)
 
         return Batches(
             range(len(self.frames)), load, train["batch"], self.spec.seed,
@@ -160,10 +167,10 @@ class _Stage:
         return {"gflops": gflops(model, self.frames[0], self.config, self.device)}
 
     def _epoch_end(self, model: Any, epoch: int, step: int) -> None:
-        """At a milestone, dump predictions and keep the weights that made them."""
+        """At a milestone, dump predictions and keep the checkpoint that made them."""
         if epoch not in self.spec.milestones:
             return
-        from detui.engine.backends.torch.build import keep_evaluated
+        from detui.engine.backends.torch import state
         from detui.engine.backends.torch.predict import predict, write
 
         frames, attempt = _frames(self.spec, None, "val"), self.report.attempt
@@ -173,7 +180,9 @@ class _Stage:
             raise StopRequested  # it cannot wait for a validation; the resumed attempt begins with it
         path = attempt.predictions / f"val-epoch-{epoch:04}.json"
         write(path, entries, frames.classes)
-        self.report.evaluation(epoch, step, "val", path, keep_evaluated(model, attempt.checkpoints, epoch))
+        kept = state.milestone_path(attempt.checkpoints, epoch)
+        self.loop.keep(kept)
+        self.report.evaluation(epoch, step, "val", path, kept)
 
 
 def _frames(spec: RunSpec, data: Mapping[str, Any] | None, split: str) -> Frames:
