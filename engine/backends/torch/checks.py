@@ -14,10 +14,11 @@ CELL = 16
 """Pixels along an edge of a cell of the pictures' maps."""
 FEW_STEPS = 50
 """Optimizer steps below which a training is said to be too short for anything."""
-BYTES, KEPT = 4, 3
-"""Of a number, and how many of a token's vectors a layer of the decoder keeps."""
+KEPT, CONVOLUTIONS, PILLARS, INNER = 3, 3, 4, 65
+"""Of a cell: vectors that attention keeps in each layer, and those of the encoder's convolutions; pillars, and numbers
+of one."""
 MUCH, ABSURD = 24, 192
-"""GiB of those that are warned of, and those that no device has."""
+"""GiB that are warned of, and those that no device has."""
 
 
 def problems(context: CheckContext) -> list[Problem]:
@@ -125,14 +126,17 @@ def _pictures(train: Mapping[str, Any], pictures: tuple[int, int, int] | None) -
 
 
 def _memory(model: Mapping[str, Any], train: Mapping[str, Any]) -> list[Problem]:
-    """What attention keeps of the BEV map's tokens for the way back: keys, values and their input, layer by layer."""
+    """What is kept of the BEV map for the way back: its pillars, its features, and keys, values and their input in each
+    layer of the decoder.
+    """
     tokens = model["bev_grid"] ** 2
-    need = BYTES * KEPT * train["batch"] * model["layers"] * tokens * model["channels"] / 2**30
+    vectors = KEPT * model["layers"] + CONVOLUTIONS
+    need = 4 * train["batch"] * tokens * (vectors * model["channels"] + PILLARS * INNER) / 2**30
     if need < MUCH:
         return []
     text = (
-        f"A map of {model['bev_grid']} × {model['bev_grid']} cells is {tokens:,} tokens for attention in each of "
-        f"{model['layers']} layers: about {need:,.0f} GiB with a batch of {train['batch']}, beside all else."
+        f"A map of {model['bev_grid']} × {model['bev_grid']} cells is {tokens:,} tokens in each of {model['layers']} "
+        f"layers: about {need:,.0f} GiB with a batch of {train['batch']}, beside all else."
     )
     hint = "--set model.bev_grid=180, or a smaller train.batch"
     return [(_error if need > ABSURD else _warning)("model.bev_grid", text, hint)]

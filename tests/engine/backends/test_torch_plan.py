@@ -115,7 +115,7 @@ def test_something_is_left_of_the_pictures(train: dict[str, Any], where: str, sa
 def test_absurd_maps_are_refused_with_what_they_would_take() -> None:
     assert problems(model={"bev_grid": 180}) == {}
     where, text, hint = only(model={"bev_grid": 2000})
-    assert where == "model.bev_grid" and "4,000,000 tokens" in text and "about 275 GiB" in text and "180" in hint
+    assert where == "model.bev_grid" and "4,000,000 tokens" in text and "about 336 GiB" in text and "180" in hint
     assert problems(model={"bev_grid": 2000}) == {"model.bev_grid": "error"}
     assert problems(model={"bev_grid": 800}) == {"model.bev_grid": "warning"}
 
