@@ -187,6 +187,28 @@ def test_a_run_whose_aqr_cannot_learn_ends_before_it_is_recorded_as_one(tmp_path
         TorchTrainer().train(spec_of(data, aqr), attempt(tmp_path))
 
 
+def test_a_gain_out_of_bounds_is_an_alarm_of_the_run(tmp_path: Path) -> None:
+    """What is applied is not what the settings say, as the original's form was not the one written down."""
+    from detui.engine.backends.torch.build import build
+    from detui.engine.backends.torch.fusion.inputs import collate
+    from detui.engine.backends.torch.fusion.modulator import Modulator
+    from detui.engine.backends.torch.fusion.task import FusionTask
+    from detui.engine.backends.torch.loop import Moment
+
+    section = TorchConfig.model_validate({"model": {**MODEL, "aqr": {"kernel": "peak"}}}).model_dump()["model"]
+    model, report = build(section, 10), attempt(tmp_path)
+    batch = collate([tiny_frame(0)], scale=0.5, crop_top=0.0, space=tuple(section["space"]))
+    task, moments = FusionTask(report, 1), [Moment(1, 1, 0.0), Moment(2, 1, 1.0)]
+    for moment in moments:
+        task.losses(model, batch, moment)
+        task.after_step(moment)
+        assert len(lines(report, "alarm")) == moment.step - 1, "only where it is so"
+        assert model.aqr is not None
+        model.aqr.modulate = Modulator(0.3, "additive")
+    (alarm,) = lines(report, "alarm")
+    assert alarm["name"] == "aqr_gain" and "allow 0.6 to 1.6" in alarm["text"]
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path, data: dict[str, Any]) -> None:
     torch.save({"format": 1, "model": {"other": torch.zeros(1)}, "average": None}, tmp_path / "other.pt")
     spec = spec_of(data, {})
