@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -384,6 +385,15 @@ def _absent(weight: WeightFile, places: Sequence[Path], configuration: Configura
     return Problem(level="error", text=text, where=".".join(weight.keys), hint=hint, missing=True)
 
 
+def _pictures(selection: DataSelection | None) -> tuple[int, int, int] | None:
+    """Of frames; what is wrong with their definition is said elsewhere."""
+    from detui.engine.data.frame_pictures import frame_pictures
+
+    with suppress(DetuiError):
+        return frame_pictures(selection.name, selection.options) if selection is not None else None
+    return None
+
+
 def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
     """Each backend's own checks for every arm and stage; the same problem in several arms is said once."""
     found: dict[tuple[str, str | None], Problem] = {}
@@ -396,6 +406,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 device=placement.kind,
                 devices=placement.count,
                 train_images=data.train.images if data else None,
+                pictures=_pictures(data),
                 depth=data is not None and data.depth,
             )
             for problem in resolved.recipe.backend.check(context):

@@ -42,6 +42,8 @@ class CheckContext:
     """How many of them each run takes."""
     train_images: int | None
     """Images that an epoch goes through, where it is known."""
+    pictures: tuple[int, int, int] | None = None
+    """Cameras, height and width of a frame's pictures, where the data is frames and that is known beforehand."""
     depth: bool = False
     """Whether the recipe asks for its data's depth maps."""
 

@@ -19,8 +19,11 @@ TOTAL_LOSS, LOSS_TERMS = "train/loss", "train/loss_"
 """A training loss, and how the names of its terms begin."""
 PARTS, LEVELS = ("backbone", "neck", "head"), ("P3", "P4", "P5")
 """Of a detector; the levels are what its neck takes from the backbone, at stride 8, 16 and 32."""
+FUSION_PARTS = ("cameras", "pillars", "encoding", "aqr", "decoder", "heads", "queries")
+"""Of a detector of cameras and LiDAR."""
 BUILT = ("model/parameters", "model/gflops", "model/backbone_convolutions",
-         *(f"model/parameters_{part}" for part in PARTS), *(f"model/channels_{level}" for level in LEVELS))  # fmt: skip
+         *(f"model/parameters_{part}" for part in (*PARTS, *FUSION_PARTS)),
+         *(f"model/channels_{level}" for level in LEVELS))  # fmt: skip
 """What the worker says of the model that it built; FLOPs as the framework counts them."""
 COST = (*BUILT, *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
 """Measurements of a run that are no evaluation; bytes and seconds."""

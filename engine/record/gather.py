@@ -11,6 +11,7 @@ from detui.engine.analysis.choice import chosen, finite, standing
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
 from detui.engine.record.facts import (
+    FUSION_PARTS,
     LEVELS,
     LOSS_TERMS,
     PARTS,
@@ -218,7 +219,7 @@ def _built(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for fact in ("parameters", "gflops", "backbone_convolutions"):
         yield f"model/{fact}", model.get(fact)
     parts, levels = model.get("parameters_by_part") or {}, model.get("levels") or {}
-    yield from ((f"model/parameters_{part}", parts.get(part)) for part in PARTS)
+    yield from ((f"model/parameters_{part}", parts.get(part)) for part in (*PARTS, *FUSION_PARTS))
     yield from ((f"model/channels_{level}", levels.get(level)) for level in LEVELS)
 
 

@@ -123,6 +123,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "params backbone": ("parameters of the backbone", "主干网络参数量"),
     "params neck": ("parameters of the neck (encoder)", "颈部（编码器）参数量"),
     "params head": ("parameters of the head (decoder)", "头部（解码器）参数量"),
+    "params cameras": ("parameters of the camera encoder", "相机编码器参数量"),
+    "params pillars": ("parameters of the pillar encoder (LiDAR)", "柱体编码器（激光雷达）参数量"),
+    "params encoding": ("parameters of the position encoding", "位置编码参数量"),
+    "params aqr": ("parameters of AQR's weights", "AQR 权重参数量"),
+    "params decoder": ("parameters of the decoder", "解码器参数量"),
+    "params heads": ("parameters of the heads", "预测头参数量"),
+    "params queries": ("parameters of the queries", "查询参数量"),
     "training memory": ("training: {}", "训练：{}"),
     "said components": ("what the models are made of", "模型组成"),
     "components built": (

@@ -114,6 +114,20 @@ _MODELS = {
     "of the backbone": "主干网络",
     "of the neck (encoder)": "颈部（编码器）",
     "of the head (decoder)": "头部（解码器）",
+    "of the camera encoder": "相机编码器",
+    "of the pillar encoder (LiDAR)": "柱体编码器（激光雷达）",
+    "of the position encoding": "位置编码",
+    "of AQR's weights": "AQR 权重",
+    "of the decoder": "解码器",
+    "of the heads": "预测头",
+    "of the queries": "查询",
+    "GFLOPs of one frame, all its cameras, as torch counts them: a multiply-add is 2": (
+        "GFLOPs 为一帧（含其全部相机），由 torch 计数：一次乘加计 2"
+    ),
+    "a frame of noise with {points} points": "一帧噪声，含 {points} 个点",
+    "a pass: one frame of noise, random weights, {precision}, no decoding, median;": (
+        "单次前向：一帧噪声，随机权重，{precision}，不含解码，取中位数；"
+    ),
     "memory of a pass": "单次前向内存",
     "time of a pass": "单次前向时间",
     "claimed": "声称值",
