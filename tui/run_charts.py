@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from detui.engine.run.files import number
 from detui.engine.run.history import History, Line
+from detui.tui.aqr import PREFIX
+from detui.tui.aqr_charts import aqr_lines
 from detui.tui.axis import end_of, of_epochs, of_steps, usable
 from detui.tui.curves import of_name
 from detui.tui.language import tr
@@ -58,11 +60,16 @@ def mib(value: float | None) -> str:
 KINDS = (
     ChartKind("loss", "Loss", shown),
     ChartKind("validation", "Validation AP, %", percent_tick),
+    ChartKind("aqr_weights", "AQR: weights, mean ± std", shown),
+    ChartKind("aqr_change", "AQR: relative change, %", percent_tick),
     ChartKind("rate", "Learning rate", shown),
     ChartKind("memory", "Memory", mib),
     ChartKind("use", "GPU use, %", shown),
     ChartKind("power", "GPU power, W", shown),
     ChartKind("host", "CPU of the run, %", shown),
+    ChartKind("aqr_gain", "AQR: gain", shown),
+    ChartKind("aqr_maps", "AQR: largest of the map", shown),
+    ChartKind("aqr_gradient", "AQR: gradient norm", shown),
     ChartKind("statistics", "Statistics", shown),
 )
 """In the order in which the keys go through them."""
@@ -76,6 +83,7 @@ def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dic
     names, axis = history.names(), usable(history, axis)
     end, label = end_of(history, axis), "minutes" if axis == "time" else axis
     epochs = "epoch" if axis == "step" else axis
+    points = statistic_points(history)
     found = {
         "loss": ChartData(_lines(history, [n for n in names if n.startswith("train/")], axis, 1.0, coarse), label, end),
         "validation": ChartData(
@@ -88,8 +96,10 @@ def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dic
         "use": _gpus(history, "utilization"),
         "power": _gpus(history, "power"),
         "host": _samples(history, {"cpu": lambda line: number(line.get("cpu_percent"))}),
-        "statistics": ChartData(_statistics(history, axis), label, end),
+        "statistics": ChartData(_statistics(history, points, axis), label, end),
     }
+    aqr = aqr_lines(points, lambda steps: of_steps(history, steps, axis))
+    found |= {name: ChartData(lines, label, end) for name, lines in aqr.items()}
     return {name: data for name, data in found.items() if data.series or name in ("loss", "validation", "rate")}
 
 
@@ -123,11 +133,15 @@ def _is_main(name: str) -> bool:
     return "mAP50" in tail or tail in _MAIN
 
 
-def _statistics(history: History, axis: str) -> tuple[Series, ...]:
+def _statistics(
+    history: History, points: Mapping[str, Sequence[tuple[int, float]]], axis: str
+) -> tuple[Series, ...]:
+    """Return the statistics that have no chart of their own."""
     found = []
-    for name, values in statistic_points(history).items():
-        steps, y = np.array(values, dtype=np.float64).T
-        found.append(Series(name, of_steps(history, steps, axis), y))
+    for name, values in points.items():
+        if not name.startswith(PREFIX):
+            steps, y = np.array(values, dtype=np.float64).T
+            found.append(Series(name, of_steps(history, steps, axis), y))
     return tuple(found)
 
 

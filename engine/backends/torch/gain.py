@@ -29,6 +29,17 @@ def gain_bounds(max_weight_clamp: float, residual_weight: float, mode: Mode) -> 
     return Bounds(residual_weight, residual_weight + max_weight_clamp * share)
 
 
+ROUNDING = 8
+"""Units in the last place of a float32 that a measured gain may lie outside of its bounds."""
+_UNIT = 2.0**-23
+
+
+def within(low: float, high: float, bounds: Bounds) -> bool:
+    """Whether gains measured from `low` to `high` keep to their bounds, but for rounding; NaN does not."""
+    slack = ROUNDING * _UNIT * max(bounds.high, 1.0)
+    return bounds.low - slack <= low and high <= bounds.high + slack
+
+
 def configured_bounds(config: Mapping[str, Any]) -> Bounds | None:
     """The bounds of an arm's whole configuration of the backend `torch`; None where AQR is off, or there is none."""
     aqr = (config.get("model") or {}).get("aqr")
