@@ -1,7 +1,7 @@
 """What a run reports of AQR, as the panel of its screen shows it: the latest numbers, and where they come from.
 
 Two kinds of runs report it: those of the backend `torch`, by the names in docs/fusion.md, and watched or imported
-programs that print AQR blocks, whose maps are called `bev` and `perspective` (detui.engine.backends.command.aqr_blocks).
+programs that print AQR blocks (detui.engine.backends.command.aqr_blocks), whose maps are `bev` and `perspective`.
 What a run does not report has no row.
 """
 
@@ -98,7 +98,7 @@ def _says(row: Row) -> bool:
 def _rows(past: Sequence[Values]) -> Iterator[Row]:
     yield _row(tr("weight, mean ± std"), past, "weight_mean", _plain, _with_std)
     yield _row(tr("weight, min–max"), past, "weight_min", _plain, _range("weight_min", "weight_max"), trend=False)
-    yield _row(tr("map's largest (raw)"), past, "map_max", _plain, _with_raw)
+    yield _row(tr("map maximum (raw)"), past, "map_max", _plain, _with_raw)
     yield _row(tr("change, all features"), past, "relative_change", _percent)
     yield _row(tr("change, active ones"), past, "relative_change_active", _percent)
     yield _row(tr("mean change"), past, "mean_change", _signed)

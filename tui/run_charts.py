@@ -37,6 +37,8 @@ class ChartData:
     x_label: str
     x_most: float | None = None
     """Where the x axis will end, if that is known."""
+    title: str | None = None
+    """In the language in use, where it is not what the kind of the chart is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,16 @@ def mib(value: float | None) -> str:
 KINDS = (
     ChartKind("loss", "Loss", shown),
     ChartKind("validation", "Validation AP, %", percent_tick),
-    ChartKind("aqr_weights", "AQR: weights, mean ± std", shown),
-    ChartKind("aqr_change", "AQR: relative change, %", percent_tick),
+    ChartKind("aqr_weights", "AQR weights ± std", shown),
+    ChartKind("aqr_change", "AQR change, %", percent_tick),
     ChartKind("rate", "Learning rate", shown),
     ChartKind("memory", "Memory", mib),
     ChartKind("use", "GPU use, %", shown),
     ChartKind("power", "GPU power, W", shown),
     ChartKind("host", "CPU of the run, %", shown),
-    ChartKind("aqr_gain", "AQR: gain", shown),
-    ChartKind("aqr_maps", "AQR: largest of the map", shown),
-    ChartKind("aqr_gradient", "AQR: gradient norm", shown),
+    ChartKind("aqr_gain", "AQR gain", shown),
+    ChartKind("aqr_maps", "AQR map maxima", shown),
+    ChartKind("aqr_gradient", "AQR gradient norm", shown),
     ChartKind("statistics", "Statistics", shown),
 )
 """In the order in which the keys go through them."""
@@ -87,7 +89,10 @@ def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dic
     found = {
         "loss": ChartData(_lines(history, [n for n in names if n.startswith("train/")], axis, 1.0, coarse), label, end),
         "validation": ChartData(
-            _epoch_lines(history, epochs), "minutes" if epochs == "time" else epochs, end_of(history, epochs)
+            _epoch_lines(history, epochs),
+            "minutes" if epochs == "time" else epochs,
+            end_of(history, epochs),
+            tr("Validation mAP, NDS, %") if "val/NDS" in history.epoch_names() else None,
         ),
         "rate": ChartData(_lines(history, [n for n in names if n.startswith("lr/")], axis, 1.0, coarse), label, end),
         "memory": _memory(
@@ -133,9 +138,7 @@ def _is_main(name: str) -> bool:
     return "mAP50" in tail or tail in _MAIN
 
 
-def _statistics(
-    history: History, points: Mapping[str, Sequence[tuple[int, float]]], axis: str
-) -> tuple[Series, ...]:
+def _statistics(history: History, points: Mapping[str, Sequence[tuple[int, float]]], axis: str) -> tuple[Series, ...]:
     """Return the statistics that have no chart of their own."""
     found = []
     for name, values in points.items():

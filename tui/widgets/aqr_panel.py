@@ -39,7 +39,10 @@ class AqrPanel(Widget, can_focus=False):
         if before is None or picture is None or _labels(before) != _labels(picture):
             self.refresh()
             return
-        changed = [before.step != picture.step, *(old != new for old, new in zip(before.rows, picture.rows, strict=True))]
+        changed = [
+            before.step != picture.step,
+            *(old != new for old, new in zip(before.rows, picture.rows, strict=True)),
+        ]
         regions = [Region(0, y, self.size.width, 1) for y, moved in enumerate(changed) if moved]
         if regions:
             self.refresh(*regions)
@@ -66,13 +69,14 @@ class AqrPanel(Widget, can_focus=False):
         for cell in row.cells:
             style = tone("wrong", bold=True) if cell.wrong else PLAIN
             past = self._past(cell, room - _TEXT - 1)
-            wide = room - width(past) - 1
-            segments += [Segment(f" {pad(cut(cell.text, wide), wide)}", style), Segment(f" {past}", DIM)]
+            wide = _TEXT if past else room
+            text = f" {pad(cut(cell.text, wide), wide)}"
+            segments += [Segment(text, style), Segment(pad(f" {past}" if past else "", room - wide), DIM)]
         return segments
 
     def _past(self, cell: Cell, room: int) -> str:
         """Return the past of a number in at most so many cells: as a line, as an arrow, or nothing."""
-        if room < 1:
+        if room < 1 or not cell.past:
             return ""
         if room > BACK and not self._ascii:
             return pad(sparkline(cell.past), BACK + 1)
