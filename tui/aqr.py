@@ -226,8 +226,6 @@ def sparkline(past: Sequence[float]) -> str:
     if len(past) < 2:
         return ""
     low, high = min(past), max(past)
-    room = max(high - low, 2 * _NOTICED * max(abs(low), abs(high)))
-    if room == 0:
+    if high - low <= _NOTICED * max(abs(low), abs(high)):
         return "▄" * len(past)
-    base = (low + high - room) / 2
-    return "".join("▁▂▃▄▅▆▇█"[min(7, int(8 * (one - base) / room))] for one in past)
+    return "".join("▁▂▃▄▅▆▇█"[min(7, int(8 * (one - low) / (high - low)))] for one in past)

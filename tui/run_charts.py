@@ -23,6 +23,8 @@ from detui.tui.widgets.chart import Series
 _OURS = ("val/AP", "val/AP50", "val/mAP", "val/NDS")
 _MAIN = ("mAP", "NDS", "bbox_mAP", "segm_mAP", "mIoU")
 """What frameworks call their main metrics, beside mAP50."""
+_GRADIENT = ("train/gradient_norm", "gradient/norm")
+"""The norm of the whole gradient: beside losses, which it exceeds many times over, none of them could be read."""
 _LISTED = ("val", "train", "lr", "memory")
 _MIB = 1 << 20
 _COARSE = 4096
@@ -69,6 +71,7 @@ KINDS = (
     ChartKind("use", "GPU use, %", shown),
     ChartKind("power", "GPU power, W", shown),
     ChartKind("host", "CPU of the run, %", shown),
+    ChartKind("gradient", "Gradient norm", shown),
     ChartKind("aqr_gain", "AQR gain", shown),
     ChartKind("aqr_maps", "AQR map maxima", shown),
     ChartKind("aqr_gradient", "AQR gradient norm", shown),
@@ -86,8 +89,9 @@ def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dic
     end, label = end_of(history, axis), "minutes" if axis == "time" else axis
     epochs = "epoch" if axis == "step" else axis
     points = statistic_points(history)
+    losses = [name for name in names if name.startswith("train/") and name not in _GRADIENT]
     found = {
-        "loss": ChartData(_lines(history, [n for n in names if n.startswith("train/")], axis, 1.0, coarse), label, end),
+        "loss": ChartData(_lines(history, losses, axis, 1.0, coarse), label, end),
         "validation": ChartData(
             _epoch_lines(history, epochs),
             "minutes" if epochs == "time" else epochs,
@@ -98,6 +102,7 @@ def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dic
         "memory": _memory(
             history, _lines(history, [n for n in names if n.startswith("memory/")], axis, 1 / _MIB, coarse), label, end
         ),
+        "gradient": ChartData(_lines(history, [n for n in names if n in _GRADIENT], axis, 1.0, coarse), label, end),
         "use": _gpus(history, "utilization"),
         "power": _gpus(history, "power"),
         "host": _samples(history, {"cpu": lambda line: number(line.get("cpu_percent"))}),

@@ -116,6 +116,7 @@ _CHARTS = {
     "Loss": "损失",
     "Validation AP, %": "验证 AP，%",
     "Validation mAP, NDS, %": "验证 mAP、NDS，%",
+    "Gradient norm": "梯度范数",
     "AQR weights ± std": "AQR 权重 ± 标准差",
     "AQR change, %": "AQR 变化，%",
     "AQR gain": "AQR 增益",

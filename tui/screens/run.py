@@ -82,7 +82,7 @@ class RunScreen(ChartActions, RunAqr, RunRequests):
         """Show it."""
         found = message.snapshot
         self.query_one(RunHead).show(found.glance)
-        self.show_aqr(found.aqr)
+        self.show_aqr(found.aqr, more=found.more)
         self._show_charts(found)
         self.query_one(Numbers).set_numbers(found.numbers)
         self._show_alarms(found)

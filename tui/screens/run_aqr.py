@@ -24,6 +24,8 @@ class RunAqr(ReadingScreen):
     def __init__(self) -> None:
         super().__init__()
         self._reports_aqr = False
+        self._read = False
+        """Whether all there is of the run has been read once."""
         self._panel: bool | None = None
         """Whether the panel is wanted; None: where there is room beside everything else."""
 
@@ -51,8 +53,9 @@ class RunAqr(ReadingScreen):
         """Whether the panel stands in the place of charts, numbers and log."""
         return self.shows_aqr and self.small
 
-    def show_aqr(self, picture: AqrPicture | None) -> None:
-        """Show what was read; the first time offer the key, too."""
+    def show_aqr(self, picture: AqrPicture | None, *, more: bool) -> None:
+        """Show what was read; the first time offer the key, too. `more`: whether there is more to read at once."""
+        self._read = self._read or not more
         if picture is None and not self._reports_aqr:
             return
         self.query_one(AqrPanel).show(picture)
@@ -63,9 +66,8 @@ class RunAqr(ReadingScreen):
 
     def choose_aqr(self, *, shown: bool) -> bool:
         """Show the panel from now on, or not. Returns whether this run has one; says so where it has none."""
-        if self._reports_aqr:
-            self._panel = shown
-        else:
+        self._panel = shown
+        if self._read and not self._reports_aqr:
             self.detui.tell(tr("This run reports nothing of AQR."))
         return self._reports_aqr
 

@@ -20,7 +20,7 @@ _TEXT = 13
 """Cells of a number, or of two."""
 _ARROWS = {UP: "↗", DOWN: "↘", LEVEL: "→", None: " "}
 _ASCII_ARROWS = {UP: "^", DOWN: "v", LEVEL: "=", None: " "}
-_ASCII = str.maketrans({"–": "-", "±": "~", "…": "~"})
+_ASCII = str.maketrans({"–": "-", "±": "+-"})
 
 
 class AqrPanel(Widget, can_focus=False):
@@ -52,8 +52,6 @@ class AqrPanel(Widget, can_focus=False):
         segments: list[Segment] = []
         if self._picture is not None and y <= len(self._picture.rows):
             segments = self._heading() if y == 0 else self._row(self._picture.rows[y - 1])
-        if self._ascii:
-            segments = [Segment(one.text.translate(_ASCII), one.style) for one in segments]
         return Strip(segments).adjust_cell_length(self.size.width).apply_style(self.rich_style)
 
     def _heading(self) -> list[Segment]:
@@ -65,12 +63,12 @@ class AqrPanel(Widget, can_focus=False):
 
     def _row(self, row: Row) -> list[Segment]:
         left, room = self._widths()
-        segments = [Segment(f" {pad(cut(row.label, left), left)} ", DIM)]
+        segments = [Segment(f" {pad(self._written(row.label), left)} ", DIM)]
         for cell in row.cells:
             style = tone("wrong", bold=True) if cell.wrong else PLAIN
             past = self._past(cell, room - _TEXT - 1)
             wide = _TEXT if past else room
-            text = f" {pad(cut(cell.text, wide), wide)}"
+            text = f" {pad(cut(self._written(cell.text), wide), wide)}"
             segments += [Segment(text, style), Segment(pad(f" {past}" if past else "", room - wide), DIM)]
         return segments
 
@@ -82,10 +80,13 @@ class AqrPanel(Widget, can_focus=False):
             return pad(sparkline(cell.past), BACK + 1)
         return (_ASCII_ARROWS if self._ascii else _ARROWS)[trend(cell.past)]
 
+    def _written(self, text: str) -> str:
+        return text.translate(_ASCII) if self._ascii else text
+
     def _widths(self) -> tuple[int, int]:
         """Return the cells of the labels, and of each of the two columns."""
         labels = _labels(self._picture) if self._picture is not None else ()
-        left = max(map(width, labels), default=0)
+        left = max((width(self._written(label)) for label in labels), default=0)
         room = (self.size.width - left - 2) // 2 - 1
         return left, max(1, min(room, _TEXT + 1 + BACK + 1))
 

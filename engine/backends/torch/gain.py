@@ -77,7 +77,8 @@ def gain_table(arms: Mapping[str, Mapping[str, Any]]) -> list[ArmGain]:
     bounded: dict[tuple[Any, ...], str] = {}
     whole: list[tuple[Any, str]] = []
     for name, config in arms.items():
-        aqr, bounds = (config.get("model") or {}).get("aqr"), configured_bounds(config)
+        aqr: Mapping[str, Any] = (config.get("model") or {}).get("aqr") or {}
+        bounds = configured_bounds(config)
         if bounds is None:
             found.append(ArmGain(name, "off", None, None, None, None, None, None, None, False))
             continue
