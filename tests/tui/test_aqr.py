@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from detui.engine.backends.command.aqr_blocks import AqrBlocks
 from detui.engine.backends.torch.gain import gain_table
+from detui.engine.importing import import_arms
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import History, load_history
 from detui.engine.workspace import Workspace
@@ -132,6 +133,17 @@ class TestPicture:
             "queries": ["1290"],
             "processes, mean of": ["1"],
         }
+
+    def test_an_imported_training_has_what_its_log_printed(self, shared_data: Path, tmp_path: Path) -> None:
+        logs = shared_data / "aqr_logs"
+        both = [logs / "aqr_2.5_0.6.log", logs / "aqr_blocks_2ranks.txt"]
+        (run,) = import_arms(tmp_path / "logs", [("aqr-2.5-0.6", both)]).runs()
+        picture = aqr_picture(load_history(run))
+        assert picture is not None and picture.step == 1000
+        said = cells(picture)
+        assert said["change, all features"] == ["9.6 %", "35.4 %"] and said["map maximum (raw)"] == ["2.500", "2.500"]
+        assert said["processes, mean of"] == ["2"] and "gain, measured" not in said
+        assert glance(run, {}).metric is None, "its validation is the framework's"
 
     def test_others_report_nothing_of_it(self) -> None:
         assert aqr_picture(History()) is None
