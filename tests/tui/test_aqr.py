@@ -286,6 +286,7 @@ class TestMetric:
             chosen = fitting(columns, named=True)
             assert NAMED in chosen and len(chosen) == len(fitting(columns)), "no other column falls away"
             assert len(header(columns + 2, named=True)) == columns + 2
+        assert "sorted by metric %" in header(160, "AP %", named=True) and "sorted by AP %" in header(160, "AP %")
         assert [parse(query)(nds, {}) for query in ("nds:>30", "nds:<30", "ap:>30")] == [True, False, False]
         assert [parse(query)(ap, {}) for query in ("ap:>10", "nds:>1")] == [True, False]
 

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from detui.tui.columns import Column, bar_width, fitting
+from detui.tui.columns import NAMED, Column, bar_width, fitting
 from detui.tui.glance import Glance
 from detui.tui.language import tr
 from detui.tui.output import cut, pad, width
@@ -183,5 +183,6 @@ def header(columns: int, sort: str = "started", *, flat: bool = False, named: bo
     right = " " * (wide + 1 if wide else 0) + "".join(titles)
     left = f"  {pad(tr('state'), 12)}{tr('run')}"
     if sort != "started":
-        left += "  " + tr("sorted by {column}", column=tr(sort))
+        column = NAMED.title if named and sort == "AP %" else sort
+        left += "  " + tr("sorted by {column}", column=tr(column))
     return pad(cut(left, columns - width(right) - 1), columns - width(right) - 1) + right + " "
