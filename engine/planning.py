@@ -327,16 +327,16 @@ def _data_state(
     from detui.engine.data.depth_reading import with_depth
     from detui.engine.data.roots import find_root
 
-    name = selection.name
+    name, where = selection.name, f"data_sets.{role}" if role else "data"
+    devkit = _devkit(where, configuration) if selection.evaluator == "nuscenes-devkit" else []
     try:
         definition = load_definition(name).with_options(selection.options)
         definition = with_depth(definition) if selection.depth else definition
         place = None if definition.generated else find_root(definition, configuration)
     except MissingError as error:
         problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
-        return DataState(role, name, name, False, None, error.message), [problem]
-    problems = []
-    where = f"data_sets.{role}" if role else "data"
+        return DataState(role, name, name, False, None, error.message), [problem, *devkit]
+    problems = list(devkit)
     holds = "images" if definition.frames is None else "frames"
     if trains_on not in (None, holds):
         text = f"The data set {name} holds {_HELD[holds]}, no {_HELD[str(trains_on)]}."
@@ -347,7 +347,6 @@ def _data_state(
             hint = nearest(split, list(definition.split_names))
             text = f"The data set {name} has no split {split!r}."
             problems.append(Problem(level="error", text=text, where=f"{where}.{part}.split", hint=hint))
-    problems += _devkit(where, configuration) if selection.evaluator == "nuscenes-devkit" else []
     return DataState(role, name, definition.title, definition.generated, place, None), problems
 
 

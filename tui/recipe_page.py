@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.evaluate.tables import in_percent, is_setting, unit_of
 from detui.engine.secrets import redacted
 from detui.tui import language
+from detui.tui.gain_lines import gain_lines
 from detui.tui.language import tr
 from detui.tui.model_table import describable, missing_models, model_lines
 from detui.tui.output import cut, table
@@ -51,6 +52,7 @@ def page(plan: Plan, missing: Sequence[str] = (), key: str | None = None) -> lis
         Section(tr("Question"), (plan.recipe.question.in_language(language.current()),)),
         Section(tr("Arms"), tuple(_arms(plan))),
         Section(tr("What differs"), tuple(_differs(plan))),
+        Section(tr("Gain of AQR, computed"), tuple(gain_lines(plan))),
         Section(tr("Protocol"), tuple(_protocol(plan))),
         Section(tr("Data"), tuple(_data(plan))),
         Section(tr("Models"), tuple(_models(plan, key))),

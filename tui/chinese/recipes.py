@@ -91,6 +91,22 @@ _PAGE = {
     "not yet known: parameters, FLOPs and layers of {arms}": "尚不清楚：{arms} 的参数量、FLOPs 与层数",
 }
 
+_GAIN = {
+    "Gain of AQR, computed": "AQR 的增益（计算值）",
+    "clamp": "截断",
+    "residual": "残差",
+    "mode": "模式",
+    "smallest": "最小",
+    "largest": "最大",
+    "equal to {arm}": "等同于 {arm}",
+    "same bounds as {arm}": "界限同 {arm}",
+    "constant weights": "权重恒定",
+    "no AQR": "无 AQR",
+    "A feature f becomes f·r + f·m·(1 − r) (convex) or f·r + f·m (additive); m lies between 0 and the clamp.": (
+        "特征 f 变为 f·r + f·m·(1 − r)（convex）或 f·r + f·m（additive）；m 介于 0 与截断值之间。"
+    ),
+}
+
 _NEEDS = {
     "CPU, {runs} at a time, {threads} each": "CPU，同时 {runs}，各 {threads}",
     "one of: {names}": "以下之一：{names}",
@@ -192,4 +208,4 @@ _FORM = {
     "Started {experiment}.": "已启动 {experiment}。",
 }
 
-TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_NEEDS, **_MODELS, **_FORM}
+TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_GAIN, **_NEEDS, **_MODELS, **_FORM}
