@@ -12,9 +12,13 @@ from detui.engine.analysis import compare, judge_goal
 from detui.engine.errors import MissingError, RecipeError
 from detui.engine.evaluate.coco import MAX_DETECTIONS
 from detui.engine.record import text
+from detui.engine.record.aqr import AqrTables
+from detui.engine.record.aqr_findings import AqrFindings
+from detui.engine.record.aqr_settings import AqrSettings
 from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
+from detui.engine.record.by_iteration import Histories
 from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
@@ -108,7 +112,8 @@ def _context(
     facts: ExperimentFacts, language: str, pictures: Sequence[Picture], images: Mapping[str, Images]
 ) -> dict[str, Any]:
     words, ledger = Words(language), Ledger()
-    results, setup = Results(facts, words, ledger), Setup(facts, words)
+    results, setup, histories = Results(facts, words, ledger), Setup(facts, words), Histories(facts)
+    settings = AqrSettings(results, histories)
     return {
         "facts": facts,
         "info": {**OPTIONAL, **facts.info},
@@ -129,8 +134,11 @@ def _context(
         "components": Components(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
-        "imported": ImportedTables(results),
+        "imported": ImportedTables(results, histories),
         "of_frames": FrameTables(results),
+        "aqr": AqrTables(results, histories),
+        "aqr_settings": settings,
+        "aqr_findings": AqrFindings(results, settings),
         "pictures": [
             (picture, _caption(picture, words, facts), number) for number, picture in enumerate(pictures, start=1)
         ],

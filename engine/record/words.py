@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from detui.engine.record.captions import CAPTIONS
+from detui.engine.record.words_aqr_tables import AQR_TABLES
 from detui.engine.record.words_convergence import CONVERGENCE
 from detui.engine.record.words_imported import IMPORTED
 from detui.engine.record.words_of_frames import OF_FRAMES
@@ -16,6 +17,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **STAGES,
     **IMPORTED,
     **OF_FRAMES,
+    **AQR_TABLES,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
     "unknown": ("_(not known)_", "_(未知)_"),

@@ -1,0 +1,234 @@
+"""What AQR did, by iteration: weights, maps, modulation, fractions, gradient; and the losses of the same training.
+
+Names are those of the backend `torch` (docs/fusion.md); a fork of CMT prints the same quantities, which the backend
+`command` and `detui import` name after the view ("bev", "perspective") instead of the sensor.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from detui.engine.record.by_iteration import Form, Group, Histories, at_step, groups, mean_of, shown
+from detui.engine.record.facts import RunFacts
+from detui.engine.record.results import Results, label
+from detui.engine.record.text import Table, percent
+
+VIEW = {"lidar": "bev", "camera": "perspective"}
+"""What each sensor's features are a map of, as the fork names it."""
+WINDOW = 50
+"""A loss at an iteration is a mean over the steps up to it, as many at most: what mmcv's logs do."""
+TERMS = ("train/loss_cls", "train/loss_bbox", "train/loss_dn_cls", "train/loss_dn_bbox")
+"""Of the last decoder layer: of the queries, and of the noised ones (dn)."""
+TOTAL = "train/loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One quantity in a table."""
+
+    word: str
+    """The key of its title."""
+    names: tuple[str, ...]
+    """The statistic's names, of which a training has one."""
+    form: Form
+
+    def at(self, run: RunFacts, step: int) -> tuple[str, float] | None:
+        """The name and value that a run reported at this iteration."""
+        for name in self.names:
+            if (value := at_step(run, name, step)) is not None:
+                return name, value
+        return None
+
+    def told(self, run: RunFacts) -> bool:
+        """Whether a run ever reported it."""
+        return any(name in run.statistics for name in self.names)
+
+
+def _fixed(digits: int) -> Form:
+    return lambda value: f"{value:.{digits}f}"
+
+
+def _percent(value: float) -> str:
+    return percent(value, 2)
+
+
+def weight_columns(sensor: str) -> list[Column]:
+    """Mean, spread and ends of a sensor's weights."""
+    return [Column(f"aqr weight {of}", (f"aqr/{sensor}_weight_{of}",), _fixed(4))
+            for of in ("mean", "std", "min", "max")]  # fmt: skip
+
+
+def map_columns(sensor: str) -> list[Column]:
+    """The largest value of a sensor's map, clamped and raw."""
+    view = VIEW[sensor]
+    return [Column(f"aqr {sensor} map", (f"aqr/{sensor}_map_max", f"aqr/{view}_map_max"), _fixed(3)),
+            Column(f"aqr {sensor} raw map", (f"aqr/{sensor}_map_raw_max",), _fixed(3))]  # fmt: skip
+
+
+def change_columns(sensor: str) -> list[Column]:
+    """How far a sensor's features were changed."""
+    view = VIEW[sensor]
+    return [
+        Column("aqr mean change", (f"aqr/{sensor}_mean_change", f"aqr/{view}_change_mean"), _fixed(4)),
+        Column("aqr change all", (f"aqr/{sensor}_relative_change", f"aqr/{view}_change_relative"), _percent),
+        Column("aqr change active", (f"aqr/{sensor}_relative_change_active",), _percent),
+        Column("aqr active", (f"aqr/{sensor}_active_fraction",), percent),
+        Column("aqr max change", (f"aqr/{sensor}_max_change", f"aqr/{view}_change_max"), _fixed(2)),
+    ]
+
+
+def fraction_columns() -> list[Column]:
+    """Zero and clamped parts of the maps, queries that are not drawn, and the gradient through the weights."""
+    of_maps = [Column(f"aqr {sensor} {kind}", (f"aqr/{sensor}_{kind}_fraction",), percent)
+               for sensor in VIEW for kind in ("zero", "clamped")]  # fmt: skip
+    of_queries = [Column(f"aqr {kind}", (f"aqr/{kind}_fraction",), percent) for kind in ("padding", "unseen")]
+    return [*of_maps, *of_queries, Column("aqr gradient", ("aqr/gradient_norm",), lambda value: f"{value:.3g}")]
+
+
+class AqrTables:
+    """The tables by iteration, in one language."""
+
+    def __init__(self, results: Results, histories: Histories) -> None:
+        self.results, self.facts, self.words = results, results.facts, results.words
+        self._histories = histories
+
+    @property
+    def told(self) -> bool:
+        """Whether any training reported what AQR did."""
+        return any(map(_has_aqr, self.facts.runs))
+
+    def weights(self, sensor: str) -> Table:
+        """The weights of a sensor ("lidar", "camera")."""
+        return self._table(weight_columns(sensor))
+
+    def maps(self) -> Table:
+        """The largest values of both maps."""
+        return self._table([column for sensor in VIEW for column in map_columns(sensor)])
+
+    def changes(self, sensor: str) -> Table:
+        """The modulation of a sensor's features."""
+        return self._table(change_columns(sensor))
+
+    def fractions(self) -> Table:
+        """What was drawn, clamped and left out, and the gradient norm."""
+        return self._table(fraction_columns())
+
+    def _columns(self) -> list[Column]:
+        of_sensors = [column for sensor in VIEW
+                      for column in (*weight_columns(sensor), *map_columns(sensor), *change_columns(sensor))]  # fmt: skip
+        return [*of_sensors, *fraction_columns()]
+
+    def names(self) -> set[str]:
+        """The statistics that these tables show."""
+        return {name for column in self._columns() for name in column.names}
+
+    def untold(self) -> str:
+        """The quantities that no training reported: "raw map maximum (LiDAR), …"; "" where there are none."""
+        absent = [column.word for column in self._columns() if not any(map(column.told, self.facts.runs))]
+        return ", ".join(dict.fromkeys(map(self.words, absent)))
+
+    def ranks(self) -> bool:
+        """Whether several processes reported their own numbers."""
+        return any("/rank_min" in name for run in self.facts.runs for name in run.statistics)
+
+    def _table(self, columns: Sequence[Column]) -> Table:
+        kept = [column for column in columns if any(map(column.told, self.facts.runs))]
+        words, rows = self.words, []
+        head = [words("run"), words("iteration"), *(words(column.word) for column in kept), words("source")]
+        for group, steps in self._steps(kept):
+            sources = [source for run in group.runs for source in self._histories.sources(run.name)]
+            mark = self.results.ledger.cite_all(sources, words("said aqr"))
+            rows += [[group.title, str(step), *(_cell(group, column, step) for column in kept), mark]
+                     for step in steps]  # fmt: skip
+        return Table(head, rows if kept else [], frozenset(range(1, len(head) - 1)))
+
+    def _steps(self, columns: Sequence[Column]) -> Iterator[tuple[Group, list[int]]]:
+        """The groups and the iterations that they are shown at: unfinished runs at those of the finished ones."""
+        of_arm: dict[str, list[int]] = {}
+        for group in groups(self.facts, self.words, lambda run: any(column.told(run) for column in columns)):
+            own = sorted(set.intersection(*(_steps_of(run, columns) for run in group.runs)))
+            wanted = of_arm.get(group.arm)
+            if group.finished or wanted is None:
+                of_arm[group.arm] = steps = shown(own)
+            else:
+                steps = sorted({step for step in wanted if step in set(own)} | set(own[-1:]))
+            yield group, steps
+
+    def losses(self) -> Table:
+        """The whole training loss, a row for the runs of an arm and a column an iteration."""
+        having = list(groups(self.facts, self.words, lambda run: bool(self._names(run))))
+        longest = max((self._histories.of(run).series(self._names(run)[0])[0] for group in having
+                       for run in group.runs), key=len, default=[])  # fmt: skip
+        steps = shown(longest)
+        head = [self.words("run"), *map(str, steps), self.words("source")]
+        rows = []
+        for group in having:
+            each = [self._total(run, steps) for run in group.runs]
+            cells = [mean_of([of[step] for of in each if step in of], _fixed(4), len(each)) for step in steps]
+            rows.append([group.title, *cells, self._cite(group)])
+        return Table(head, rows, frozenset(range(1, len(head) - 1)))
+
+    def terms(self) -> Table:
+        """The four terms of the last decoder layer at the end of each training."""
+        found = [(group, [self._at_end(run) for run in group.runs])
+                 for group in groups(self.facts, self.words, lambda run: bool(self._names(run)))]  # fmt: skip
+        kept = [name for name in TERMS if any(name in of for _, each in found for of in each)]
+        head = [self.words("run"), *map(label, kept), self.words("source")]
+        rows = []
+        for group, each in found:
+            cells = [mean_of([of[name] for of in each if name in of], _fixed(4), len(each)) for name in kept]
+            rows.append([group.title, *cells, self._cite(group)])
+        return Table(head, rows if kept else [], frozenset(range(1, len(head) - 1)))
+
+    def _cite(self, group: Group) -> str:
+        sources = [source for run in group.runs for source in self._histories.sources(run.name)]
+        return self.results.ledger.cite_all(sources, self.words("said logged"))
+
+    def _names(self, run: RunFacts) -> list[str]:
+        """The losses whose sum is the whole one: the framework's own where it has one, or all terms."""
+        names = self._histories.of(run).names()
+        return [TOTAL] if TOTAL in names else [name for name in names if name.startswith(f"{TOTAL}_")]
+
+    def _total(self, run: RunFacts, steps: Sequence[int]) -> dict[int, float]:
+        """Iteration → the whole loss, for those that the run got to."""
+        series = [self._histories.of(run).series(name) for name in self._names(run)]
+        found = {}
+        for before, step in zip((0, *steps), steps, strict=False):
+            terms = [_mean_upto(*one, before, step) for one in series]
+            known = [term for term in terms if term is not None]
+            if known and len(known) == len(terms):
+                found[step] = sum(known)
+        return found
+
+    def _at_end(self, run: RunFacts) -> Mapping[str, float]:
+        history = self._histories.of(run)
+        told = {name: _mean_upto(*history.series(name), 0, history.steps.last_step) for name in TERMS}
+        return {name: value for name, value in told.items() if value is not None}
+
+
+def _mean_upto(steps: Sequence[int], values: Sequence[float], before: int, step: int) -> float | None:
+    """The mean of the values after `before` and after `step - WINDOW`, up to `step`; None without any."""
+    first, end = bisect_right(steps, max(before, step - WINDOW)), bisect_right(steps, step)
+    return fmean(values[first:end]) if first < end and steps[end - 1] == step else None
+
+
+def _steps_of(run: RunFacts, columns: Sequence[Column]) -> set[int]:
+    return {step for column in columns for name in column.names if name in run.statistics
+            for step in run.statistics[name].steps}  # fmt: skip
+
+
+def _cell(group: Group, column: Column, step: int) -> str:
+    found = [told for run in group.runs if (told := column.at(run, step))]
+    if len(found) == 1 and len(group.runs) == 1:
+        (run,), (name, value) = group.runs, found[0]
+        ends = [at_step(run, f"{name}/rank_{end}", step) for end in ("min", "max")]
+        if all(end is not None for end in ends):
+            return f"{column.form(value)} [{', '.join(column.form(end) for end in ends if end is not None)}]"
+    return mean_of([value for _, value in found], column.form, len(group.runs))
+
+
+def _has_aqr(run: RunFacts) -> bool:
+    return any(name.startswith("aqr/") for name in run.statistics)

@@ -1,0 +1,109 @@
+"""Numbers by iteration (optimizer step): which iterations a table shows, and whose numbers a row of it holds."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from detui.engine.analysis import summarise
+from detui.engine.record.facts import ExperimentFacts, RunFacts, Source
+from detui.engine.record.text import code
+from detui.engine.record.words import Words
+from detui.engine.run.directory import RunDir
+from detui.engine.run.history import History, load_history
+
+CUSTOMARY = (50, 1000, 2000, 3000, 4000)
+"""Iterations that reports on an epoch of nuScenes name; shown where a training has them."""
+ENOUGH = 3
+"""With fewer of the customary ones, iterations are spread evenly."""
+ROWS = 5
+"""Iterations that are shown at most where they are spread evenly."""
+FURTHER = 3
+"""Iterations beyond the customary ones, where a training is at least twice as long."""
+
+Form = Callable[[float], str]
+
+
+def spread(steps: Sequence[int], most: int) -> list[int]:
+    """All of a few; of many the first, the last and some between."""
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(at * (len(steps) - 1) / (most - 1))] for at in range(most)]
+
+
+def shown(steps: Iterable[int]) -> list[int]:
+    """The iterations of a table: the customary ones with the last, or some spread evenly over all."""
+    ordered = sorted(set(steps))
+    known = [step for step in CUSTOMARY if step in set(ordered)]
+    if len(known) < ENOUGH:
+        return spread(ordered, ROWS)
+    beyond = [step for step in ordered if step > known[-1]]
+    long = bool(beyond) and beyond[-1] >= 2 * known[-1]
+    return [*known, *(spread(beyond, FURTHER) if long else beyond[-1:])]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Whose numbers stand in a row: the finished runs of an arm together, or one run that did not get to its end."""
+
+    arm: str
+    title: str
+    """In Markdown: the name of a single run; of several the arm, and how many."""
+    runs: tuple[RunFacts, ...]
+    """At least one."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether these are an arm's finished runs."""
+        return self.runs[0].finished
+
+
+def groups(facts: ExperimentFacts, words: Words, has: Callable[[RunFacts], bool]) -> Iterator[Group]:
+    """The groups of an experiment, arm by arm, of the runs that have what a table is about."""
+    for arm in facts.arms:
+        done = tuple(run for run in facts.finished(arm) if has(run))
+        if done:
+            one = code(done[0].name) if len(done) == 1 else words("by iteration seeds", code(arm), len(done))
+            yield Group(arm, one, done)
+        for run in facts.of(arm):
+            if not run.finished and has(run):
+                mark = words("unfinished at", run.epoch, run.total_epochs or "?")
+                yield Group(arm, f"{code(run.name)} ({mark})", (run,))
+
+
+def mean_of(values: Sequence[float], form: Form, expected: int) -> str:
+    """ "0.82 ± 0.01" of seeds, a single number as it is; how many where not all of the `expected` have one."""
+    if not values:
+        return "–"
+    found = summarise(list(values))
+    text = form(found.mean) + (f" ± {form(found.std)}" if found.std is not None else "")
+    return text if found.n == expected else f"{text} (n = {found.n})"
+
+
+def at_step(run: RunFacts, name: str, step: int) -> float | None:
+    """What a run reported by this name at this iteration; None where it did not."""
+    of = run.statistics.get(name)
+    if of is None:
+        return None
+    place = bisect_left(of.steps, step)
+    return of.values[place] if place < len(of.steps) and of.steps[place] == step else None
+
+
+class Histories:
+    """The steps of runs, read when a table first asks for them."""
+
+    def __init__(self, facts: ExperimentFacts) -> None:
+        self.facts = facts
+        self._read: dict[str, History] = {}
+
+    def of(self, run: RunFacts) -> History:
+        """All that a run measured."""
+        if run.name not in self._read:
+            self._read[run.name] = load_history(RunDir(self.facts.path / "runs" / run.name))
+        return self._read[run.name]
+
+    def sources(self, run: str) -> list[Source]:
+        """The files of a run's steps and statistics, one an attempt."""
+        attempts = RunDir(self.facts.path / "runs" / run).attempts()
+        return [Source(run, one.number, None, f"runs/{run}/attempts/{one.number}/metrics.jsonl") for one in attempts]
