@@ -105,8 +105,10 @@ class AqrTables:
         return self._table(weight_columns(sensor))
 
     def maps(self) -> Table:
-        """The largest values of both maps."""
-        return self._table([column for sensor in VIEW for column in map_columns(sensor)])
+        """The largest values of both maps; with the clamp, where that grows."""
+        columns = [column for sensor in VIEW for column in map_columns(sensor)]
+        grown = any(len(set(of.values)) > 1 for run in self.facts.runs if (of := run.statistics.get("aqr/clamp")))
+        return self._table([*columns, *([Column("aqr clamp then", ("aqr/clamp",), _fixed(3))] if grown else [])])
 
     def changes(self, sensor: str) -> Table:
         """The modulation of a sensor's features."""
@@ -126,9 +128,14 @@ class AqrTables:
         return {name for column in self._columns() for name in column.names}
 
     def untold(self) -> str:
-        """The quantities that no training reported: "raw map maximum (LiDAR), …"; "" where there are none."""
+        """The quantities that no training reported: "active features (%); …"; "" where there are none."""
         absent = [column.word for column in self._columns() if not any(map(column.told, self.facts.runs))]
-        return ", ".join(dict.fromkeys(map(self.words, absent)))
+        return "; ".join(dict.fromkeys(map(self.words, absent)))
+
+    @property
+    def foreign(self) -> bool:
+        """Whether another program than detui's own model reported it: what exactly it counts is that program's."""
+        return self.facts.info.get("backend") != "torch"
 
     def ranks(self) -> bool:
         """Whether several processes reported their own numbers."""

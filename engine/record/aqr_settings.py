@@ -180,7 +180,7 @@ class AqrSettings:
 
     def _gain_row(self, group: Group) -> list[str]:
         ends = [measured_gain(group.runs, sensor) for sensor in SENSORS]
-        cells = [_range(one) if one else "–" for one in ends]
+        cells = [f"{one.low:.3f}–{one.high:.3f}" if one else "–" for one in ends]
         samples = sum(len(run.statistics["aqr/lidar_gain_min"].steps) for run in group.runs)
         sources = [source for run in group.runs for source in self._histories.sources(run.name)]
         mark = self.results.ledger.cite_all(sources, self.words("said aqr"))

@@ -69,6 +69,27 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
     "aqr lidar changed": ("BEV changed, all / active (%)", "BEV 变化，全部 / 非零 (%)"),
     "aqr camera changed": ("perspective changed, all / active (%)", "透视变化，全部 / 非零 (%)"),
     "aqr gradient at ends": ("gradient norm, first → last", "梯度范数，首 → 末"),
+    # figures
+    "aqr_weights": ("AQR weights by iteration", "AQR 权重随迭代的变化"),
+    "aqr_changes": ("Relative change of features by iteration", "特征相对变化随迭代的变化"),
+    "aqr_bounds": ("Maps and gain against their bounds", "权重图与增益及其界限"),
+    "detail aqr_weights": (
+        "Thick: the mean over the queries, shaded by one standard deviation; thin: the smallest and the largest "
+        "weight. Colour: arm, line style: seed.",
+        "粗线：各查询的均值，阴影为一个标准差；细线：最小与最大权重。颜色表示实验组，线型表示随机种子。",
+    ),
+    "detail aqr_changes": (
+        "Counted on all features, zero ones included, and on the active ones, where told. Shaded: the band of a goal "
+        "that has one, in its arm's colour, grey where it is of every arm.",
+        "分别按全部特征（含零特征）与非零特征计（以有报告者为限）。阴影：目标给出的范围，取其实验组的颜色；"
+        "针对所有组者为灰色。",
+    ),
+    "detail aqr_bounds": (
+        "Maps: thick, the largest value after the clamp; thin, before it. Gain: the smallest and the largest of active "
+        "features. Short dashes: the clamp, and the bounds that the settings give.",
+        "权重图：粗线为裁剪后的最大值，细线为裁剪前。增益：非零特征的最小值与最大值。短虚线：裁剪上限，以及设置给出的界限。",
+    ),
+    "aqr clamp then": ("clamp then", "当时的裁剪上限"),
     # cautions
     "aqr few seeds": (
         "Fewer than three finished trainings: {}. Differences of these arms may be chance, and nothing is concluded.",
