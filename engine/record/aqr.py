@@ -119,9 +119,8 @@ class AqrTables:
         return self._table(fraction_columns())
 
     def _columns(self) -> list[Column]:
-        of_sensors = [column for sensor in VIEW
-                      for column in (*weight_columns(sensor), *map_columns(sensor), *change_columns(sensor))]  # fmt: skip
-        return [*of_sensors, *fraction_columns()]
+        kinds = (weight_columns, map_columns, change_columns)
+        return [*(column for sensor in VIEW for kind in kinds for column in kind(sensor)), *fraction_columns()]
 
     def names(self) -> set[str]:
         """The statistics that these tables show."""

@@ -67,7 +67,7 @@ def inputs(name: str, facts: ExperimentFacts) -> dict[str, Any]:
 
 
 def _line(run: RunFacts, column: Column) -> tuple[list[float], list[float]] | None:
-    """A quantity of a run; ends are not averaged away, so no line of many samples is thinned but by leaving some out."""
+    """A quantity of a run; of many samples some are left out, and none averaged: that would hide the ends."""
     samples = next((run.statistics[name] for name in column.names if name in run.statistics), None)
     if samples is None:
         return None
@@ -126,7 +126,8 @@ def _draw_changes(lines: Lines, bands: Any, styles: Any, arms: Any, panels: Call
         _plot(axis, of, styles)
         axis.set_title(f"{SENSORS[sensor]} features, {'all' if name == 'all' else 'active ones'}", fontsize=10)
         axis.set_xlabel("iteration")
-        axis.set_ylim(bottom=0)
+        tops = [100 * band[3] for band in bands if band[0] == metric]
+        axis.set_ylim(0, 1.08 * max([value for _, values in of.values() for value in values] + tops, default=1.0))
     for row in range(2):
         axes[row * len(counted)].set_ylabel("relative change (percent)")
     return figure  # type: ignore[no-any-return]

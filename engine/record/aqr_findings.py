@@ -104,6 +104,8 @@ class AqrFindings:
     def cautions(self) -> Iterator[str]:
         """What must be kept in mind while the numbers are read, as far as these runs give reason for it."""
         words = self.words
+        if violated := self.settings.violated():
+            yield words("aqr out of bounds", "; ".join(violated))
         few = {arm: len(self.facts.finished(arm)) for arm in self.facts.arms}
         few = {arm: count for arm, count in few.items() if count < FEWEST_SEEDS}
         if few:

@@ -30,8 +30,8 @@ class Violation:
     iteration: int
     measured: Bounds
     allowed: Bounds
-    samples: int
-    """Of the run, in which it was so of this sensor."""
+    samples: tuple[int, int]
+    """In how many of the run's samples it was so of this sensor, and of how many."""
 
 
 def settings_of(config: Mapping[str, Any], backend: str) -> dict[str, Any]:
@@ -67,8 +67,8 @@ def violations(run: RunFacts, configured: Bounds | None) -> Iterator[Violation]:
     for sensor in SENSORS:
         outside = list(_outside(run, sensor, configured))
         if outside:
-            step, measured, allowed = outside[0]
-            yield Violation(sensor, step, measured, allowed, len(outside))
+            samples = len(outside), len(run.statistics[f"aqr/{sensor}_gain_min"].steps)
+            yield Violation(sensor, *outside[0], samples)
 
 
 def _outside(run: RunFacts, sensor: str, configured: Bounds | None) -> Iterator[tuple[int, Bounds, Bounds]]:
@@ -180,22 +180,31 @@ class AqrSettings:
 
     def _gain_row(self, group: Group) -> list[str]:
         ends = [measured_gain(group.runs, sensor) for sensor in SENSORS]
-        cells = [f"{one.low:.3f}–{one.high:.3f}" if one else "–" for one in ends]
+        cells = [_measured_range(one) if one else "–" for one in ends]
         samples = sum(len(run.statistics["aqr/lidar_gain_min"].steps) for run in group.runs)
         sources = [source for run in group.runs for source in self._histories.sources(run.name)]
         mark = self.results.ledger.cite_all(sources, self.words("said aqr"))
         return [group.title, self.bounds(group.arm), *cells, str(samples), self._within(group), mark]
 
     def _within(self, group: Group) -> str:
-        configured = configured_bounds(self._config(group.arm)) if self.complete else None
+        configured = self._configured(group.arm)
         if configured is None and not all("aqr/gain_high" in run.statistics for run in group.runs):
             return self._unknown
-        told = [
-            self.words("aqr violated", code(run.name), self.words(f"aqr {one.sensor}"), _range(one.measured),
-                       one.iteration, _range(one.allowed), one.samples)
-            for run in group.runs for one in violations(run, configured)
-        ]  # fmt: skip
-        return "; ".join(told) or self.words("aqr inside")
+        told = "; ".join(line for run in group.runs for line in self._violations(run))
+        return self.words("aqr outside", told) if told else self.words("aqr inside")
+
+    def _configured(self, arm: str) -> Bounds | None:
+        return configured_bounds(self._config(arm)) if self.complete else None
+
+    def _violations(self, run: RunFacts) -> Iterator[str]:
+        for one in violations(run, self._configured(run.arm)):
+            measured, allowed = _measured_range(one.measured), _range(one.allowed)
+            sensor = self.words(f"aqr {one.sensor}")
+            yield self.words("aqr violated", code(run.name), sensor, measured, one.iteration, allowed, *one.samples)
+
+    def violated(self) -> list[str]:
+        """A line for each run and sensor whose gain was out of its bounds."""
+        return [line for run in self.facts.runs for line in self._violations(run)]
 
 
 def measured_gain(runs: Sequence[RunFacts], sensor: str) -> Bounds | None:
@@ -213,6 +222,10 @@ def _measured(run: RunFacts) -> bool:
 
 def _range(bounds: Bounds) -> str:
     return f"{_gain(bounds.low)}–{_gain(bounds.high)}"
+
+
+def _measured_range(bounds: Bounds) -> str:
+    return f"{bounds.low:.3f}–{bounds.high:.3f}"
 
 
 def _gain(value: float) -> str:

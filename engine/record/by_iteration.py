@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
-from detui.engine.analysis import summarise
 from detui.engine.record.facts import ExperimentFacts, RunFacts, Source
 from detui.engine.record.text import code
 from detui.engine.record.words import Words
@@ -76,9 +76,8 @@ def mean_of(values: Sequence[float], form: Form, expected: int) -> str:
     """ "0.82 ± 0.01" of seeds, a single number as it is; how many where not all of the `expected` have one."""
     if not values:
         return "–"
-    found = summarise(list(values))
-    text = form(found.mean) + (f" ± {form(found.std)}" if found.std is not None else "")
-    return text if found.n == expected else f"{text} (n = {found.n})"
+    text = form(fmean(values)) + (f" ± {form(stdev(values))}" if len(values) > 1 else "")
+    return text if len(values) == expected else f"{text} (n = {len(values)})"
 
 
 def at_step(run: RunFacts, name: str, step: int) -> float | None:

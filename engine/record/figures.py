@@ -17,8 +17,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DetuiError
-from detui.engine.record import failure_pictures as failures
 from detui.engine.record import aqr_figure, miss_pictures, share_figure, small_objects
+from detui.engine.record import failure_pictures as failures
 from detui.engine.record import pictures as detections
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.misses import FLOOR

@@ -143,7 +143,9 @@ class ImportedTables:
 
     def losses(self) -> Table:
         """The whole training loss at iterations that every run of the table logged, or its own."""
-        series = {run.name: dict(zip(*self._histories.of(run).series("train/loss"), strict=True)) for run in self._runs()}
+        series = {
+            run.name: dict(zip(*self._histories.of(run).series("train/loss"), strict=True)) for run in self._runs()
+        }
         steps = spread(sorted({step for of in series.values() for step in of}), _ROWS)
         head = [self.words("iteration"), *(code(name) for name in series)]
         rows = [[str(step), *(_cell(of.get(step)) for of in series.values())] for step in steps]

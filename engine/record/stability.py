@@ -97,7 +97,7 @@ class Stability:
         rule: Mapping[str, Any] = self.facts.info["checkpoint_rule"]
         named = str(rule.get("metric") or "val/AP")
         self.metric = results.main[0] if named == "val/AP" else named
-        """The one whose validation curve is looked at: that of the checkpoint rule; of frames, which have no AP, mAP."""
+        """The one whose validation curve is looked at: that of the checkpoint rule; mAP of frames, which have no AP."""
 
     def table(self) -> Table:
         """A row a run: alarms, the loss at the end, the chosen epoch's place, validation after its highest."""

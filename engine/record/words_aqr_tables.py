@@ -34,9 +34,10 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
     "aqr samples": ("samples", "样本数"),
     "aqr within": ("within its bounds?", "是否在界内？"),
     "aqr inside": ("yes, in every sample", "是，所有样本"),
+    "aqr outside": ("🛑 no: {}", "🛑 否：{}"),
     "aqr violated": (
-        "🛑 no: {}, {} {} at iteration {}, where {} is allowed ({} samples)",
-        "🛑 否：{}，{} {}（第 {} 次迭代），允许 {}（{} 个样本）",
+        "{}, {}: {} at iteration {}, where {} is allowed; so in {} of {} samples",
+        "{}，{}：{}（第 {} 次迭代），允许 {}；{} / {} 个样本如此",
     ),
     # weights and maps
     "aqr weight mean": ("mean", "均值"),
@@ -50,8 +51,8 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
     # modulation
     "aqr mean change": ("mean change", "平均变化"),
     "aqr change all": ("relative change, all features (%)", "相对变化，全部特征 (%)"),
-    "aqr change active": ("relative change, active features (%)", "相对变化，非零特征 (%)"),
-    "aqr active": ("active features (%)", "非零特征占比 (%)"),
+    "aqr change active": ("relative change, active features (%)", "相对变化，活跃特征 (%)"),
+    "aqr active": ("active features (%)", "活跃特征占比 (%)"),
     "aqr max change": ("largest change", "最大变化"),
     # fractions
     "aqr lidar zero": ("BEV map zero (%)", "BEV 图为零 (%)"),
@@ -66,8 +67,8 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
     "aqr difference": ("{} difference (pp)", "{} 差值 (pp)"),
     "aqr kept": ("kept whatever the map says (%)", "不受权重图影响而保留的部分 (%)"),
     "aqr ratio": ("camera ÷ LiDAR weight", "相机 ÷ LiDAR 权重"),
-    "aqr lidar changed": ("BEV changed, all / active (%)", "BEV 变化，全部 / 非零 (%)"),
-    "aqr camera changed": ("perspective changed, all / active (%)", "透视变化，全部 / 非零 (%)"),
+    "aqr lidar changed": ("BEV changed, all / active (%)", "BEV 变化，全部 / 活跃 (%)"),
+    "aqr camera changed": ("perspective changed, all / active (%)", "透视变化，全部 / 活跃 (%)"),
     "aqr gradient at ends": ("gradient norm, first → last", "梯度范数，首 → 末"),
     # figures
     "aqr_weights": ("AQR weights by iteration", "AQR 权重随迭代的变化"),
@@ -75,22 +76,26 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
     "aqr_bounds": ("Maps and gain against their bounds", "权重图与增益及其界限"),
     "detail aqr_weights": (
         "Thick: the mean over the queries, shaded by one standard deviation; thin: the smallest and the largest "
-        "weight. Colour: arm, line style: seed.",
-        "粗线：各查询的均值，阴影为一个标准差；细线：最小与最大权重。颜色表示实验组，线型表示随机种子。",
+        "weight. An arm without AQR has no line.",
+        "粗线：各查询的均值，阴影为一个标准差；细线：最小与最大权重。没有 AQR 的实验组没有线。",
     ),
     "detail aqr_changes": (
         "Counted on all features, zero ones included, and on the active ones, where told. Shaded: the band of a goal "
         "that has one, in its arm's colour, grey where it is of every arm.",
-        "分别按全部特征（含零特征）与非零特征计（以有报告者为限）。阴影：目标给出的范围，取其实验组的颜色；"
+        "分别按全部特征（含零特征）与活跃特征计（以有报告者为限）。阴影：目标给出的范围，取其实验组的颜色；"
         "针对所有组者为灰色。",
     ),
     "detail aqr_bounds": (
         "Maps: thick, the largest value after the clamp; thin, before it. Gain: the smallest and the largest of active "
         "features. Short dashes: the clamp, and the bounds that the settings give.",
-        "权重图：粗线为裁剪后的最大值，细线为裁剪前。增益：非零特征的最小值与最大值。短虚线：裁剪上限，以及设置给出的界限。",
+        "权重图：粗线为裁剪后的最大值，细线为裁剪前。增益：活跃特征的最小值与最大值。短虚线：裁剪上限，以及设置给出的界限。",
     ),
     "aqr clamp then": ("clamp then", "当时的裁剪上限"),
     # cautions
+    "aqr out of bounds": (
+        "🛑 A gain was measured that the settings do not allow: {}.",
+        "🛑 实测增益超出设置所允许的范围：{}。",
+    ),
     "aqr few seeds": (
         "Fewer than three finished trainings: {}. Differences of these arms may be chance, and nothing is concluded.",
         "完成的训练少于三次：{}。这些实验组的差异可能出于偶然，不下结论。",
@@ -98,13 +103,14 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
     "aqr background": (
         "The relative change of all features counts those that are zero, and so do not change: a small number may be "
         "background alone. At the last sample, on all / on active features (active part): {}.",
-        "全部特征的相对变化把不会变化的零特征也算在内：数值小可能只是背景多。最后一个样本，全部 / 非零特征（非零占比）：{}。",
+        "全部特征的相对变化把不会变化的零特征也算在内：数值小可能只是背景多。"
+        "最后一个样本，全部 / 活跃（非零）特征（活跃占比）：{}。",
     ),
     "aqr counted": ("{} {} {} % / {} % ({} %)", "{} {} {} % / {} %（{} %）"),
     "aqr background untold": (
         "The relative change is the program's own, of all features: those that are zero do not change and are counted. "
         "How large it is on the active ones was not told.",
-        "相对变化为程序自报，按全部特征计：不会变化的零特征也计入。非零特征上的数值没有给出。",
+        "相对变化为程序自报，按全部特征计：不会变化的零特征也计入。活跃特征上的数值没有给出。",
     ),
     "aqr never amplified": (
         "No feature was amplified in any sample of {}: every measured gain is 1 or less, so AQR attenuated alone.",
