@@ -92,6 +92,13 @@ def _plot(axis: Axes, of: Mapping[str, Any], styles: Mapping[str, Mapping[str, A
         axis.plot(steps, values, **{"linewidth": 1.3, **styles[run], **alone, **changes})
 
 
+def _main(axis: Axes, of: Mapping[str, Any], styles: Mapping[str, Mapping[str, Any]]) -> None:
+    """Plot what a panel is about; an empty one must not look like a forgotten one."""
+    _plot(axis, of, styles)
+    if not of:
+        axis.text(0.5, 0.5, "not told", ha="center", color="#666666", fontsize=8, transform=axis.transAxes)
+
+
 def _draw_weights(lines: Lines, _: Any, styles: Any, __: Any, panels: Callable[..., Any]) -> Figure:
     figure, axes = panels(2)
     for axis, (sensor, called) in zip(axes, SENSORS.items(), strict=True):
@@ -100,7 +107,7 @@ def _draw_weights(lines: Lines, _: Any, styles: Any, __: Any, panels: Callable[.
             if run in spreads and len(spreads[run][1]) == len(means):
                 low, high = ([m + sign * s for m, s in zip(means, spreads[run][1], strict=True)] for sign in (-1, 1))
                 axis.fill_between(steps, low, high, color=styles[run]["color"], alpha=0.15, linewidth=0)
-        _plot(axis, lines.get(f"{sensor} mean", {}), styles)
+        _main(axis, lines.get(f"{sensor} mean", {}), styles)
         for end in ("min", "max"):
             _plot(axis, lines.get(f"{sensor} {end}", {}), styles, linewidth=0.6, alpha=0.7)
         axis.set_title(f"{called} weights", fontsize=10)
@@ -123,7 +130,7 @@ def _draw_changes(lines: Lines, bands: Any, styles: Any, arms: Any, panels: Call
                 axis.axhline(100 * end, color=colour, linewidth=0.7, linestyle=(place, (4, 4)))
         of = {run: (steps, [100 * value for value in values])
               for run, (steps, values) in lines.get(f"{sensor} {name}", {}).items()}  # fmt: skip
-        _plot(axis, of, styles)
+        _main(axis, of, styles)
         axis.set_title(f"{SENSORS[sensor]} features, {'all' if name == 'all' else 'active ones'}", fontsize=10)
         axis.set_xlabel("iteration")
         tops = [100 * band[3] for band in bands if band[0] == metric]
@@ -140,7 +147,7 @@ def _draw_bounds(lines: Lines, _: Any, styles: Any, __: Any, panels: Callable[..
     limit = {"linewidth": 0.8, "linestyle": (0, (2, 2))}
     for axis, (row, sensor) in zip(axes, [(row, sensor) for row in rows for sensor in SENSORS], strict=True):
         if row == "map":
-            _plot(axis, lines.get(f"{sensor} map", {}), styles)
+            _main(axis, lines.get(f"{sensor} map", {}), styles)
             _plot(axis, lines.get(f"{sensor} raw", {}), styles, linewidth=0.6, alpha=0.7)
             _plot(axis, lines.get("clamp", {}), styles, **limit)
             axis.set_ylim(bottom=0)

@@ -12,12 +12,12 @@ from detui.engine.record.words_stages import STAGES
 LANGUAGES = ("en", "zh")
 
 WORDS: dict[str, tuple[str, str]] = {
+    **AQR_TABLES,
     **CAPTIONS,
     **CONVERGENCE,
     **STAGES,
     **IMPORTED,
     **OF_FRAMES,
-    **AQR_TABLES,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
     "unknown": ("_(not known)_", "_(未知)_"),

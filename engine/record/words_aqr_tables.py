@@ -113,7 +113,8 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
         "相对变化为程序自报，按全部特征计：不会变化的零特征也计入。活跃特征上的数值没有给出。",
     ),
     "aqr never amplified": (
-        "No feature was amplified in any sample of {}: every measured gain is 1 or less, so AQR attenuated alone.",
+        "No feature was amplified in any sample of {}: every measured gain is 1 or less, so all that AQR did was to "
+        "attenuate.",
         "{} 的任何样本中都没有特征被放大：实测增益均不超过 1，AQR 只起衰减作用。",
     ),
     "aqr noised": (

@@ -6,11 +6,15 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import training_repository
+from left_files import LOG, SECOND, written
 from routed import AQR, BAND, Routed
 
 from detui.engine.backends.torch.gain import Bounds
+from detui.engine.importing import import_arms
 from detui.engine.record import aqr_figure, fill
 from detui.engine.record.aqr import AqrTables
 from detui.engine.record.aqr_findings import AqrFindings
@@ -210,3 +214,52 @@ def test_figures_have_a_line_a_run_and_the_goals_bands(told: ExperimentFacts) ->
     assert given["aqr_changes"]["bands"] == [["aqr/camera_relative_change", "aqr-2.5-0.6", 0.25, 0.3]]
     assert set(given["aqr_weights"]["lines"]["lidar mean"]) == {run.name for run in told.runs if run.arm != "no-aqr"}
     assert given["aqr_bounds"]["lines"]["gain_high"]["aqr-additive-s0"][1][-1] == pytest.approx(3.1)
+
+
+def imported(folder: Path, blocks: str, stated: dict[str, Any]) -> ExperimentFacts:
+    """Two arms of which the second printed AQR blocks."""
+    log, told = written(folder / "a.log", LOG + SECOND), written(folder / "b.txt", blocks)
+    other = written(folder / "b.log", LOG + SECOND)
+    return gather(import_arms(folder / "logs", [("a", [log]), ("b", [other, told])], stated=stated).path)
+
+
+def test_an_imported_log_with_blocks_has_the_same_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for forward in (1000, 2000, 3000):
+        for rank in (0, 1):
+            training_repository.block(forward, rank)
+    stated = {"b": {"model": {"aqr": {"max_weight_clamp": 2.5, "residual_weight": 0.6}}}}
+    facts = imported(tmp_path, capsys.readouterr().out, stated)
+    blocks = find(render(facts, "en"))
+    assert "| `b` | _(not known)_ | 2.5 | 0.6 | _(not known)_ |" in blocks["configuration"]
+    assert "convex 0.60–1.60; additive 0.60–3.10 (mode not known)" in blocks["configuration"]
+    assert "| `a` |" + 7 * " _(not known)_ |" in blocks["configuration"]
+    assert "| `b-s7` | 2000 | 0.5500 [0.5000, 0.6000] |" in blocks["weights"] and "no padding" not in blocks["weights"]
+    assert "| `b-s7` | 3000 | 0.5500 [0.5000, 0.6000] | 35.00 [30.00, 40.00] |" in blocks["modulation-perspective"]
+    assert "relative change, active features (%);" in blocks["modulation-perspective"], "not told"
+    assert "weight_mean" not in blocks["statistics"] and "perspective_change_relative" not in blocks["statistics"]
+    assert "neither dumped nor stated" in blocks["caution"] and "never amplified" not in blocks["caution"]
+    given = aqr_figure.inputs("aqr_changes", facts)
+    assert list(given["lines"]) == ["camera all"] and list(given["lines"]["camera all"]) == ["b-s7"]
+    assert list(find(render(facts, "zh"))) == list(blocks)
+
+
+def test_an_imported_log_without_blocks_has_no_such_tables(tmp_path: Path) -> None:
+    blocks = find(render(imported(tmp_path, "hello\n" + LOG, {}), "en"))
+    assert not {"configuration", "weights", "caution"} & set(blocks) and "nothing to draw" in blocks["figures"]
+
+
+def test_the_real_blocks_stand_in_the_tables(tmp_path: Path, shared_data: Path) -> None:
+    logs = shared_data / "aqr_logs"
+    both = [logs / "aqr_2.5_0.6.log", logs / "aqr_blocks_2ranks.txt"]
+    arms = [("no-aqr", [logs / "no_aqr.log"]), ("aqr-2.5-0.6", both)]
+    facts = gather(import_arms(tmp_path / "logs", arms).path)
+    text = render(facts, "en")
+    for part in (
+        "| `aqr-2.5-0.6-s0` | 1000 | 0.6999 [0.6651, 0.7347] | 0.1712 [0.1606, 0.1817] |",
+        "| `aqr-2.5-0.6-s0` | 1000 | 2.500 [2.500, 2.500] | 2.500 [2.500, 2.500] |",
+        "| `aqr-2.5-0.6-s0` | 1000 | -0.0038 [-0.0041, -0.0036] | 35.41 [34.86, 35.96] | 1.86 [1.79, 1.93] |",
+        "| `aqr-2.5-0.6` | -1.78 | -0.83 | _(not known)_ | 1.144 | 9.6 / – | 35.4 / – |",
+        "| 4000 | 9.9272 | 10.1168 |",
+    ):
+        assert part in text
+    assert "1.60" not in text.split("## Results")[0], "no bound without the mode, clamp and residual weight"
