@@ -21,6 +21,8 @@ ROWS = 5
 """Iterations that are shown at most where they are spread evenly."""
 FURTHER = 3
 """Iterations beyond the customary ones, where a training is at least twice as long."""
+NEAR = 1.1
+"""A training that ends before so many times the last customary iteration is shown up to that one."""
 
 Form = Callable[[float], str]
 
@@ -33,14 +35,15 @@ def spread(steps: Sequence[int], most: int) -> list[int]:
 
 
 def shown(steps: Iterable[int]) -> list[int]:
-    """The iterations of a table: the customary ones with the last, or some spread evenly over all."""
+    """The iterations of a table: the customary ones and what lies far beyond, or some spread evenly over all."""
     ordered = sorted(set(steps))
     known = [step for step in CUSTOMARY if step in set(ordered)]
     if len(known) < ENOUGH:
         return spread(ordered, ROWS)
     beyond = [step for step in ordered if step > known[-1]]
-    long = bool(beyond) and beyond[-1] >= 2 * known[-1]
-    return [*known, *(spread(beyond, FURTHER) if long else beyond[-1:])]
+    if not beyond or beyond[-1] < NEAR * known[-1]:
+        return known
+    return [*known, *(spread(beyond, FURTHER) if beyond[-1] >= 2 * known[-1] else beyond[-1:])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,9 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
         "🛑 实测增益超出设置所允许的范围：{}。",
     ),
     "aqr few seeds": (
-        "Fewer than three finished trainings: {}. Differences of these arms may be chance, and nothing is concluded.",
-        "完成的训练少于三次：{}。这些实验组的差异可能出于偶然，不下结论。",
+        "Fewer than three finished trainings: {}. Differences from and to these arms may be chance, and nothing is "
+        "concluded.",
+        "完成的训练少于三次：{}。涉及这些实验组的差异可能出于偶然，不下结论。",
     ),
     "aqr background": (
         "The relative change of all features counts those that are zero, and so do not change: a small number may be "

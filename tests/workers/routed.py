@@ -43,12 +43,16 @@ class Routed(Framed):
              "config": {"model": {"name": "fusion", "aqr": aqr}, "train": {"batch": 4}}}
             for name, aqr in AQR.items()
         ]  # fmt: skip
+        differs = {f"model.aqr.{key}": {name: aqr[key] for name, aqr in AQR.items()} for key in OFF
+                   if len({aqr[key] for aqr in AQR.values()}) > 1}  # fmt: skip
         claims = [{"metric": "val/mAP", "arm": "aqr-2.5-0.6", "value": 0.6397, "source": "a document"}]
         return super()._info() | {
             "recipe": "aqr/configurations", "family": "aqr", "backend": "torch", "arms": arms, "overrides": [],
             "title": {"en": "Configurations of AQR", "zh": "AQR 的配置"},
             "question": {"en": "Does AQR help?", "zh": "AQR 是否有帮助？"},
-            "varies": ["model.aqr"], "differs": {}, "fairness": [], "claims": claims,
+            "varies": ["model.aqr"], "differs": differs, "claims": claims,
+            "fairness": [{"level": "varies", "field": field, "text": f"{field} differs, as declared."}
+                         for field in differs],
             "goals": [{"metric": "val/mAP", "arm": "aqr-2.5-0.6", "against": "no-aqr", "delta_at_least": 0.0}],
             "checkpoint_rule": {"rule": "last"},
             "runs": [f"{name}-s{seed}" for name in AQR for seed in self.seeds],
@@ -70,7 +74,7 @@ class Routed(Framed):
             while rows and rows[0]["step"] < until:
                 yield rows.pop(0)
             values = {key: value for key, value in line.get("values", {}).items() if "ultralytics" not in key}
-            if line["kind"] == "step":
+            if line["kind"] in ("step", "epoch"):
                 values = losses(until, random.Random(f"{name} {until}"))
             yield {**line, "step": until, **({"values": values} if "values" in line else {})}
             while line["kind"] == "step" and rows and rows[0]["step"] == until:
@@ -103,14 +107,16 @@ def statistics(name: str, step: int, draw: random.Random) -> dict[str, float]:
     low = aqr["residual_weight"]
     high = low + clamp * ((1 - low) if aqr["mode"] == "convex" else 1.0)
     found = {"aqr/clamp": clamp, "aqr/gain_low": low, "aqr/gain_high": high, "aqr/padding_fraction": 0.12,
-             "aqr/unseen_fraction": 0.05, "aqr/balance": 1.1, "aqr/gradient_norm": 0.01 + 0.02 * grown}  # fmt: skip
-    for sensor, change in (("lidar", 0.10), ("camera", 0.35)):
+             "aqr/unseen_fraction": 0.05, "aqr/balance": 1.1,
+             "aqr/gradient_norm": 0.01 + 0.02 * grown + draw.uniform(0, 0.004)}  # fmt: skip
+    for sensor, active in (("lidar", 0.26), ("camera", 0.92)):
         mean = 0.74 + (0.08 * grown if sensor == "camera" else 0) + draw.uniform(0, 0.01)
         out = 0.2 if (name, step) == OUT_OF_BOUNDS and sensor == "camera" else 0.0
+        change = 0.38 + 0.01 * grown + draw.uniform(0, 0.002)
         found |= {f"aqr/{sensor}_{key}": value for key, value in {
-            "weight_mean": mean, "weight_std": 0.16, "weight_min": 0.11, "weight_max": 0.98,
-            "map_max": clamp, "map_raw_max": clamp + 5.5, "zero_fraction": 0.4, "clamped_fraction": 0.002,
+            "weight_mean": mean, "weight_std": mean / 5, "weight_min": mean / 7, "weight_max": 0.97 + mean / 50,
+            "map_max": clamp, "map_raw_max": 8 * mean, "zero_fraction": 0.4, "clamped_fraction": 0.002,
             "mean_change": -0.018 - 0.002 * grown, "max_change": 2.5 + grown,
-            "relative_change": change * (1 + 0.1 * grown), "relative_change_active": 0.38,
-            "active_fraction": 0.4, "gain_min": low, "gain_max": high + out}.items()}  # fmt: skip
+            "relative_change": active * change, "relative_change_active": change,
+            "active_fraction": active, "gain_min": low, "gain_max": high + out}.items()}  # fmt: skip
     return found

@@ -105,7 +105,7 @@ def test_seeds_stand_together_and_a_stopped_run_by_itself(told: ExperimentFacts)
     table = tables(told)[0].weights("camera")
     rows = {(row[0], row[1]): row for row in table.rows}
     together = "`aqr-2.5-0.6`, 2 seeds"
-    assert [step for name, step in rows if name == together] == ["50", "1000", "2000", "3000", "4000", "4200"]
+    assert [step for name, step in rows if name == together] == ["50", "1000", "2000", "3000", "4000"]
     values = [told.runs[place].statistics["aqr/camera_weight_mean"].values[6] for place in (3, 4)]
     mean, spread_of = sum(values) / 2, abs(values[0] - values[1]) / 2**0.5
     assert rows[together, "4000"][2] == f"{mean:.4f} ± {spread_of:.4f}"
@@ -141,34 +141,39 @@ def test_bounds_are_those_that_the_sample_was_told_with_or_the_configured_ones(t
 def test_the_growing_clamp_stands_beside_the_maps(told: ExperimentFacts) -> None:
     table = tables(told)[0].maps()
     assert table.head[-2] == "clamp then"
-    assert table.rows[-1][:3] == ["`aqr-additive`, 3 seeds", "4200", "2.500 ± 0.000"]
+    assert [table.rows[-1][place] for place in (0, 1, 2, -2)] == [
+        "`aqr-additive`, 3 seeds",
+        "4000",
+        *["2.429 ± 0.000"] * 2,
+    ]
 
 
 def test_losses_are_means_over_the_steps_before(told: ExperimentFacts) -> None:
     aqr = tables(told)[0]
     losses = aqr.losses()
-    assert losses.head[1:-1] == ["50", "1000", "2000", "3000", "4000", "4200"]
+    assert losses.head[1:-1] == ["50", "1000", "2000", "3000", "4000"]
     run = told.runs[0]
     history = Histories(told).of(run)
     terms = [dict(zip(*history.series(name), strict=True)) for name in history.names() if "loss_" in name]
     first = sum((of[1] + of[49] + of[50]) / 3 for of in terms)
     single = aqr._total(run, [50])[50]
     assert single == pytest.approx(first) and losses.rows[0][0] == "`no-aqr`, 3 seeds"
-    assert losses.rows[2][3:7] == ["–"] * 4, "the stopped run had not got there"
+    assert losses.rows[2][3:6] == ["–"] * 3, "the stopped run had not got there"
     assert aqr.terms().head == ["run", "loss cls", "loss bbox", "loss dn cls", "loss dn bbox", "source"]
 
 
 def test_cautions_have_a_reason(told: ExperimentFacts) -> None:
     lines = list(tables(told)[2].cautions())
     assert "`aqr-2.5-0.6` (2)" in lines[1] and "`no-aqr`" not in lines[1]
-    assert "`aqr-2.5-0.6` camera 38.5 % / 38.0 % (40.0 %)" in lines[2]
+    assert re.search(r"`aqr-2.5-0.6` camera 3[56]\.\d % / 39\.\d % \(92\.0 %\)", lines[2])
     assert lines[3].startswith("Noised queries are drawn into the maps of `aqr-2.5-0.6`:") and len(lines) == 4
 
 
 def test_iterations_that_are_shown() -> None:
     assert spread(list(range(1, 6)), 5) == [1, 2, 3, 4, 5] and spread(list(range(101)), 5) == [0, 25, 50, 75, 100]
     assert shown(range(1, 97)) == [1, 25, 49, 72, 96]
-    assert shown(range(1, 4005)) == [50, 1000, 2000, 3000, 4000, 4004]
+    assert shown(range(1, 4005)) == [50, 1000, 2000, 3000, 4000]
+    assert shown(range(1, 5001)) == [50, 1000, 2000, 3000, 4000, 5000]
     assert shown([1000, 2000, 3000, 4000]) == [1000, 2000, 3000, 4000]
     assert shown(range(1000, 12001, 1000)) == [1000, 2000, 3000, 4000, 5000, 9000, 12000]
     assert shown([]) == []
