@@ -60,10 +60,11 @@ def inputs(name: str, facts: ExperimentFacts) -> dict[str, Any]:
              for key, column in FIGURES[name]()}  # fmt: skip
     if all(len(steps) < 2 for of in found.values() for steps, _ in of.values()):
         return {}
-    bands = [[goal["metric"], goal.get("arm"), goal["at_least"], goal["at_most"]]
-             for goal in facts.info.get("goals") or ()
+    drawn = {metric: key for key, column in FIGURES[name]() for metric in column.names}
+    stated = [goal for goal in facts.info.get("goals") or () if goal["metric"] in drawn]
+    bands = [[drawn[goal["metric"]], goal.get("arm"), goal["at_least"], goal["at_most"]] for goal in stated
              if goal.get("at_least") is not None and goal.get("at_most") is not None]  # fmt: skip
-    return {"lines": {key: of for key, of in found.items() if of}, "bands": bands if name == "aqr_changes" else []}
+    return {"lines": {key: of for key, of in found.items() if of}, "bands": bands}
 
 
 def _line(run: RunFacts, column: Column) -> tuple[list[float], list[float]] | None:
@@ -121,8 +122,8 @@ def _draw_changes(lines: Lines, bands: Any, styles: Any, arms: Any, panels: Call
     figure, axes = panels(len(counted), 2, height=3.0)
     cells = [(sensor, name) for sensor in SENSORS for name in counted]
     for axis, (sensor, name) in zip(axes, cells, strict=True):
-        metric = f"aqr/{sensor}_relative_change" + ("_active" if name == "active" else "")
-        for place, (_, arm, low, high) in enumerate(band for band in bands if band[0] == metric):
+        own = [band for band in bands if band[0] == f"{sensor} {name}"]
+        for place, (_, arm, low, high) in enumerate(own):
             # Bands of several arms overlap: each is filled faintly, and its ends are drawn.
             colour = arms.get(arm, "#666666")
             axis.axhspan(100 * low, 100 * high, color=colour, alpha=0.12, linewidth=0)
@@ -133,7 +134,7 @@ def _draw_changes(lines: Lines, bands: Any, styles: Any, arms: Any, panels: Call
         _main(axis, of, styles)
         axis.set_title(f"{SENSORS[sensor]} features, {'all' if name == 'all' else 'active ones'}", fontsize=10)
         axis.set_xlabel("iteration")
-        tops = [100 * band[3] for band in bands if band[0] == metric]
+        tops = [100 * band[3] for band in own]
         axis.set_ylim(0, 1.08 * max([value for _, values in of.values() for value in values] + tops, default=1.0))
     for row in range(2):
         axes[row * len(counted)].set_ylabel("relative change (percent)")

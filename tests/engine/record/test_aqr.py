@@ -216,7 +216,8 @@ def test_the_settings_of_detuis_own_model_are_whole() -> None:
 def test_figures_have_a_line_a_run_and_the_goals_bands(told: ExperimentFacts) -> None:
     told.info["goals"].append(BAND)
     given = {name: aqr_figure.inputs(name, told) for name in aqr_figure.FIGURES}
-    assert given["aqr_changes"]["bands"] == [["aqr/camera_relative_change", "aqr-2.5-0.6", 0.25, 0.3]]
+    assert given["aqr_changes"]["bands"] == [["camera all", "aqr-2.5-0.6", 0.25, 0.3]]
+    assert given["aqr_weights"]["bands"] == []
     assert set(given["aqr_weights"]["lines"]["lidar mean"]) == {run.name for run in told.runs if run.arm != "no-aqr"}
     assert given["aqr_bounds"]["lines"]["gain_high"]["aqr-additive-s0"][1][-1] == pytest.approx(3.1)
 
