@@ -12,7 +12,7 @@ from detui.engine.record.aqr_settings import SENSORS, AqrSettings, measured_gain
 from detui.engine.record.by_class import ByClass
 from detui.engine.record.by_iteration import mean_of
 from detui.engine.record.facts import RunFacts
-from detui.engine.record.results import Results
+from detui.engine.record.results import OF_FRAMES, Results
 from detui.engine.record.text import Table, code, percent, plain, points
 
 GRADIENT = "aqr/gradient_norm"
@@ -55,9 +55,11 @@ class AqrFindings:
         return Table(head, rows, frozenset(range(1, len(head))))
 
     def _metrics(self) -> Sequence[str]:
-        """The main metrics, mAP and NDS of frames; of imported runs those of their framework."""
+        """mAP and NDS; of imported runs those of their framework; none of runs that detui does not evaluate."""
         told = [str(name) for run in self.facts.runs if run.chosen for name in run.chosen.get("headline") or ()]
-        return list(dict.fromkeys(told)) if self.facts.imported else self.results.main[:2]
+        if self.facts.imported:
+            return list(dict.fromkeys(told))
+        return OF_FRAMES if self.facts.frames else ()
 
     def _evidence(self, arm: str, metrics: Sequence[str]) -> list[str]:
         runs = self.facts.finished(arm)
