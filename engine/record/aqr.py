@@ -1,4 +1,4 @@
-"""What AQR did, by iteration: weights, maps, modulation, fractions, gradient; and the losses of the same training.
+"""What AQR did, by iteration: weights, maps, modulation, fractions, gradient.
 
 Names are those of the backend `torch` (docs/fusion.md); a fork of CMT prints the same quantities, which the backend
 `command` and `detui import` name after the view ("bev", "perspective") instead of the sensor.
@@ -6,23 +6,16 @@ Names are those of the backend `torch` (docs/fusion.md); a fork of CMT prints th
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
-from detui.engine.record.by_iteration import Form, Group, Histories, at_step, groups, mean_of, shown
+from detui.engine.record.by_iteration import Form, Group, at_step, groups, mean_of, shown, sources
 from detui.engine.record.facts import RunFacts
-from detui.engine.record.results import Results, label
+from detui.engine.record.results import Results
 from detui.engine.record.text import Table, percent
 
 VIEW = {"lidar": "bev", "camera": "perspective"}
 """What each sensor's features are a map of, as the fork names it."""
-WINDOW = 50
-"""A loss at an iteration is a mean over the steps up to it, as many at most: what mmcv's logs do."""
-TERMS = ("train/loss_cls", "train/loss_bbox", "train/loss_dn_cls", "train/loss_dn_bbox")
-"""Of the last decoder layer: of the queries, and of the noised ones (dn)."""
-TOTAL = "train/loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +84,8 @@ def fraction_columns() -> list[Column]:
 class AqrTables:
     """The tables by iteration, in one language."""
 
-    def __init__(self, results: Results, histories: Histories) -> None:
+    def __init__(self, results: Results) -> None:
         self.results, self.facts, self.words = results, results.facts, results.words
-        self._histories = histories
 
     @property
     def told(self) -> bool:
@@ -145,8 +137,7 @@ class AqrTables:
         words, rows = self.words, []
         head = [words("run"), words("iteration"), *(words(column.word) for column in kept), words("source")]
         for group, steps in self._steps(kept):
-            sources = [source for run in group.runs for source in self._histories.sources(run.name)]
-            mark = self.results.ledger.cite_all(sources, words("said aqr"))
+            mark = self.results.ledger.cite_all(sources(self.facts, group.runs), words("said aqr"))
             rows += [[group.title, str(step), *(_cell(group, column, step) for column in kept), mark]
                      for step in steps]  # fmt: skip
         return Table(head, rows if kept else [], frozenset(range(1, len(head) - 1)))
@@ -162,63 +153,6 @@ class AqrTables:
             else:
                 steps = sorted({step for step in wanted if step in set(own)} | set(own[-1:]))
             yield group, steps
-
-    def losses(self) -> Table:
-        """The whole training loss, a row for the runs of an arm and a column an iteration."""
-        having = list(groups(self.facts, self.words, lambda run: bool(self._names(run))))
-        longest = max((self._histories.of(run).series(self._names(run)[0])[0] for group in having
-                       for run in group.runs), key=len, default=[])  # fmt: skip
-        steps = shown(longest)
-        head = [self.words("run"), *map(str, steps), self.words("source")]
-        rows = []
-        for group in having:
-            each = [self._total(run, steps) for run in group.runs]
-            cells = [mean_of([of[step] for of in each if step in of], _fixed(4), len(each)) for step in steps]
-            rows.append([group.title, *cells, self._cite(group)])
-        return Table(head, rows, frozenset(range(1, len(head) - 1)))
-
-    def terms(self) -> Table:
-        """The four terms of the last decoder layer at the end of each training."""
-        found = [(group, [self._at_end(run) for run in group.runs])
-                 for group in groups(self.facts, self.words, lambda run: bool(self._names(run)))]  # fmt: skip
-        kept = [name for name in TERMS if any(name in of for _, each in found for of in each)]
-        head = [self.words("run"), *map(label, kept), self.words("source")]
-        rows = []
-        for group, each in found:
-            cells = [mean_of([of[name] for of in each if name in of], _fixed(4), len(each)) for name in kept]
-            rows.append([group.title, *cells, self._cite(group)])
-        return Table(head, rows if kept else [], frozenset(range(1, len(head) - 1)))
-
-    def _cite(self, group: Group) -> str:
-        sources = [source for run in group.runs for source in self._histories.sources(run.name)]
-        return self.results.ledger.cite_all(sources, self.words("said logged"))
-
-    def _names(self, run: RunFacts) -> list[str]:
-        """The losses whose sum is the whole one: the framework's own where it has one, or all terms."""
-        names = self._histories.of(run).names()
-        return [TOTAL] if TOTAL in names else [name for name in names if name.startswith(f"{TOTAL}_")]
-
-    def _total(self, run: RunFacts, steps: Sequence[int]) -> dict[int, float]:
-        """Iteration → the whole loss, for those that the run got to."""
-        series = [self._histories.of(run).series(name) for name in self._names(run)]
-        found = {}
-        for before, step in zip((0, *steps), steps, strict=False):
-            terms = [_mean_upto(*one, before, step) for one in series]
-            known = [term for term in terms if term is not None]
-            if known and len(known) == len(terms):
-                found[step] = sum(known)
-        return found
-
-    def _at_end(self, run: RunFacts) -> Mapping[str, float]:
-        history = self._histories.of(run)
-        told = {name: _mean_upto(*history.series(name), 0, history.steps.last_step) for name in TERMS}
-        return {name: value for name, value in told.items() if value is not None}
-
-
-def _mean_upto(steps: Sequence[int], values: Sequence[float], before: int, step: int) -> float | None:
-    """The mean of the values after `before` and after `step - WINDOW`, up to `step`; None without any."""
-    first, end = bisect_right(steps, max(before, step - WINDOW)), bisect_right(steps, step)
-    return fmean(values[first:end]) if first < end and steps[end - 1] == step else None
 
 
 def _steps_of(run: RunFacts, columns: Sequence[Column]) -> set[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from detui.engine.analysis.fairness import flatten
 from detui.engine.backends.torch.gain import Bounds, Mode, configured_bounds, gain_bounds
-from detui.engine.record.by_iteration import Group, Histories, at_step, groups
+from detui.engine.record.by_iteration import Group, at_step, groups, sources
 from detui.engine.record.facts import RunFacts
 from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, plain
@@ -89,9 +89,8 @@ def _outside(run: RunFacts, sensor: str, configured: Bounds | None) -> Iterator[
 class AqrSettings:
     """The tables of configurations and of gains, in one language."""
 
-    def __init__(self, results: Results, histories: Histories) -> None:
+    def __init__(self, results: Results) -> None:
         self.results, self.facts, self.words = results, results.facts, results.words
-        self._histories = histories
 
     def _config(self, arm: str) -> Mapping[str, Any]:
         return next((one.get("config") or {} for one in self.facts.info["arms"] if one["name"] == arm), {})
@@ -182,8 +181,7 @@ class AqrSettings:
         ends = [measured_gain(group.runs, sensor) for sensor in SENSORS]
         cells = [_measured_range(one) if one else "–" for one in ends]
         samples = sum(len(run.statistics["aqr/lidar_gain_min"].steps) for run in group.runs)
-        sources = [source for run in group.runs for source in self._histories.sources(run.name)]
-        mark = self.results.ledger.cite_all(sources, self.words("said aqr"))
+        mark = self.results.ledger.cite_all(sources(self.facts, group.runs), self.words("said aqr"))
         return [group.title, self.bounds(group.arm), *cells, str(samples), self._within(group), mark]
 
     def _within(self, group: Group) -> str:

@@ -11,7 +11,6 @@ from detui.engine.record.facts import ExperimentFacts, RunFacts, Source
 from detui.engine.record.text import code
 from detui.engine.record.words import Words
 from detui.engine.run.directory import RunDir
-from detui.engine.run.history import History, load_history
 
 CUSTOMARY = (50, 1000, 2000, 3000, 4000)
 """Iterations that reports on an epoch of nuScenes name; shown where a training has them."""
@@ -92,20 +91,10 @@ def at_step(run: RunFacts, name: str, step: int) -> float | None:
     return of.values[place] if place < len(of.steps) and of.steps[place] == step else None
 
 
-class Histories:
-    """The steps of runs, read when a table first asks for them."""
-
-    def __init__(self, facts: ExperimentFacts) -> None:
-        self.facts = facts
-        self._read: dict[str, History] = {}
-
-    def of(self, run: RunFacts) -> History:
-        """All that a run measured."""
-        if run.name not in self._read:
-            self._read[run.name] = load_history(RunDir(self.facts.path / "runs" / run.name))
-        return self._read[run.name]
-
-    def sources(self, run: str) -> list[Source]:
-        """The files of a run's steps and statistics, one an attempt."""
-        attempts = RunDir(self.facts.path / "runs" / run).attempts()
-        return [Source(run, one.number, None, f"runs/{run}/attempts/{one.number}/metrics.jsonl") for one in attempts]
+def sources(facts: ExperimentFacts, runs: Iterable[RunFacts]) -> list[Source]:
+    """The files of these runs' steps and statistics, one an attempt."""
+    return [
+        Source(run.name, one.number, None, f"runs/{run.name}/attempts/{one.number}/metrics.jsonl")
+        for run in runs
+        for one in RunDir(facts.path / "runs" / run.name).attempts()
+    ]

@@ -13,12 +13,13 @@ from typing import Any
 
 from detui.engine.analysis import summarise
 from detui.engine.evaluate.tables import ERRORS
-from detui.engine.record.by_iteration import Form, Histories, at_step, spread
+from detui.engine.record.by_iteration import Form, at_step, sources, spread
 from detui.engine.record.facts import RunFacts
 from detui.engine.record.results import Results, label
 from detui.engine.record.text import Table, code, percent, plain, points, size
 from detui.engine.record.words import WORDS
 from detui.engine.run.directory import RunDir
+from detui.engine.run.history import History, load_history
 
 _AUXILIARY = re.compile(r"train/loss_(d\d+\.|enc_)")
 _ROWS = 10
@@ -29,12 +30,17 @@ _DIGITS = 2
 class ImportedTables:
     """Tables of an experiment that was imported; of any other they are not asked for."""
 
-    def __init__(self, results: Results, histories: Histories) -> None:
+    def __init__(self, results: Results) -> None:
         self.results, self.facts, self.words = results, results.facts, results.words
-        self._histories = histories
+        self._read: dict[str, History] = {}
 
     def _origin(self, run: RunFacts) -> Mapping[str, Any]:
         return RunDir(self.facts.path / "runs" / run.name).imported() or {}
+
+    def _history(self, run: RunFacts) -> History:
+        if run.name not in self._read:
+            self._read[run.name] = load_history(RunDir(self.facts.path / "runs" / run.name))
+        return self._read[run.name]
 
     def _runs(self) -> list[RunFacts]:
         return [run for arm in self.facts.arms for run in self.facts.of(arm)]
@@ -143,9 +149,7 @@ class ImportedTables:
 
     def losses(self) -> Table:
         """The whole training loss at iterations that every run of the table logged, or its own."""
-        series = {
-            run.name: dict(zip(*self._histories.of(run).series("train/loss"), strict=True)) for run in self._runs()
-        }
+        series = {run.name: dict(zip(*self._history(run).series("train/loss"), strict=True)) for run in self._runs()}
         steps = spread(sorted({step for of in series.values() for step in of}), _ROWS)
         head = [self.words("iteration"), *(code(name) for name in series)]
         rows = [[str(step), *(_cell(of.get(step)) for of in series.values())] for step in steps]
@@ -156,7 +160,7 @@ class ImportedTables:
         """The terms of the loss at the last logged iteration, without those of auxiliary layers."""
         found: dict[str, dict[str, float]] = {}
         for run in self._runs():
-            steps = self._histories.of(run).steps
+            steps = self._history(run).steps
             values = steps[-1]["values"] if len(steps) else {}
             found[run.name] = {n: v for n, v in values.items() if n.startswith("train/") and not _AUXILIARY.match(n)}
         names = list(dict.fromkeys(name for of in found.values() for name in of))
@@ -168,7 +172,7 @@ class ImportedTables:
         """Time of an iteration and peak memory, as the framework logged them."""
         words, rows = self.words, []
         for run in self._runs():
-            steps = self._histories.of(run)
+            steps = self._history(run)
             times, memory = steps.series("time/step")[1], steps.series("memory/peak")[1]
             if times or memory:
                 cells = [f"{median(times):.3f}" if times else words("unknown"),
@@ -199,8 +203,9 @@ class ImportedTables:
         return f"{value:.4g}" if low is None or high is None else f"{value:.4g} [{low:.4g}, {high:.4g}]"
 
     def _cite(self, runs: Iterable[str]) -> None:
-        for name in runs:
-            self.results.ledger.cite_all(self._histories.sources(name), self.words("said logged"))
+        named = set(runs)
+        told = sources(self.facts, (run for run in self._runs() if run.name in named))
+        self.results.ledger.cite_all(told, self.words("said logged"))
 
 
 def _cell(value: float | None) -> str:

@@ -18,7 +18,6 @@ from detui.engine.record.aqr_settings import AqrSettings
 from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
-from detui.engine.record.by_iteration import Histories
 from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
@@ -26,6 +25,7 @@ from detui.engine.record.final import Final
 from detui.engine.record.imported import ImportedTables
 from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.loss_terms import LossTerms
+from detui.engine.record.losses_by_iteration import LossesByIteration, Readings
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.of_frames import FrameTables
 from detui.engine.record.over_images import Images
@@ -75,8 +75,12 @@ def render(
     language: str,
     pictures: Sequence[Picture] = (),
     images: Mapping[str, Images] = MappingProxyType({}),
+    readings: Readings | None = None,
 ) -> str:
-    """The whole record in one language. Raises MissingError, RecipeError for a template that does not work."""
+    """The whole record in one language. Raises MissingError, RecipeError for a template that does not work.
+
+    `readings`: what another language has read of the steps already.
+    """
     from jinja2 import FunctionLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -85,8 +89,9 @@ def render(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
         loader=FunctionLoader(_template),
     )  # fmt: skip
+    context = _context(facts, language, pictures, images, readings or Readings(facts))
     try:
-        return environment.from_string(_template(name)).render(**_context(facts, language, pictures, images))
+        return environment.from_string(_template(name)).render(**context)
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         file = getattr(error, "name", None) or name  # of the parts that it imports, where those are wrong
@@ -109,11 +114,15 @@ def _template(name: str) -> str:
 
 
 def _context(
-    facts: ExperimentFacts, language: str, pictures: Sequence[Picture], images: Mapping[str, Images]
+    facts: ExperimentFacts,
+    language: str,
+    pictures: Sequence[Picture],
+    images: Mapping[str, Images],
+    readings: Readings,
 ) -> dict[str, Any]:
     words, ledger = Words(language), Ledger()
-    results, setup, histories = Results(facts, words, ledger), Setup(facts, words), Histories(facts)
-    settings = AqrSettings(results, histories)
+    results, setup = Results(facts, words, ledger), Setup(facts, words)
+    settings = AqrSettings(results)
     return {
         "facts": facts,
         "info": {**OPTIONAL, **facts.info},
@@ -124,6 +133,7 @@ def _context(
         "milestones": Milestones(results),
         "stability": Stability(results),
         "loss_terms": LossTerms(results),
+        "iteration_losses": LossesByIteration(results, readings),
         "convergence": ConvergenceTable(results),
         "interaction": InteractionTable(results),
         "stages": Stages(results),
@@ -134,9 +144,9 @@ def _context(
         "components": Components(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
-        "imported": ImportedTables(results, histories),
+        "imported": ImportedTables(results),
         "of_frames": FrameTables(results),
-        "aqr": AqrTables(results, histories),
+        "aqr": AqrTables(results),
         "aqr_settings": settings,
         "aqr_findings": AqrFindings(results, settings),
         "pictures": [

@@ -20,13 +20,16 @@ from detui.engine.record.aqr import AqrTables
 from detui.engine.record.aqr_findings import AqrFindings
 from detui.engine.record.aqr_settings import AqrSettings, bounds_by_mode, settings_of, violations
 from detui.engine.record.blocks import find
-from detui.engine.record.by_iteration import Histories, shown, spread
+from detui.engine.record.by_iteration import shown, spread
 from detui.engine.record.facts import ExperimentFacts, record_path
 from detui.engine.record.gather import gather
+from detui.engine.record.losses_by_iteration import LossesByIteration, Readings
 from detui.engine.record.render import render
 from detui.engine.record.results import Results
 from detui.engine.record.sources import Ledger
 from detui.engine.record.words import Words
+from detui.engine.run.directory import RunDir
+from detui.engine.run.history import load_history
 
 GOLDEN = Path(__file__).with_name("golden")
 ORDER = ("configuration", "gain", "results", "delta", "classes", "weights", "maps", "modulation-bev",
@@ -67,9 +70,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFacts:
 
 
 def tables(facts: ExperimentFacts, language: str = "en") -> tuple[AqrTables, AqrSettings, AqrFindings]:
-    results, histories = Results(facts, Words(language), Ledger()), Histories(facts)
-    settings = AqrSettings(results, histories)
-    return AqrTables(results, histories), settings, AqrFindings(results, settings)
+    results = Results(facts, Words(language), Ledger())
+    settings = AqrSettings(results)
+    return AqrTables(results), settings, AqrFindings(results, settings)
 
 
 @pytest.mark.slow
@@ -149,17 +152,17 @@ def test_the_growing_clamp_stands_beside_the_maps(told: ExperimentFacts) -> None
 
 
 def test_losses_are_means_over_the_steps_before(told: ExperimentFacts) -> None:
-    aqr = tables(told)[0]
-    losses = aqr.losses()
+    readings = Readings(told)
+    both = LossesByIteration(Results(told, Words("en"), Ledger()), readings)
+    losses = both.table()
     assert losses.head[1:-1] == ["50", "1000", "2000", "3000", "4000"]
     run = told.runs[0]
-    history = Histories(told).of(run)
+    history = load_history(RunDir(told.path / "runs" / run.name))
     terms = [dict(zip(*history.series(name), strict=True)) for name in history.names() if "loss_" in name]
     first = sum((of[1] + of[49] + of[50]) / 3 for of in terms)
-    single = aqr._total(run, [50])[50]
-    assert single == pytest.approx(first) and losses.rows[0][0] == "`no-aqr`, 3 seeds"
+    assert readings.of(run).totals[50] == pytest.approx(first) and losses.rows[0][0] == "`no-aqr`, 3 seeds"
     assert losses.rows[2][3:6] == ["–"] * 3, "the stopped run had not got there"
-    assert aqr.terms().head == ["run", "loss cls", "loss bbox", "loss dn cls", "loss dn bbox", "source"]
+    assert both.terms().head == ["run", "loss cls", "loss bbox", "loss dn cls", "loss dn bbox", "source"]
 
 
 def test_cautions_have_a_reason(told: ExperimentFacts) -> None:
