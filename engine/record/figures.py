@@ -17,8 +17,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DetuiError
+from detui.engine.record import aqr_figure, miss_pictures, share_figure, small_objects
 from detui.engine.record import failure_pictures as failures
-from detui.engine.record import miss_pictures, share_figure, small_objects
 from detui.engine.record import pictures as detections
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.misses import FLOOR
@@ -99,6 +99,9 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
     shares = share_figure.inputs(facts)
     if shares:
         yield _Job(Picture("shares", "figures/shares.png"), [shares, label], lambda: _shares(facts, shares, label))
+    for name in aqr_figure.FIGURES:
+        if given := aqr_figure.inputs(name, facts):
+            yield _Job(Picture(name, _file(name, 1)), [given, label], partial(_aqr, name, facts, given, label))
     for name in _SHEETS:
         if name not in EXTRA or template in EXTRA[name]:
             yield from _sheets(name, facts, label)
@@ -252,6 +255,14 @@ def _losses(facts: ExperimentFacts, label: str) -> Figure:
 
 def _shares(facts: ExperimentFacts, lines: Mapping[str, Any], label: str) -> Figure:
     figure = share_figure.draw(lines, {run.name: _style(facts, run) for run in facts.runs}, panels)
+    _legend(figure, facts, label)
+    return figure
+
+
+def _aqr(name: str, facts: ExperimentFacts, given: Mapping[str, Any], label: str) -> Figure:
+    styles = {run.name: _style(facts, run) for run in facts.runs}
+    arms = {arm: colours(_bases(facts))[facts.base_of(arm)] for arm in facts.arms}
+    figure = aqr_figure.draw(name, given, styles, arms, panels)
     _legend(figure, facts, label)
     return figure
 

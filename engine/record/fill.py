@@ -13,6 +13,7 @@ from detui.engine.record.blocks import merge
 from detui.engine.record.facts import ExperimentFacts, record_path
 from detui.engine.record.figures import draw
 from detui.engine.record.gather import gather
+from detui.engine.record.losses_by_iteration import Readings
 from detui.engine.record.over_images import Images, of_arms
 from detui.engine.record.render import Picture, render
 from detui.engine.record.save import update
@@ -36,7 +37,8 @@ def fill(experiment_dir: Path, *, photographs: bool = True) -> list[Path]:
         pictures = draw(facts, memory.figures, photographs=photographs)
         images = of_arms(facts, memory.images)
         memory.save()
-        return [_fill_language(facts, language, (pictures, images), memory) for language in languages(facts)]
+        shown = (pictures, images, Readings(facts))
+        return [_fill_language(facts, language, shown, memory) for language in languages(facts)]
 
 
 def languages(facts: ExperimentFacts) -> list[str]:
@@ -46,7 +48,7 @@ def languages(facts: ExperimentFacts) -> list[str]:
 
 
 def _fill_language(
-    facts: ExperimentFacts, language: str, shown: tuple[list[Picture], dict[str, Images]], memory: _Memory
+    facts: ExperimentFacts, language: str, shown: tuple[list[Picture], dict[str, Images], Readings], memory: _Memory
 ) -> Path:
     path = record_path(facts.path, language)
     rendered = render(facts, language, *shown)

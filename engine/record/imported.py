@@ -6,14 +6,15 @@ Every number is the framework's own, as its log states it, and is labelled so. W
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 from detui.engine.analysis import summarise
 from detui.engine.evaluate.tables import ERRORS
-from detui.engine.record.facts import RunFacts, Source
+from detui.engine.record.by_iteration import Form, at_step, sources, spread
+from detui.engine.record.facts import RunFacts
 from detui.engine.record.results import Results, label
 from detui.engine.record.text import Table, code, percent, plain, points, size
 from detui.engine.record.words import WORDS
@@ -24,8 +25,6 @@ _AUXILIARY = re.compile(r"train/loss_(d\d+\.|enc_)")
 _ROWS = 10
 """Iterations that a table shows at most: the first, the last, and some between."""
 _DIGITS = 2
-
-Form = Callable[[float], str]
 
 
 class ImportedTables:
@@ -151,7 +150,7 @@ class ImportedTables:
     def losses(self) -> Table:
         """The whole training loss at iterations that every run of the table logged, or its own."""
         series = {run.name: dict(zip(*self._history(run).series("train/loss"), strict=True)) for run in self._runs()}
-        steps = _some(sorted({step for of in series.values() for step in of}))
+        steps = spread(sorted({step for of in series.values() for step in of}), _ROWS)
         head = [self.words("iteration"), *(code(name) for name in series)]
         rows = [[str(step), *(_cell(of.get(step)) for of in series.values())] for step in steps]
         self._cite(name for name, of in series.items() if of)
@@ -181,12 +180,15 @@ class ImportedTables:
                 rows.append([code(run.name), *cells])
         return Table([words("run"), words("import pace"), words("import peak")], rows, frozenset({1, 2}))
 
-    def statistics(self) -> list[tuple[str, Table]]:
-        """Run → its named numbers by iteration; of several ranks the mean, with its lowest and highest."""
+    def statistics(self, but: Collection[str] = ()) -> list[tuple[str, Table]]:
+        """Run → its named numbers by iteration; of several ranks the mean, with its lowest and highest.
+
+        `but`: names that other tables of the record have already.
+        """
         found = []
         for run in self._runs():
-            names = [name for name in run.statistics if "/rank_" not in name]
-            steps = _some(sorted({step for name in names for step in run.statistics[name].steps}))
+            names = [name for name in run.statistics if "/rank_" not in name and name not in but]
+            steps = spread(sorted({step for name in names for step in run.statistics[name].steps}), _ROWS)
             rows = [[plain(name), *(self._statistic(run, name, step) for step in steps)] for name in names]
             if rows:
                 self._cite([run.name])
@@ -195,27 +197,15 @@ class ImportedTables:
         return found
 
     def _statistic(self, run: RunFacts, name: str, step: int) -> str:
-        def at(which: str) -> float | None:
-            of = run.statistics.get(which)
-            return dict(zip(of.steps, of.values, strict=True)).get(step) if of else None
-
-        value, low, high = (at(f"{name}{end}") for end in ("", "/rank_min", "/rank_max"))
+        value, low, high = (at_step(run, f"{name}{end}", step) for end in ("", "/rank_min", "/rank_max"))
         if value is None:
             return self.words("unknown")
         return f"{value:.4g}" if low is None or high is None else f"{value:.4g} [{low:.4g}, {high:.4g}]"
 
     def _cite(self, runs: Iterable[str]) -> None:
-        for name in runs:
-            for attempt in RunDir(self.facts.path / "runs" / name).attempts():
-                file = f"runs/{name}/attempts/{attempt.number}/metrics.jsonl"
-                self.results.ledger.cite(Source(name, attempt.number, None, file), self.words("said logged"))
-
-
-def _some(steps: Sequence[int]) -> list[int]:
-    """All of a few; of many the first, the last and some between."""
-    if len(steps) <= _ROWS:
-        return list(steps)
-    return [steps[round(at * (len(steps) - 1) / (_ROWS - 1))] for at in range(_ROWS)]
+        named = set(runs)
+        told = sources(self.facts, (run for run in self._runs() if run.name in named))
+        self.results.ledger.cite_all(told, self.words("said logged"))
 
 
 def _cell(value: float | None) -> str:

@@ -12,6 +12,9 @@ from detui.engine.analysis import compare, judge_goal
 from detui.engine.errors import MissingError, RecipeError
 from detui.engine.evaluate.coco import MAX_DETECTIONS
 from detui.engine.record import text
+from detui.engine.record.aqr import AqrTables
+from detui.engine.record.aqr_findings import AqrFindings
+from detui.engine.record.aqr_settings import AqrSettings
 from detui.engine.record.baseline import Baseline
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
@@ -22,6 +25,7 @@ from detui.engine.record.final import Final
 from detui.engine.record.imported import ImportedTables
 from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.loss_terms import LossTerms
+from detui.engine.record.losses_by_iteration import LossesByIteration, Readings
 from detui.engine.record.milestones import Milestones
 from detui.engine.record.of_frames import FrameTables
 from detui.engine.record.over_images import Images
@@ -71,8 +75,12 @@ def render(
     language: str,
     pictures: Sequence[Picture] = (),
     images: Mapping[str, Images] = MappingProxyType({}),
+    readings: Readings | None = None,
 ) -> str:
-    """The whole record in one language. Raises MissingError, RecipeError for a template that does not work."""
+    """The whole record in one language. Raises MissingError, RecipeError for a template that does not work.
+
+    `readings`: what another language has read of the steps already.
+    """
     from jinja2 import FunctionLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -81,8 +89,9 @@ def render(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
         loader=FunctionLoader(_template),
     )  # fmt: skip
+    context = _context(facts, language, pictures, images, readings or Readings(facts))
     try:
-        return environment.from_string(_template(name)).render(**_context(facts, language, pictures, images))
+        return environment.from_string(_template(name)).render(**context)
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         file = getattr(error, "name", None) or name  # of the parts that it imports, where those are wrong
@@ -105,10 +114,15 @@ def _template(name: str) -> str:
 
 
 def _context(
-    facts: ExperimentFacts, language: str, pictures: Sequence[Picture], images: Mapping[str, Images]
+    facts: ExperimentFacts,
+    language: str,
+    pictures: Sequence[Picture],
+    images: Mapping[str, Images],
+    readings: Readings,
 ) -> dict[str, Any]:
     words, ledger = Words(language), Ledger()
     results, setup = Results(facts, words, ledger), Setup(facts, words)
+    settings = AqrSettings(results)
     return {
         "facts": facts,
         "info": {**OPTIONAL, **facts.info},
@@ -119,6 +133,7 @@ def _context(
         "milestones": Milestones(results),
         "stability": Stability(results),
         "loss_terms": LossTerms(results),
+        "iteration_losses": LossesByIteration(results, readings),
         "convergence": ConvergenceTable(results),
         "interaction": InteractionTable(results),
         "stages": Stages(results),
@@ -131,6 +146,9 @@ def _context(
         "final": Final(results, images),
         "imported": ImportedTables(results),
         "of_frames": FrameTables(results),
+        "aqr": AqrTables(results),
+        "aqr_settings": settings,
+        "aqr_findings": AqrFindings(results, settings),
         "pictures": [
             (picture, _caption(picture, words, facts), number) for number, picture in enumerate(pictures, start=1)
         ],

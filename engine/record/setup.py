@@ -266,7 +266,7 @@ class Setup:
         return [f"{code(run.name)}: {code(path)}" for run in self.facts.runs for path in run.waiting]
 
     def _log_row(self, run: RunFacts) -> list[str]:
-        words = self.words
+        words, nothing = self.words, self.words("unknown" if self.facts.imported else "missing")
         seconds = [attempt.seconds for attempt in run.attempts if attempt.seconds is not None]
         ended = [plain(f"{attempt.number}: {attempt.ended}" if len(run.attempts) > 1 else attempt.ended)
                  for attempt in run.attempts if attempt.ended]  # fmt: skip
@@ -274,14 +274,14 @@ class Setup:
                   for attempt in run.attempts if attempt.resumed_from_epoch is not None]  # fmt: skip
         if not ended and run.reason:
             ended = [plain(run.reason)]
-        took = duration(sum(seconds)) if seconds else words("missing")
+        took = duration(sum(seconds)) if seconds else nothing
         guess = ((self.facts.info.get("estimates") or {}).get(run.arm) or {}).get("seconds")
         if guess and seconds and run.finished:
             took += f" ({words('estimated', duration(guess))})"
         return [
             code(run.name), words.known(run.state), f"{run.epoch} / {run.total_epochs or '?'}",
-            moment(run.began) or words("missing"), took,
-            str(len(run.attempts)), self.starts.devices(run), "; ".join(ended) or words("missing"),
+            moment(run.began) or nothing, took,
+            str(len(run.attempts)), self.starts.devices(run), "; ".join(ended) or nothing,
             "; ".join(plain(text) for text in run.alarms) or words("none"),
         ]  # fmt: skip
 

@@ -33,6 +33,13 @@ def _lines(run: RunFacts) -> dict[str, tuple[list[float], list[float]]]:
     return found
 
 
+def thinned(count: int, most: int) -> list[int]:
+    """Places of `most` of `count` samples at most, evenly spread, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [round(at * (count - 1) / (most - 1)) for at in range(most)]
+
+
 def _mean(values: Any) -> float:
     return float(sum(values) / len(values))
 

@@ -95,8 +95,9 @@ class Stability:
     def __init__(self, results: Results) -> None:
         self.results, self.facts, self.words = results, results.facts, results.words
         rule: Mapping[str, Any] = self.facts.info["checkpoint_rule"]
-        self.metric = str(rule.get("metric") or "val/AP")
-        """The one whose validation curve is looked at: that of the checkpoint rule."""
+        named = str(rule.get("metric") or "val/AP")
+        self.metric = results.main[0] if named == "val/AP" else named
+        """The one whose validation curve is looked at: that of the checkpoint rule; mAP of frames, which have no AP."""
 
     def table(self) -> Table:
         """A row a run: alarms, the loss at the end, the chosen epoch's place, validation after its highest."""

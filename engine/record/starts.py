@@ -30,7 +30,7 @@ class Starts:
         found = {attempt.number: had for attempt in run.attempts if (had := self.actual(attempt))}
         if len(set(found.values())) > 1:
             return "; ".join(f"{number}: {had}" for number, had in found.items())
-        return next(iter(found.values()), self.words("missing"))
+        return next(iter(found.values()), self.words("unknown" if self.facts.imported else "missing"))
 
     def alarms(self) -> list[str]:
         """What makes the runs' results unlike each other, or unlike the plan: devices, code."""

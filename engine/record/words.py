@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from detui.engine.record.captions import CAPTIONS
+from detui.engine.record.words_aqr_tables import AQR_TABLES
 from detui.engine.record.words_convergence import CONVERGENCE
 from detui.engine.record.words_imported import IMPORTED
 from detui.engine.record.words_named import NAMED_WORDS
@@ -12,6 +13,7 @@ from detui.engine.record.words_stages import STAGES
 LANGUAGES = ("en", "zh")
 
 WORDS: dict[str, tuple[str, str]] = {
+    **AQR_TABLES,
     **CAPTIONS,
     **CONVERGENCE,
     **STAGES,
