@@ -163,3 +163,25 @@ def test_chinese(compared: Trial) -> None:
 def test_what_is_measured_at_the_end(finished: Trial, info: dict[str, Any], waiting: list[str]) -> None:
     facts = gather(finished.path)
     assert [run.name for run in _waiting(replace(facts, info={**facts.info, **info}))] == waiting
+
+
+def test_detectors_of_cameras_and_lidar_have_parts_of_their_own(make_trial: Callable[..., Trial]) -> None:
+    parts = {
+        "cameras": 208_960,
+        "pillars": 38_176,
+        "encoding": 6_336,
+        "decoder": 25_696,
+        "heads": 3_036,
+        "queries": 120,
+    }
+    without = {"name": "fusion", "backbone": "small", "parameters": 282_324, "gflops": 0.2693,
+               "parameters_by_part": parts}  # fmt: skip
+    with_aqr = {**without, "parameters": 285_646, "gflops": 0.2708, "parameters_by_part": {**parts, "aqr": 3_322}}
+    trial = make_trial()
+    for name in trial.runs:
+        trial.train(name, begin={"model": without if name.startswith("baseline") else with_aqr}, evaluate=False)
+    _, rows, _, _ = table(trial)
+    assert rows["parameters of AQR's weights"][:3] == ["n/a", "3,322", ""]
+    assert rows["parameters of the camera encoder"][:3] == ["208,960", "208,960", "1.00×"]
+    assert not any("backbone (layers" in label or "channels at" in label for label in rows), "it has no such neck"
+    assert "激光雷达" in " ".join(table(trial, "zh")[1])
