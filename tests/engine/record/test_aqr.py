@@ -246,10 +246,21 @@ def test_an_imported_log_with_blocks_has_the_same_tables(tmp_path: Path, capsys:
     assert "| `b-s7` | 3000 | 0.5500 [0.5000, 0.6000] | 35.00 [30.00, 40.00] |" in blocks["modulation-perspective"]
     assert "relative change, active features (%);" in blocks["modulation-perspective"], "not told"
     assert "weight_mean" not in blocks["statistics"] and "perspective_change_relative" not in blocks["statistics"]
-    assert "neither dumped nor stated" in blocks["caution"] and "never amplified" not in blocks["caution"]
+    assert "whether modulation was convex or additive in `a`, `b`." in blocks["caution"]
+    assert "amplified" not in blocks["caution"] and "gain" not in blocks["evidence"].split("|", 1)[1]
     given = aqr_figure.inputs("aqr_changes", facts)
     assert list(given["lines"]) == ["camera all"] and list(given["lines"]["camera all"]) == ["b-s7"]
     assert list(find(render(facts, "zh"))) == list(blocks)
+
+
+def test_what_was_stated_of_an_imported_arm_is_no_longer_unknown(tmp_path: Path) -> None:
+    settings = {"max_weight_clamp": 2.5, "residual_weight": 0.6, "mode": "additive"}
+    stated = {"a": {"model": {"aqr": {"weights": "off"}}}, "b": {"model": {"aqr": settings}}}
+    block = "AQR Debug Info (Forward #1000):\nlidar_weights_stats:\nmean: 0.5\n"
+    blocks = find(render(imported(tmp_path, block, stated), "en"))
+    assert "| `a` | off: no AQR |" in blocks["configuration"] and "| 0.60–3.10 |" in blocks["configuration"]
+    assert "convex or additive" not in blocks["caution"] and "drawn into the maps of `b`," in blocks["caution"]
+    assert "camera" not in blocks["weights"]
 
 
 def test_an_imported_log_without_blocks_has_no_such_tables(tmp_path: Path) -> None:
