@@ -75,7 +75,7 @@ def _described(plan: Plan, arm: ResolvedArm, configuration: Configuration, speed
     bridge = configuration.workspace / ".environments"
     found = interpreter(recipe.file.environment, recipe.backend.name, configuration, bridge)
     # The model is built for what the run is judged on; no stage is trained.
-    told_of = {"classes": _classes(arm, configuration)}
+    told_of = {"classes": _classes(arm, configuration), **_pictures(arm)}
     data = dict.fromkeys((arm.data_set, *(stage.data_set for stage in arm.stages)), told_of)
     spec = plan.spec(arm, plan.seeds[0], experiment="describe", data=data, **found.asked)
     with _alone(plan) if speed else nullcontext(Borrowed((), ())) as on:
@@ -97,6 +97,14 @@ def _alone(plan: Plan) -> Iterator[Borrowed]:
             error.hint = "wait until it is free (`detui gpus` shows that), or leave the measurement of speed out"
             raise
         yield on
+
+
+def _pictures(arm: ResolvedArm) -> dict[str, Any]:
+    """Cameras, height and width of frames, where that is known before they are read."""
+    from detui.engine.data.frame_pictures import frame_pictures
+
+    found = frame_pictures(arm.data.name, arm.data.options) if arm.data else None
+    return {} if found is None else {"pictures": list(found)}
 
 
 def _classes(arm: ResolvedArm, configuration: Configuration) -> list[str]:

@@ -73,7 +73,7 @@ def model_key(resolved: Resolved, arm: ResolvedArm, configuration: Configuration
     if parts is None:
         return None
     facts = [backend.name, file.environment, parts, _files(resolved, arm, parts, configuration),
-             _classes(arm.data, configuration)]  # fmt: skip
+             _classes(arm.data, configuration), *_pictures(arm.data)]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -106,6 +106,16 @@ def _classes(selection: DataSelection | None, configuration: Configuration) -> A
 
     definition = load_definition(selection.name).with_options(selection.options)
     return class_names(definition, configuration) or {"of": str(selection.name)}
+
+
+def _pictures(selection: DataSelection | None) -> list[Any]:
+    """Cameras, height and width of frames: FLOPs are counted at them."""
+    if selection is None:
+        return []
+    from detui.engine.data.frame_pictures import frame_pictures
+
+    found = frame_pictures(selection.name, selection.options)
+    return [] if found is None else [found]
 
 
 def recall(workspace: Path, key: str, placement: Placement, *, own: bool) -> Description | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from detui.engine.backends.torch.gain import gain_json
 from detui.engine.planning import Plan
 from detui.engine.recipe.resolve import ResolvedArm, arm_name
 from detui.engine.recipe.schema import Claim, Decision, Goal, Words, words
@@ -59,9 +60,14 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         **frozen_plan(plan),
         "command": plan.command(),
         "device": placement.facts(),
+        **({"aqr_gain": gain_json({arm.name: arm.config for arm in plan.arms})} if _has_gain(plan) else {}),
         "data": [asdict(state) | {"place": str(state.place)} for state in plan.data],
         "problems": [asdict(problem) for problem in plan.problems],
     }
+
+
+def _has_gain(plan: Plan) -> bool:
+    return plan.recipe.backend.name == "torch"
 
 
 def _arm(arm: ResolvedArm) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -326,16 +327,16 @@ def _data_state(
     from detui.engine.data.depth_reading import with_depth
     from detui.engine.data.roots import find_root
 
-    name = selection.name
+    name, where = selection.name, f"data_sets.{role}" if role else "data"
+    devkit = _devkit(where, configuration) if selection.evaluator == "nuscenes-devkit" else []
     try:
         definition = load_definition(name).with_options(selection.options)
         definition = with_depth(definition) if selection.depth else definition
         place = None if definition.generated else find_root(definition, configuration)
     except MissingError as error:
         problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
-        return DataState(role, name, name, False, None, error.message), [problem]
-    problems = []
-    where = f"data_sets.{role}" if role else "data"
+        return DataState(role, name, name, False, None, error.message), [problem, *devkit]
+    problems = list(devkit)
     holds = "images" if definition.frames is None else "frames"
     if trains_on not in (None, holds):
         text = f"The data set {name} holds {_HELD[holds]}, no {_HELD[str(trains_on)]}."
@@ -346,7 +347,6 @@ def _data_state(
             hint = nearest(split, list(definition.split_names))
             text = f"The data set {name} has no split {split!r}."
             problems.append(Problem(level="error", text=text, where=f"{where}.{part}.split", hint=hint))
-    problems += _devkit(where, configuration) if selection.evaluator == "nuscenes-devkit" else []
     return DataState(role, name, definition.title, definition.generated, place, None), problems
 
 
@@ -384,6 +384,15 @@ def _absent(weight: WeightFile, places: Sequence[Path], configuration: Configura
     return Problem(level="error", text=text, where=".".join(weight.keys), hint=hint, missing=True)
 
 
+def _pictures(selection: DataSelection | None) -> tuple[int, int, int] | None:
+    """Of frames; what is wrong with their definition is said elsewhere."""
+    from detui.engine.data.frame_pictures import frame_pictures
+
+    with suppress(DetuiError):
+        return frame_pictures(selection.name, selection.options) if selection is not None else None
+    return None
+
+
 def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
     """Each backend's own checks for every arm and stage; the same problem in several arms is said once."""
     found: dict[tuple[str, str | None], Problem] = {}
@@ -396,6 +405,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 device=placement.kind,
                 devices=placement.count,
                 train_images=data.train.images if data else None,
+                pictures=_pictures(data),
                 depth=data is not None and data.depth,
             )
             for problem in resolved.recipe.backend.check(context):

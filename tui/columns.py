@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detui.tui.glance import Glance
+from detui.tui.glance import METRIC, Glance
 from detui.tui.output import DASH, age, duration, number, percent, size
 
 
@@ -18,7 +18,7 @@ class Column:
     """In English, as it goes through `tr`."""
     width: int
     text: Callable[[Glance], str]
-    order: Callable[[Glance], float | str | None]
+    order: Callable[[Glance], float | str | tuple[str, float] | None]
     """By what it sorts; None comes last."""
     rank: int
     """The lower, the longer it stays where the terminal becomes narrow."""
@@ -63,7 +63,7 @@ COLUMNS = (
     Column("epoch", 9, lambda run: f"{run.epoch}/{run.epochs or '?'}", lambda run: -run.epoch, 0),
     Column("stage", 10, lambda run: (run.now.stage if run.now else None) or "", lambda run: _stage(run), 8),
     Column("loss", 7, lambda run: number(run.loss), lambda run: run.loss, 1),
-    Column("AP %", 5, lambda run: percent(run.metric), lambda run: _negative(run.metric), 1),
+    Column("AP %", 5, lambda run: percent(run.metric), lambda run: _best_first(run), 1),
     Column("device", 7, _device, lambda run: _device(run), 4),
     Column("memory", 10, _memory, lambda run: _negative(_used(run)), 5),
     Column("step", 6, _step, lambda run: run.now.step if run.now else None, 6),
@@ -88,19 +88,41 @@ def _negative_text(at: str) -> str:
     return "".join(chr(0x10FFF - ord(character)) for character in at)
 
 
-def fitting(columns: int, *, flat: bool = False) -> Sequence[Column]:
+NAMED = Column("metric %", 8, lambda run: metric_text(run, named=True), lambda run: _best_first(run), 1)
+"""What stands in the place of "AP %" where some of the runs have another metric."""
+
+
+def several_metrics(runs: Iterable[Glance]) -> bool:
+    """Return whether some runs have another metric than AP, so that each value has to say what it is of."""
+    return any(run.measures != METRIC for run in runs)
+
+
+def metric_text(run: Glance, *, named: bool) -> str:
+    """Return the value of a run's metric in percent, with its name if asked for."""
+    value = percent(run.metric)
+    return f"{run.metric_name} {value}" if named and run.metric is not None else value
+
+
+def _best_first(run: Glance) -> tuple[str, float] | None:
+    """Return what sorts the best first, AP before NDS: the two cannot be compared."""
+    return None if run.metric is None else (run.measures, -run.metric)
+
+
+def fitting(columns: int, *, flat: bool = False, named: bool = False) -> Sequence[Column]:
     """Return the columns that a list so many cells wide has room for beside state, name and bar.
 
-    `flat`: where no headings name the experiments, so that each run does.
+    `flat`: where no headings name the experiments, so that each run does. `named`: whether metrics say their names.
     """
     least = _LEAST_WHOLE if flat and columns >= _BAR_FROM else _LEAST_NAME
     room = columns - 14 - least - (bar_width(columns) + 1)
+    room += NAMED.width - 5 if named else 0  # the name of the run gives them, so that no other column falls away
+    offered = [NAMED if named and column.title == "AP %" else column for column in COLUMNS]
     chosen: list[Column] = []
-    for column in sorted(COLUMNS, key=lambda one: one.rank):
+    for column in sorted(offered, key=lambda one: one.rank):
         if column.width + 1 <= room and (column.title != "stage" or columns >= _STAGE_FROM):
             chosen.append(column)
             room -= column.width + 1
-    return [column for column in COLUMNS if column in chosen]
+    return [column for column in offered if column in chosen]
 
 
 def bar_width(columns: int) -> int:

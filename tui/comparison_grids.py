@@ -6,11 +6,13 @@ from detui.engine.analysis import SeedSummary, summarise
 from detui.engine.analysis.interaction import Cell, Contrast, Crossed, Interaction, contrast
 from detui.engine.comparison import METRICS, Report, Row, Side, headline
 from detui.engine.evaluate.tables import Grid, in_percent
+from detui.engine.record import words_aqr
 from detui.engine.record.claimed import Claimed
 from detui.engine.record.over_images import Images
 from detui.engine.record.results import Results
 from detui.engine.record.text import one_line, points
 from detui.engine.secrets import redacted
+from detui.tui import language
 from detui.tui.language import tr
 from detui.tui.output import DASH, cut
 from detui.tui.recipe_page import show
@@ -125,16 +127,20 @@ def claim_grids(report: Report) -> list[Grid]:
     """Return what documents state of the sides, each number beside what was measured; nothing where none does."""
     if not report.claims:
         return []
-    rows = tuple(_claim(claim) for claim in report.claims)
-    head = (tr("side"), tr("metric"), tr("epoch"), tr("claimed"), tr("measured"), tr("source of the claim"))
+    iterations = any(claim.iteration is not None for claim in report.claims)
+    rows = tuple(_claim(claim, iterations=iterations) for claim in report.claims)
+    moments = (tr("epoch"), tr("iteration")) if iterations else (tr("epoch"),)
+    head = (tr("side"), tr("metric"), *moments, tr("claimed"), tr("measured"), tr("source of the claim"))
     note = tr(
         "Claimed: what a document states, and nothing that was measured here. No difference is computed and no verdict"
-        " rests on it. Without an epoch, measured is that of the chosen checkpoints: mean ± standard deviation (n)."
+        " rests on it. Without an epoch or iteration, measured is that of the chosen checkpoints: mean ± standard"
+        " deviation (n)."
     )
     return [Grid(tr("Claimed elsewhere"), head, rows, note)]
 
 
-def _claim(claim: Claimed) -> tuple[str, ...]:
+def _claim(claim: Claimed, *, iterations: bool) -> tuple[str, ...]:
+    """Return a row; with a column for the iteration where any claim names one."""
     form = Results.form(claim.metric)
     unit = " (%)" if in_percent(claim.metric) else ""
     measured = DASH
@@ -142,11 +148,14 @@ def _claim(claim: Claimed) -> tuple[str, ...]:
         spread = "" if claim.measured.std is None else f" ± {form(claim.measured.std)}"
         measured = f"{form(claim.measured.mean)}{spread} ({claim.measured.n})"
     source = f"{claim.source} ({claim.note})" if claim.note else claim.source
-    epoch = DASH if claim.epoch is None else str(claim.epoch)
-    return (claim.side, _metric(claim.metric) + unit, epoch, form(claim.value), measured, one_line(source))
+    moments = (claim.epoch, claim.iteration) if iterations else (claim.epoch,)
+    at = (DASH if moment is None else str(moment) for moment in moments)
+    return (claim.side, _metric(claim.metric) + unit, *at, form(claim.value), measured, one_line(source))
 
 
 def _metric(name: str) -> str:
+    if told := words_aqr.label(name, language.current()):
+        return told
     return name.removeprefix("val/").replace("_", " ")
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from detui.tui.glance import Glance
+from detui.tui.glance import FRAMES_METRIC, METRIC, Glance
 from detui.tui.output import percent
 
 Fits = Callable[[Glance, Mapping[str, Any]], bool]
 
+
+def _percent(run: Glance, metric: str) -> float | None:
+    return 100 * run.metric if run.measures == metric and run.metric is not None else None
+
+
 _NUMBERS: dict[str, Callable[[Glance], float | None]] = {
     "epoch": lambda run: float(run.epoch),
     "loss": lambda run: run.loss,
-    "ap": lambda run: None if run.metric is None else 100 * run.metric,
+    "ap": lambda run: _percent(run, METRIC),
+    "nds": lambda run: _percent(run, FRAMES_METRIC),
 }
 """Fields that can be compared: `ap:>30` (in percent), `loss:<0.5`."""
 _TEXTS: dict[str, Callable[[Glance, Mapping[str, Any]], str]] = {

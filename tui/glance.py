@@ -27,6 +27,8 @@ _TAIL = 16 * 1024
 _LONGEST = 1 << 20
 METRIC = "val/AP"
 """The metric that lists show."""
+FRAMES_METRIC = "val/NDS"
+"""What they show of runs whose data is judged in the manner of nuScenes: it has no AP, and NDS is what it ranks by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ class Glance:
     loss: float | None = None
     """The latest training loss, its terms added."""
     metric: float | None = None
-    """The latest val/AP of detui's evaluator, 0-1."""
+    """The latest value of detui's evaluator, 0-1."""
+    measures: str = METRIC
+    """What that is of: METRIC, or FRAMES_METRIC."""
     problem: str | None = None
     now: Live | None = None
     """Device, memory and pace, while it runs."""
@@ -67,6 +71,11 @@ class Glance:
     def ref(self) -> str:
         """What commands call the run."""
         return f"{self.experiment}/{self.name}"
+
+    @property
+    def metric_name(self) -> str:
+        """The name of the metric: "AP", "NDS"."""
+        return self.measures.removeprefix("val/")
 
     @property
     def word(self) -> str:
@@ -100,7 +109,8 @@ class Glance:
             "epoch": self.epoch,
             "epochs": self.epochs,
             "loss": self.loss,
-            METRIC: self.metric,
+            METRIC: self.metric if self.measures == METRIC else None,
+            **({} if self.measures == METRIC else {self.measures: self.metric}),
             "problem": self.problem,
             "estimate": self.estimate,
             "path": str(self.path),
@@ -124,7 +134,7 @@ def glance(run: RunDir, facts: Mapping[str, Any]) -> Glance:
 
 
 def _read(run: RunDir) -> dict[str, Any]:
-    epochs = _planned(run.spec_path)
+    epochs, measures = _planned(run.spec_path)
     state, notes = read_status(run)
     attempts = run.attempts()
     alarms = tuple(marked(attempts[-1].path)) if attempts else ()
@@ -141,7 +151,8 @@ def _read(run: RunDir) -> dict[str, Any]:
         "alarms": alarms,
         "attempt": attempts[-1].number if attempts else None,
         "epochs": epochs,
-        "metric": _metric(attempts),
+        "metric": _metric(attempts, measures),
+        "measures": measures,
         "now": live(attempts[-1], state, epochs) if attempts and not state.terminal else None,
         "estimate": read_json_if_there(run.path / "estimate.json") if state.word == "finished" else None,
         **measured,
@@ -164,10 +175,13 @@ def read_status(run: RunDir) -> tuple[State, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=4096)
-def _planned(spec: Path) -> int:
-    """Return the epochs of all stages. A spec never changes, so it is read once. Raises DetuiError."""
-    stages = read_json(spec).get("stages") or []
-    return sum(int(stage.get("epochs", 0)) for stage in stages)
+def _planned(spec: Path) -> tuple[int, str]:
+    """Return the epochs of all stages, and the metric. A spec never changes, so it is read once. Raises DetuiError."""
+    found = read_json(spec)
+    data = found.get("data")
+    frames = isinstance(data, Mapping) and data.get("metric") == "nuscenes"
+    epochs = sum(int(stage.get("epochs", 0)) for stage in found.get("stages") or [])
+    return epochs, FRAMES_METRIC if frames else METRIC
 
 
 def _measured(attempts: list[AttemptDir]) -> dict[str, Any]:
@@ -207,10 +221,10 @@ def total_loss(values: Any) -> float | None:
     return sum(present) if present else None
 
 
-def _metric(attempts: list[AttemptDir]) -> float | None:
+def _metric(attempts: list[AttemptDir], name: str) -> float | None:
     for attempt in reversed(attempts):
         for line in lines_from_end(attempt.evaluations_path):
-            if (value := number(line.get("values", {}).get(METRIC))) is not None:
+            if (value := number(line.get("values", {}).get(name))) is not None:
                 return value
     return None
 

@@ -116,6 +116,9 @@ RUN = (
     Key("run.record", "o", "record", "Record", "Open the record of the experiment.", True),
     Key("run.compare", "c", "compare", "Compare", "Compare with the other runs of the experiment."),
     Key("run.maximise", "plus", "maximise", "All/one", "One chart large, or all of them."),
+    Key(
+        "run.aqr", "v", "aqr", "AQR", "The panel of AQR of a run that reports it: weights, maps, change, gain; or not."
+    ),
     Key("run.follow", "f", "follow", "Follow", "Follow the end of the log, or stay where it is.", True),
     Key("run.search", "slash", "search", "Search", "Search the log.", True),
     Key("run.match", "n", "next_match", "Next match", "The next line that was searched for."),

@@ -34,7 +34,7 @@ COMMANDS = {
     "speed": "Measure speed and size of a trained model.",
     "compare": "Compare runs, or the arms of experiments.",
     "import": "Make finished runs out of what other tools left: logs, run directories.",
-    "evaluate": "Score a checkpoint of a run, or any COCO results file.",
+    "evaluate": "Score a checkpoint of a run, or any file of detections.",
     "rm": "Remove experiments, their records included.",
     "gc": "Free the space of checkpoints that nobody will need.",
     "gpus": "Show this machine's devices and who uses them.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from detui.tui.language import tr
 
 if TYPE_CHECKING:
+    from detui.engine.backends.base import Problem
     from detui.engine.configuration import Configuration
     from detui.engine.environment.standing import Standing
     from detui.engine.planning import Plan
@@ -33,7 +34,16 @@ def _missing(plan: Plan, configuration: Configuration) -> Iterator[str]:
         # The data's and the weights' own errors are said above, in fewer words.
         said = problem.where in fields or problem.text in {state.problem for state in plan.data}
         if problem.missing and not said:
-            yield problem.text.splitlines()[0]
+            yield _evaluators(problem, configuration) or problem.text.splitlines()[0]
+
+
+def _evaluators(problem: Problem, configuration: Configuration) -> str | None:
+    """Return the environment that an evaluator needs, with the command that makes it; None for another problem."""
+    if not (problem.where or "").endswith(".evaluator"):
+        return None
+    from detui.engine.environment.standing import standing
+
+    return environment_text(standing("nuscenes", configuration))
 
 
 def absent_environment(plan: Plan, configuration: Configuration) -> Standing | None:

@@ -135,8 +135,13 @@ def _made_of(levels: Sequence[str]) -> Iterator[_Component]:
         label = tr("channels at {level}, stride {stride}", level=level, stride=2 ** int(level[1:]))
         yield _Component(label, f"model/channels_{level}", ("levels", level))
     yield _Component(tr("parameters"), "model/parameters", ("parameters",))
-    parts = {"backbone": tr("of the backbone"), "neck": tr("of the neck (encoder)")}
-    for part, label in {**parts, "head": tr("of the head (decoder)")}.items():
+    parts = {
+        "backbone": tr("of the backbone"), "neck": tr("of the neck (encoder)"), "head": tr("of the head (decoder)"),
+        "cameras": tr("of the camera encoder"), "pillars": tr("of the pillar encoder (LiDAR)"),
+        "encoding": tr("of the position encoding"), "aqr": tr("of AQR's weights"), "decoder": tr("of the decoder"),
+        "heads": tr("of the heads"), "queries": tr("of the queries"),
+    }  # fmt: skip
+    for part, label in parts.items():
         yield _Component(f"  {label}", f"model/parameters_{part}", ("parameters_by_part", part))
     yield _Component("GFLOPs", "model/gflops", ("gflops",), number)
 
@@ -161,6 +166,8 @@ def _text(value: Any, form: Callable[[Any], str] = str) -> str:
 
 
 def _input(facts: Mapping[str, Any]) -> str:
+    if shape := facts.get("input"):
+        return "×".join(map(str, shape))
     side, channels = facts.get("imgsz"), facts.get("channels")
     return DASH if side is None else f"{channels}×{side}×{side}"
 
@@ -207,13 +214,21 @@ def _how(found: Sequence[Model]) -> Iterator[str]:
         yield tr("ratio: to {models}", models=", ".join(firsts))
     built = {f"{name} {version}": None for model in found for name, version in _packages(model).items()}
     yield tr("built without weights, by {packages}", packages=", ".join(built))
-    yield tr("GFLOPs of one picture as torch counts them: a multiply-add is 2")
+    points = {int(told) for model in found if (told := model.description.facts.get("points"))}
+    if points:
+        yield tr("GFLOPs of one frame, all its cameras, as torch counts them: a multiply-add is 2")
+        yield tr("a frame of noise with {points} points", points=", ".join(f"{one:,}" for one in sorted(points)))
+    else:
+        yield tr("GFLOPs of one picture as torch counts them: a multiply-add is 2")
     speeds = [model.description.speed for model in found if model.description.speed]
     told = {(str(one["device"]["name"]), int(one["threads"]), str(one["precision"]), str(one["memory"]["what"])): None
             for one in speeds}  # fmt: skip
     for device, threads, precision, what in told:
-        yield tr("a pass: one picture of noise, random weights, {precision}, no post-processing, median;",
-                 precision=precision)  # fmt: skip
+        told_of = (tr("a pass: one frame of noise, random weights, {precision}, no decoding, median;",
+                      precision=precision) if points else
+                   tr("a pass: one picture of noise, random weights, {precision}, no post-processing, median;",
+                      precision=precision))  # fmt: skip
+        yield told_of
         yield "  " + tr("on {device}, threads: {threads}; memory: {what}", device=device, threads=threads, what=what)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from detui.engine.evaluate.tables import in_percent
+from detui.engine.evaluate.tables import in_percent, is_setting, unit_of
 from detui.engine.secrets import redacted
 from detui.tui import language
+from detui.tui.gain_lines import gain_lines
 from detui.tui.language import tr
 from detui.tui.model_table import describable, missing_models, model_lines
 from detui.tui.output import cut, table
@@ -51,6 +52,7 @@ def page(plan: Plan, missing: Sequence[str] = (), key: str | None = None) -> lis
         Section(tr("Question"), (plan.recipe.question.in_language(language.current()),)),
         Section(tr("Arms"), tuple(_arms(plan))),
         Section(tr("What differs"), tuple(_differs(plan))),
+        Section(tr("Gain of AQR, computed"), tuple(gain_lines(plan))),
         Section(tr("Protocol"), tuple(_protocol(plan))),
         Section(tr("Data"), tuple(_data(plan))),
         Section(tr("Models"), tuple(_models(plan, key))),
@@ -203,7 +205,7 @@ def _selected(data: DataSelection) -> Iterator[str]:
 
 
 def goal_text(goal: Goal) -> str:
-    """Return what is to be reached: metrics in percent, differences of them in percentage points."""
+    """Return what is to be reached: metrics in percent, differences in percentage points, errors in their unit."""
     from detui.engine.recipe.schema import words
 
     arm = goal.arm or tr("every arm")
@@ -214,6 +216,8 @@ def goal_text(goal: Goal) -> str:
             reached = tr("{arm} at most {by} below {against}", **sides)
         else:
             reached = tr("{arm} at least {by} above {against}", **sides)
+    elif goal.at_least is not None and goal.at_most is not None:
+        reached = tr("{arm} from {low} to {high}", arm=arm, **_band(goal.metric, goal.at_least, goal.at_most))
     elif goal.at_least is not None:
         reached = tr("{arm} at least {value}", arm=arm, value=_value(goal.metric, goal.at_least))
     elif goal.unchanged:
@@ -221,16 +225,20 @@ def goal_text(goal: Goal) -> str:
     else:
         reached = tr("{arm} at most {value}", arm=arm, value=_value(goal.metric, goal.at_most or 0.0))
     title = words(goal.title).in_language(language.current()) if goal.title else None
-    return f"{title} – {goal.metric}: {reached}" if title else f"{goal.metric}: {reached}"
+    name = _named(goal.metric)
+    if goal.iteration is not None:
+        name = f"{name}, {tr('iteration {iteration}', iteration=goal.iteration)}"
+    return f"{title} – {name}: {reached}" if title else f"{name}: {reached}"
 
 
 def claim_text(claim: Claim) -> str:
     """Return what a document states, labelled as claimed."""
     value = _value(claim.metric, claim.value)
-    said = [claim.arm or "", tr("epoch {epoch}", epoch=claim.epoch) if claim.epoch else ""]
+    said = [claim.arm or "", tr("epoch {epoch}", epoch=claim.epoch) if claim.epoch else "",
+            tr("iteration {iteration}", iteration=claim.iteration) if claim.iteration else ""]  # fmt: skip
     arm = f" ({', '.join(filter(None, said))})" if any(said) else ""
     note = f" – {claim.note}" if claim.note else ""
-    return tr("claimed: {metric} {value}{arm} – {source}{note}", metric=claim.metric, value=value, arm=arm,
+    return tr("claimed: {metric} {value}{arm} – {source}{note}", metric=_named(claim.metric), value=value, arm=arm,
               source=claim.source, note=note)  # fmt: skip
 
 
@@ -246,12 +254,39 @@ def _is_share(metric: str) -> bool:
 def _value(metric: str, value: float) -> str:
     if _is_share(metric):
         return f"{round(100 * value, 6):g} %"
-    return f"{value:,.0f}" if value >= _LARGE else f"{value:g}"
+    return f"{value:,.0f}" if value >= _LARGE else f"{value:g}{_unit(metric)}"
+
+
+def _unit(metric: str) -> str:
+    """Behind a number: " m", " (1 − IoU)", or nothing."""
+    from detui.engine.record.words import Words
+
+    unit = "" if _is_share(metric) else unit_of(metric)
+    word = Words(language.current()).known(unit) if unit else ""
+    return f" ({word})" if " " in word else word and f" {word}"
+
+
+def _band(metric: str, low: float, high: float) -> dict[str, str]:
+    """The two ends, with the unit behind the second: 25 and 30 %."""
+    from detui.engine.record.text import band
+
+    scale, unit = (100, " %") if _is_share(metric) else (1, _unit(metric))
+    first, second = band(scale * low, scale * high)
+    return {"low": first, "high": f"{second}{unit}"}
+
+
+def _named(metric: str) -> str:
+    """A metric as the recipe calls it; one of AQR's statistics with what it is, and a field with whose value it is."""
+    from detui.engine.record.words_aqr import label
+
+    if told := label(metric, language.current()):
+        return f"{metric} ({told})"
+    return tr("{field} as the training used it", field=metric) if is_setting(metric) else metric
 
 
 def _difference(metric: str, value: float) -> str:
     if not _is_share(metric):
-        return f"{value:g}"
+        return f"{value:g}{_unit(metric)}"
     points = f"{round(100 * value, 6):g}"
     return tr("1 percentage point") if points == "1" else tr("{points} percentage points", points=points)
 

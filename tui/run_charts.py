@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from detui.engine.run.files import number
 from detui.engine.run.history import History, Line
+from detui.tui.aqr import PREFIX
+from detui.tui.aqr_charts import aqr_lines
 from detui.tui.axis import end_of, of_epochs, of_steps, usable
 from detui.tui.curves import of_name
 from detui.tui.language import tr
@@ -21,6 +23,8 @@ from detui.tui.widgets.chart import Series
 _OURS = ("val/AP", "val/AP50", "val/mAP", "val/NDS")
 _MAIN = ("mAP", "NDS", "bbox_mAP", "segm_mAP", "mIoU")
 """What frameworks call their main metrics, beside mAP50."""
+_GRADIENT = ("train/gradient_norm", "gradient/norm")
+"""The norm of the whole gradient: beside losses, which it exceeds many times over, none of them could be read."""
 _LISTED = ("val", "train", "lr", "memory")
 _MIB = 1 << 20
 _COARSE = 4096
@@ -35,6 +39,8 @@ class ChartData:
     x_label: str
     x_most: float | None = None
     """Where the x axis will end, if that is known."""
+    title: str | None = None
+    """In the language in use, where it is not what the kind of the chart is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,17 @@ def mib(value: float | None) -> str:
 KINDS = (
     ChartKind("loss", "Loss", shown),
     ChartKind("validation", "Validation AP, %", percent_tick),
+    ChartKind("aqr_weights", "AQR weights ± std", shown),
+    ChartKind("aqr_change", "AQR change, %", percent_tick),
     ChartKind("rate", "Learning rate", shown),
     ChartKind("memory", "Memory", mib),
     ChartKind("use", "GPU use, %", shown),
     ChartKind("power", "GPU power, W", shown),
     ChartKind("host", "CPU of the run, %", shown),
+    ChartKind("gradient", "Gradient norm", shown),
+    ChartKind("aqr_gain", "AQR gain", shown),
+    ChartKind("aqr_maps", "AQR map maxima", shown),
+    ChartKind("aqr_gradient", "AQR gradient norm", shown),
     ChartKind("statistics", "Statistics", shown),
 )
 """In the order in which the keys go through them."""
@@ -76,20 +88,28 @@ def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dic
     names, axis = history.names(), usable(history, axis)
     end, label = end_of(history, axis), "minutes" if axis == "time" else axis
     epochs = "epoch" if axis == "step" else axis
+    points = statistic_points(history)
+    losses = [name for name in names if name.startswith("train/") and name not in _GRADIENT]
     found = {
-        "loss": ChartData(_lines(history, [n for n in names if n.startswith("train/")], axis, 1.0, coarse), label, end),
+        "loss": ChartData(_lines(history, losses, axis, 1.0, coarse), label, end),
         "validation": ChartData(
-            _epoch_lines(history, epochs), "minutes" if epochs == "time" else epochs, end_of(history, epochs)
+            _epoch_lines(history, epochs),
+            "minutes" if epochs == "time" else epochs,
+            end_of(history, epochs),
+            tr("Validation mAP, NDS, %") if "val/NDS" in history.epoch_names() else None,
         ),
         "rate": ChartData(_lines(history, [n for n in names if n.startswith("lr/")], axis, 1.0, coarse), label, end),
         "memory": _memory(
             history, _lines(history, [n for n in names if n.startswith("memory/")], axis, 1 / _MIB, coarse), label, end
         ),
+        "gradient": ChartData(_lines(history, [n for n in names if n in _GRADIENT], axis, 1.0, coarse), label, end),
         "use": _gpus(history, "utilization"),
         "power": _gpus(history, "power"),
         "host": _samples(history, {"cpu": lambda line: number(line.get("cpu_percent"))}),
-        "statistics": ChartData(_statistics(history, axis), label, end),
+        "statistics": ChartData(_statistics(history, points, axis), label, end),
     }
+    aqr = aqr_lines(points, lambda steps: of_steps(history, steps, axis))
+    found |= {name: ChartData(lines, label, end) for name, lines in aqr.items()}
     return {name: data for name, data in found.items() if data.series or name in ("loss", "validation", "rate")}
 
 
@@ -123,11 +143,13 @@ def _is_main(name: str) -> bool:
     return "mAP50" in tail or tail in _MAIN
 
 
-def _statistics(history: History, axis: str) -> tuple[Series, ...]:
+def _statistics(history: History, points: Mapping[str, Sequence[tuple[int, float]]], axis: str) -> tuple[Series, ...]:
+    """Return the statistics that have no chart of their own."""
     found = []
-    for name, values in statistic_points(history).items():
-        steps, y = np.array(values, dtype=np.float64).T
-        found.append(Series(name, of_steps(history, steps, axis), y))
+    for name, values in points.items():
+        if not name.startswith(PREFIX):
+            steps, y = np.array(values, dtype=np.float64).T
+            found.append(Series(name, of_steps(history, steps, axis), y))
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from detui.engine.run.directory import RunDir
 from detui.engine.run.files import number
 from detui.engine.run.history import History, RunFollower
+from detui.tui.aqr import AqrPicture, aqr_picture
 from detui.tui.console import ConsoleReader
 from detui.tui.curves import AP_METRICS
 from detui.tui.glance import Glance, glance
@@ -35,6 +36,8 @@ class Snapshot:
     alarms: tuple[str, ...]
     log: tuple[str, ...]
     """New lines of the log."""
+    aqr: AqrPicture | None = None
+    """What the run reports of AQR, None where it reports nothing."""
     page: tuple[PageLine, ...] = ()
     """The lines of the page that is wanted."""
     more: bool = False
@@ -84,6 +87,7 @@ class SnapshotReader:
             numbers=tuple(numbers(found, history)),
             alarms=tuple(f"{line.get('name')}: {line.get('text')}" for line in history.alarms),
             log=tuple(self._console.poll()),
+            aqr=aqr_picture(history),
             page=tuple(self._page(history)),
             more=more,
         )

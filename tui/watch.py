@@ -118,7 +118,7 @@ def line(run: Glance) -> str:
     """Return a run in one line."""
     parts = [f"{run.name:<20} {run.word:<9} epoch {run.epoch}/{run.epochs or '?'}"]
     parts += [f"loss {number(run.loss)}"] if run.loss is not None else []
-    parts += [f"AP {percent(run.metric)}"] if run.metric is not None else []
+    parts += [f"{run.metric_name} {percent(run.metric)}"] if run.metric is not None else []
     return "  ".join([*parts, *run.notes, *([run.problem] if run.problem else [])])
 
 
@@ -173,4 +173,4 @@ class BarView:
 
 def _text(run: Glance, elapsed: str) -> str:
     done = f"{run.epoch}/{run.epochs or '?'}"
-    return f"{done:>7}  loss {number(run.loss):>6}  AP {percent(run.metric):>5}  {elapsed:>6}"
+    return f"{done:>7}  loss {number(run.loss):>6}  {run.metric_name} {percent(run.metric):>5}  {elapsed:>6}"

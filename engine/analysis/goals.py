@@ -1,8 +1,8 @@
 """Whether the recipe's goals were reached, with the numbers that say so.
 
-Four kinds: a metric of an arm at least, or at most, some value; a metric of an
-arm above a reference arm's by at least some value; and a property of an arm's
-model that is exactly the reference arm's.
+Kinds: a metric of an arm at least, or at most, some value, or in a band between
+two; a metric of an arm above a reference arm's by at least some value; and a
+property of an arm's model that is exactly the reference arm's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Points = Mapping[str, Mapping[str, Mapping[int, float]]]
 
 NOT_MEASURED = "not measured"
 _ROUNDING = 1e-9
-"""Relative difference up to which two counts are the same, written in another way."""
+"""Relative difference up to which two numbers are the same, written in another way."""
 WORST_FIRST = (NOT_MEASURED, "not met", "inconclusive", "met")
 
 
@@ -61,6 +61,12 @@ def judge_goal(
     return replace(verdict, word="inconclusive", reason="runs unfinished", unfinished=names) if names else verdict
 
 
+def measured_as(goal: Mapping[str, Any]) -> str:
+    """The name by which results hold a goal's numbers: its metric, and where it names an iteration that, too."""
+    metric, iteration = str(goal["metric"]), goal.get("iteration")
+    return metric if iteration is None else f"{metric}@{iteration}"
+
+
 def _arms(goal: Mapping[str, Any], results: Points) -> list[str]:
     """The arms that a goal is about."""
     if goal.get("arm"):
@@ -79,21 +85,22 @@ def _judge(goal: Mapping[str, Any], results: Points) -> Verdict:
 
 
 def _judge_absolute(goal: Mapping[str, Any], metrics: Mapping[str, Mapping[int, float]]) -> Verdict:
-    points = metrics.get(goal["metric"])
+    points = metrics.get(measured_as(goal))
     if not points:
         return Verdict(word=NOT_MEASURED)
     summary = summarise(list(points.values()))
-    reached = (goal.get("at_least") is None or summary.mean >= goal["at_least"]) and (
-        goal.get("at_most") is None or summary.mean <= goal["at_most"]
-    )
+    low, high = goal.get("at_least"), goal.get("at_most")
+    # Three times 0.1 is not 0.3 to a computer: a mean on the bound has reached it.
+    on_bound = any(x is not None and math.isclose(summary.mean, x, rel_tol=_ROUNDING) for x in (low, high))
+    reached = on_bound or ((low is None or summary.mean >= low) and (high is None or summary.mean <= high))
     return Verdict(
         word="met" if reached else "not met", measured=summary.mean, interval=summary.interval, n=(summary.n,)
     )
 
 
 def _judge_delta(goal: Mapping[str, Any], results: Points) -> Verdict:
-    reference = results.get(goal["against"], {}).get(goal["metric"])
-    arm = results.get(goal["arm"], {}).get(goal["metric"])
+    reference = results.get(goal["against"], {}).get(measured_as(goal))
+    arm = results.get(goal["arm"], {}).get(measured_as(goal))
     if not reference or not arm:
         return Verdict(word=NOT_MEASURED)
     comparison = compare(reference, arm)

@@ -42,6 +42,8 @@ class CheckContext:
     """How many of them each run takes."""
     train_images: int | None
     """Images that an epoch goes through, where it is known."""
+    pictures: tuple[int, int, int] | None = None
+    """Cameras, height and width of a frame's pictures, where the data is frames and that is known beforehand."""
     depth: bool = False
     """Whether the recipe asks for its data's depth maps."""
 
@@ -74,6 +76,8 @@ class Backend(Protocol):
     """Whether prepared data needs the YOLO layout beside the internal form."""
     resume_grain: str
     """What a stop loses, in words: `the epoch in progress is repeated`."""
+    statistics: tuple[str, ...] | None
+    """Names of the statistics of AQR that its trainings can report; None where whatever a program prints is taken."""
     fixed_in_branches: tuple[str, ...]
     """Fields, or sections, that a branch cannot change: its checkpoint would not fit."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ ERRORS = ("mATE", "mASE", "mAOE", "mAVE", "mAAE")
 """nuScenes' mean errors: the lower the better, and no parts of a whole."""
 UNITS = {"mATE": "m", "mASE": "1 − IoU", "mAOE": "rad", "mAVE": "m/s", "mAAE": "1 − accuracy"}
 """Of each error."""
+_FIELD = re.compile(r"[a-z]\w*(\.\w+)+", re.ASCII)
 _BY_CLASS = ("AP", "AP50", *SIZES, "precision", "recall", "mAP", *ERRORS)
 
 
@@ -25,9 +27,29 @@ class Grid:
 
 
 def in_percent(metric: str) -> bool:
-    """Whether a metric is a part of a whole (0–1), and shown as percent: ours are, but for nuScenes' errors."""
+    """Whether a metric is a part of a whole (0–1), or a relative change, and shown as percent.
+
+    Ours are, but for nuScenes' errors; so are statistics of AQR by their names, and their lowest and highest of several
+    processes.
+    """
     name, _, group = metric.partition("/")
-    return name == "val" and group.split("/")[0] not in ERRORS
+    first = group.split("/")[0]
+    if name == "aqr":
+        return first.endswith(("_fraction", "_relative_change", "_relative_change_active", "_change_relative"))
+    return name == "val" and first not in ERRORS
+
+
+def is_setting(metric: str) -> bool:
+    """Whether a metric is the name of a field (`model.aqr.residual_weight`), and no measured number."""
+    return _FIELD.fullmatch(metric) is not None
+
+
+def unit_of(metric: str) -> str:
+    """What a metric is measured in: "%", one of UNITS, or "" for a plain number."""
+    if in_percent(metric):
+        return "%"
+    name, _, group = metric.partition("/")
+    return UNITS.get(group.split("/")[0], "") if name == "val" else ""
 
 
 def percent(value: float | None) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from detui.engine.backends import Backend, backend
 from detui.engine.closed import Keys, Where, has_field, submodel, validate
 from detui.engine.errors import RecipeError, UsageError
+from detui.engine.evaluate.tables import is_setting
 from detui.engine.recipe.library import find_recipe, shipped
 from detui.engine.recipe.schema import SCHEMA, ArmStages, Profile, RecipeFile, Stage, Words, words
 from detui.engine.run.alarms import ALARMS
@@ -166,6 +167,9 @@ def _check_names(recipe: Recipe) -> None:
         _check_field(recipe, tuple(dotted.split(".")), ("varies", index))
     for dotted in recipe.file.each_of:
         _check_field(recipe, tuple(dotted.split(".")), ("each_of", dotted))
+    for key in ("goals", "claims"):
+        for index, one in enumerate(getattr(recipe.file, key)):
+            _check_metric(recipe, one.metric, (key, index, "metric"))
     _check_data_sets(recipe)
 
 
@@ -223,6 +227,21 @@ def _check_field(recipe: Recipe, field: Keys, keys: Keys) -> None:
         raise _no_such_field(recipe.backend, unknown, recipe.document.where(keys))
 
 
+def _check_metric(recipe: Recipe, metric: str, keys: Keys) -> None:
+    """A field must be there and no section of fields; a statistic of AQR one that the backend's trainings report."""
+    of, field = recipe.backend, tuple(metric.split("."))
+    if is_setting(metric):
+        _check_field(recipe, field, keys)
+        if (section := submodel(of.config, field)) is not None:
+            message = f"{metric} is a section of fields, and a goal or a claim is about one number."
+            hint = f"one of {', '.join(f'{metric}.{name}' for name in section.model_fields)}"
+            raise RecipeError(message, where=recipe.document.where(keys), hint=hint)
+    elif of.statistics is not None and metric.startswith("aqr/") and metric not in of.statistics:
+        message = f"{metric}: the {of.name} backend reports no such statistic."
+        hint = nearest(metric, list(of.statistics)) if of.statistics else "backend: torch"
+        raise RecipeError(message, where=recipe.document.where(keys), hint=hint)
+
+
 def _check_sections(recipe: Recipe) -> None:
     """Every field of every layer is one of the backend's, also where another layer hides it."""
     stacks: list[tuple[Keys, Mapping[str, Any]]] = [(("base",), recipe.file.base)]
@@ -262,13 +281,19 @@ def _no_such_field(of: Backend, keys: Keys, where: str) -> RecipeError:
 
 
 def dotted_fields(of: Backend) -> list[str]:
-    """Every field of a backend's schema as `train.lr0`."""
-    found = []
+    """Every field of a backend's schema as `train.lr0`; those below sections of sections at the end."""
+    found, deeper = [], []
     for section in of.config.model_fields:
         found.append(section)
-        inner = submodel(of.config, (section,))
-        found += [f"{section}.{name}" for name in inner.model_fields] if inner else []
-    return found
+        names = _below(of, (section,))
+        found += names
+        deeper += [name for inner in names for name in _below(of, tuple(inner.split(".")))]
+    return found + deeper
+
+
+def _below(of: Backend, keys: Keys) -> list[str]:
+    inner = submodel(of.config, keys)
+    return [".".join(map(str, (*keys, name))) for name in inner.model_fields] if inner else []
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from detui.engine.closed import Closed
+from detui.engine.evaluate.tables import is_setting
 
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
@@ -29,6 +30,8 @@ RESERVED = frozenset({"data", "data_sets", "seeds", "milestones", "checkpoint_ru
 """Names that an arm or a configuration section may not have: they mean something beside sections."""
 UNCHANGEABLE = ("model/parameters", "model/gflops", "model/gmacs")
 """Metrics of the built model, which no seed changes."""
+_WHOLE = ("val/", "model/", "cost/")
+"""Names that begin so are of a checkpoint, a model or a run, and never of an iteration."""
 
 
 def _name(value: str) -> str:
@@ -123,10 +126,20 @@ class ArmStages(Closed):
     stages: list[Stage] | None = None
 
 
+def _check_iteration(metric: str, iteration: int | None) -> None:
+    """Raise ValueError where a metric is of no iteration, and one is given."""
+    if iteration is not None and (metric.startswith(_WHOLE) or is_setting(metric)):
+        raise ValueError(f"iteration is for losses and statistics, and {metric} is neither.")
+
+
 class Goal(Closed):
     """A number to be reached by one arm, a difference between two arms, or what an arm must leave as it is."""
 
     metric: str
+    """`val/AP50`, `model/parameters`; a statistic that the training reports (`aqr/camera_relative_change`); or a field
+    (`model.aqr.residual_weight`), whose value is what the training says that it used."""
+    iteration: Annotated[int, Field(ge=1)] | None = None
+    """The optimizer step that a statistic or a loss is of; by default a statistic is that of the chosen checkpoint."""
     arm: str | None = None
     """The arm that must reach it; every arm when absent."""
     against: str | None = None
@@ -134,6 +147,7 @@ class Goal(Closed):
     data_set: str | None = None
     """The one of several `data_sets` that it is about; each of them when absent."""
     at_least: float | None = None
+    """With at_most a band: the mean lies in it, ends included."""
     at_most: float | None = None
     delta_at_least: float | None = None
     unchanged: Literal[True] | None = None
@@ -142,9 +156,17 @@ class Goal(Closed):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Goal:
-        given = [x for x in (self.at_least, self.at_most, self.delta_at_least, self.unchanged) if x is not None]
+        bounds = [bound for bound in (self.at_least, self.at_most) if bound is not None]
+        given = [x for x in (bounds or None, self.delta_at_least, self.unchanged) if x is not None]
         if len(given) != 1:
-            raise ValueError("a goal has exactly one of at_least, at_most, delta_at_least and unchanged.")
+            raise ValueError(
+                "a goal has exactly one of at_least, at_most, delta_at_least and unchanged; or both of at_least and "
+                "at_most, as a band."
+            )
+        if self.at_least is not None and self.at_most is not None and self.at_least >= self.at_most:
+            raise ValueError(
+                f"at_least lies below at_most in a band, and these are {self.at_least:g} and {self.at_most:g}."
+            )
         if (self.delta_at_least is None and self.unchanged is None) == (self.against is not None):
             raise ValueError("against belongs to delta_at_least or unchanged, and each of them needs it.")
         if self.against is not None and self.arm is None:
@@ -158,6 +180,13 @@ class Goal(Closed):
                 f"only {', '.join(UNCHANGEABLE)} can be unchanged, and not {self.metric}: what is measured of a "
                 "training differs from seed to seed."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Goal:
+        _check_iteration(self.metric, self.iteration)
+        if self.metric.startswith("train/") and self.iteration is None:
+            raise ValueError(f"{self.metric} is of an iteration and not of a checkpoint: the goal needs iteration.")
         return self
 
 
@@ -205,7 +234,16 @@ class Claim(Closed):
     """The one of several `data_sets` that it was stated of."""
     epoch: Annotated[int, Field(ge=1)] | None = None
     """After which epoch; None for a final number, or where the document does not say."""
+    iteration: Annotated[int, Field(ge=1)] | None = None
+    """In place of an epoch: at which optimizer step, for losses and statistics."""
     note: str | None = None
+
+    @model_validator(mode="after")
+    def _one_moment(self) -> Claim:
+        if self.epoch is not None and self.iteration is not None:
+            raise ValueError("a claim is of an epoch or of an iteration, and not of both.")
+        _check_iteration(self.metric, self.iteration)
+        return self
 
 
 class RecordOptions(Closed):

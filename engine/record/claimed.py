@@ -8,7 +8,7 @@ from typing import Any
 
 from detui.engine.analysis import SeedSummary, summarise
 from detui.engine.record.claims_at import at_epoch
-from detui.engine.record.facts import ExperimentFacts, RunFacts
+from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,12 +20,14 @@ class Claimed:
     metric: str
     epoch: int | None
     """After which epoch; None for a final number, or where the document does not say."""
+    iteration: int | None
+    """At which optimizer step, in place of an epoch."""
     value: float
     """As the document states it."""
     source: str
     note: str | None
     measured: SeedSummary | None
-    """Of the finished runs at that epoch, or at their chosen checkpoints; None where there is no such number."""
+    """Of the finished runs at that epoch or iteration, or chosen checkpoints; None where there is no such number."""
 
 
 def claimed(facts: ExperimentFacts, arm: str, side: str, runs: Sequence[RunFacts]) -> Iterator[Claimed]:
@@ -46,13 +48,19 @@ def unplaced(facts: ExperimentFacts, bases: Sequence[str], prefix: str) -> Itera
 
 
 def _beside(claim: Mapping[str, Any], side: str, runs: Sequence[RunFacts]) -> Claimed:
-    metric, epoch = str(claim["metric"]), claim.get("epoch")
-    found = [run.value(metric) if epoch is None else at_epoch(run, metric, int(epoch)) for run in runs]
-    points = [one.value for one in found if one is not None]
+    metric, epoch, iteration = str(claim["metric"]), claim.get("epoch"), claim.get("iteration")
+
+    def of(run: RunFacts) -> Measured | None:
+        if iteration is not None:
+            return run.at_iteration(metric, int(iteration))
+        return run.value(metric) if epoch is None else at_epoch(run, metric, int(epoch))
+
+    points = [one.value for one in map(of, runs) if one is not None]
     return Claimed(
         side=side,
         metric=metric,
         epoch=epoch,
+        iteration=iteration,
         value=float(claim["value"]),
         source=str(claim.get("source") or ""),
         note=claim.get("note"),

@@ -1,13 +1,24 @@
-"""What was measured where somebody claims a number: of the chosen checkpoint, or at the claim's own epoch."""
+"""What was measured where somebody claims a number: of the chosen checkpoint, or at the claim's epoch or iteration."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from detui.engine.analysis.choice import finite
-from detui.engine.record.facts import BUILT, COST, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.by_name import is_named, why_absent
+from detui.engine.record.facts import (
+    BUILT,
+    COST,
+    LOSS_TERMS,
+    TOTAL_LOSS,
+    ExperimentFacts,
+    Measured,
+    RunFacts,
+    Source,
+)
 from detui.engine.record.text import code, plain
 from detui.engine.record.words import Words
 
@@ -26,22 +37,33 @@ def beside(facts: ExperimentFacts, claim: Mapping[str, Any], words: Words) -> Be
     """The claim's metric of the claim's arm.
 
     Without an epoch that of the chosen checkpoint, with one that of this very epoch: the mean of a loss over it, the
-    evaluation at its end.
+    evaluation at its end. With an iteration that of this very optimizer step.
     """
     metric, arm, epoch = str(claim["metric"]), claim.get("arm"), claim.get("epoch")
+    iteration = claim.get("iteration")
     if arm is None or arm not in facts.arms:
         return Beside({}, words("no number", words(_unknown(facts, arm))))
     if claim.get("data_set") not in (None, facts.data_set_of(arm)):
         return Beside({}, words("no number", words("claim of other data", code(claim["data_set"]))))
     if epoch is None:
-        points: Mapping[int, Measured] = facts.points(arm, metric)
-        return Beside(points, "" if points else _absent(facts, arm, metric, words))
+        points: Mapping[int, Measured] = facts.points(arm, metric, iteration)
+        if points:
+            return Beside(points, "")
+        named = is_named(facts, claim)
+        return Beside({}, why_absent(facts, arm, claim, words) if named else _absent(facts, arm, metric, words))
     found = {run.seed: value for run in facts.finished(arm) if (value := at_epoch(run, metric, int(epoch)))}
     return Beside(found, "" if found else _absent_at(facts, arm, metric, int(epoch), words))
 
 
 def at_epoch(run: RunFacts, metric: str, epoch: int) -> Measured | None:
-    """A loss or a framework's number of one epoch, or our evaluation at its end; None where there is none."""
+    """A loss or a framework's number of one epoch, or our evaluation at its end; None where there is none.
+
+    A total that the training does not report is the sum of the terms.
+    """
+    if metric == TOTAL_LOSS and run.sums_loss:
+        terms = [at_epoch(run, name, epoch) for name in run.losses if name.startswith(LOSS_TERMS)]
+        known = [term for term in terms if term is not None]
+        return Measured(math.fsum(one.value for one in known), known[0].source) if known else None
     series = run.losses.get(metric) or run.framework.get(metric)
     if series is not None:
         value = finite(dict(zip(*series, strict=True)).get(epoch))
@@ -83,6 +105,8 @@ def _absent_at(facts: ExperimentFacts, arm: str, metric: str, epoch: int, words:
     last = max(run.epoch for run in runs)
     if epoch > last:
         return words("no number", words("claim after end", last))
+    if any(metric in run.statistics for run in runs):
+        return words("no number", words("by iteration"))
     if not metric.startswith("val/"):
         known = sorted({name for run in runs for name in (*run.losses, *run.framework)})
         why = words("claim no value") if metric in known else words("claim no such", ", ".join(map(plain, known)))

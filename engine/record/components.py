@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from detui.engine.analysis.choice import finite
-from detui.engine.record.facts import BUILT, LEVELS, PARTS, SPEED, Measured, Source
+from detui.engine.record.facts import BUILT, FUSION_PARTS, LEVELS, PARTS, SPEED, Measured, Source
 from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, count, plain, size
 
@@ -94,11 +94,13 @@ class Components:
 
     def _rows(self) -> Iterator[_Row]:
         words, told = self.words, self._told()
-        yield _Row(words("backbone convolutions"), "model/backbone_convolutions", count)
-        for level in LEVELS:
-            yield _Row(words("channels at", level, 2 ** int(level[1:])), f"model/channels_{level}", count)
+        fusion = [part for part in FUSION_PARTS if f"model/parameters_{part}" in told]
+        if not fusion:
+            yield _Row(words("backbone convolutions"), "model/backbone_convolutions", count)
+            for level in LEVELS:
+                yield _Row(words("channels at", level, 2 ** int(level[1:])), f"model/channels_{level}", count)
         yield _Row(words("params"), "model/parameters", count)
-        for part in PARTS:
+        for part in fusion or PARTS:
             yield _Row(words(f"params {part}"), f"model/parameters_{part}", count)
         if "model/gmacs" in told:
             yield _Row(words("gmacs"), "model/gmacs", _billions)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from detui.engine.analysis.choice import finite
+from detui.engine.analysis.goals import measured_as
 
 SPEED = ("model/gmacs", "model/latency", "model/fps", "model/memory")
 """What `detui speed` measured of the chosen checkpoint: 10⁹ multiply-adds a picture, seconds a pass and pictures a
 second with post-processing, bytes."""
+TOTAL_LOSS, LOSS_TERMS = "train/loss", "train/loss_"
+"""A training loss, and how the names of its terms begin."""
 PARTS, LEVELS = ("backbone", "neck", "head"), ("P3", "P4", "P5")
 """Of a detector; the levels are what its neck takes from the backbone, at stride 8, 16 and 32."""
+FUSION_PARTS = ("cameras", "pillars", "encoding", "aqr", "decoder", "heads", "queries")
+"""Of a detector of cameras and LiDAR."""
 BUILT = ("model/parameters", "model/gflops", "model/backbone_convolutions",
-         *(f"model/parameters_{part}" for part in PARTS), *(f"model/channels_{level}" for level in LEVELS))  # fmt: skip
+         *(f"model/parameters_{part}" for part in (*PARTS, *FUSION_PARTS)),
+         *(f"model/channels_{level}" for level in LEVELS))  # fmt: skip
 """What the worker says of the model that it built; FLOPs as the framework counts them."""
 COST = (*BUILT, *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
 """Measurements of a run that are no evaluation; bytes and seconds."""
@@ -37,10 +44,12 @@ class Source:
     """None for what belongs to the whole attempt."""
     file: str
     """Relative to the experiment's directory."""
+    iteration: int | None = None
+    """The optimizer step of its line, where that was asked for."""
 
     def whole(self) -> Source:
         """The file by itself, for a row that names the epoch: one mark for all, not a list as long as the run."""
-        return replace(self, epoch=None)
+        return replace(self, epoch=None, iteration=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,10 @@ class Samples:
     def mean(self) -> float:
         """Mean over the samples, each counting alike. Raises ZeroDivisionError without any."""
         return math.fsum(self.values) / len(self.values)
+
+    def upto(self, step: int) -> int | None:
+        """Index of the last sample at or before a step; None where the first one comes later."""
+        return bisect_right(self.steps, step) - 1 if self.steps and self.steps[0] <= step else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +170,12 @@ class RunFacts:
     """What the training reported beside losses, by name ("gradient/small"); no name without a finite value."""
     stages: tuple[StageFacts, ...] = ()
     """Those that have begun, in order; none where the training tells of none."""
+    iterations: int = 0
+    """Optimizer steps completed."""
+    asked: Mapping[int, Mapping[str, Measured]] = field(default_factory=dict)
+    """Iteration → what its step line says, by name; only of iterations that a goal or a claim names."""
+    sums_loss: bool = False
+    """Whether the training reports terms of its loss and no total: `train/loss` is then the sum of the terms."""
 
     def stage_of(self, epoch: int) -> StageFacts | None:
         """The stage that an epoch of the run lies in by the plan; None before that stage has begun."""
@@ -175,12 +194,57 @@ class RunFacts:
         return Source(self.name, attempt, epoch, f"runs/{self.name}/attempts/{attempt}/evaluations.jsonl")
 
     def value(self, metric: str, line: Mapping[str, Any] | None = None) -> Measured | None:
-        """A metric of the chosen evaluation (or of `line`), or of the run's cost; None when not measured."""
+        """A metric of the chosen evaluation (or of `line`), or of the run's cost; None when not measured.
+
+        A statistic is that of its last line at or before the step of the evaluation; of a run that nobody evaluates,
+        of its last line. A field's value is what the training said that it used.
+        """
         if metric in self.cost:
             return self.cost[metric]
         line = line or self.chosen
-        found = finite(line["values"].get(metric)) if line else None
-        return Measured(found, self.source(line)) if line and found is not None else None
+        if line and metric in line["values"]:
+            found = finite(line["values"][metric])
+            return None if found is None else Measured(found, self.source(line))
+        if metric in self.statistics:
+            return self._statistic(self.statistics[metric], line)
+        return self._used(metric, line)
+
+    def _statistic(self, samples: Samples, line: Mapping[str, Any] | None) -> Measured | None:
+        step = line.get("step") if line else self.iterations
+        if (line is None and (self.waiting or self.evaluations)) or not isinstance(step, int):
+            return None  # there will be a chosen checkpoint, or nobody knows at which step it was
+        at = samples.upto(step)
+        return None if at is None else self.sample(samples, at)
+
+    def sample(self, samples: Samples, index: int) -> Measured:
+        """One of a statistic's samples, and where it stands."""
+        return Measured(samples.values[index], self.logged(samples.attempts[index], samples.steps[index]))
+
+    def logged(self, attempt: int, iteration: int | None = None) -> Source:
+        """Where an attempt's own lines stand."""
+        return Source(self.name, attempt, None, f"runs/{self.name}/attempts/{attempt}/metrics.jsonl", iteration)
+
+    def _used(self, setting: str, line: Mapping[str, Any] | None) -> Measured | None:
+        """A number among the values that the training said that it used, in the stage of an evaluation."""
+        stage = self.stage_of(int(line["epoch"])) if line and isinstance(line.get("epoch"), int) else None
+        said = stage.line if stage and stage.line.get("used") else self.begin
+        value = (said.get("used") or {}).get(setting)
+        found = None if isinstance(value, bool) else finite(value)
+        return None if found is None else Measured(found, self.logged(int(said.get("attempt") or 1)))
+
+    def at_iteration(self, metric: str, iteration: int) -> Measured | None:
+        """A statistic, or a number of a step line, of exactly this optimizer step; None where no line is of it.
+
+        Of step lines only those are known that a goal or a claim names. See `sums_loss` for the total of a loss.
+        """
+        samples = self.statistics.get(metric)
+        if samples is not None and iteration in samples.steps:
+            return self.sample(samples, samples.steps.index(iteration))
+        line = self.asked.get(iteration) or {}
+        if metric == TOTAL_LOSS and self.sums_loss:
+            terms = [one for name, one in line.items() if name.startswith(LOSS_TERMS)]
+            return Measured(math.fsum(one.value for one in terms), terms[0].source) if terms else None
+        return line.get(metric)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,9 +356,13 @@ class ExperimentFacts:
         """Arm → its unfinished runs, for the judging of goals; nothing while no run has begun."""
         return {arm: self.unfinished(arm) for arm in self.arms} if self.begun else {}
 
-    def points(self, arm: str, metric: str) -> dict[int, Measured]:
-        """Seed → the metric on the chosen checkpoint, for the finished runs that have it."""
-        found = {run.seed: run.value(metric) for run in self.finished(arm)}
+    def points(self, arm: str, metric: str, iteration: int | None = None) -> dict[int, Measured]:
+        """Seed → the metric on the chosen checkpoint, for the finished runs that have it.
+
+        `iteration`: in place of the checkpoint's the number of exactly this optimizer step.
+        """
+        found = {run.seed: run.value(metric) if iteration is None else run.at_iteration(metric, iteration)
+                 for run in self.finished(arm)}  # fmt: skip
         return {seed: value for seed, value in found.items() if value is not None}
 
     def values(self, arm: str, metric: str) -> dict[int, float]:
@@ -305,4 +373,8 @@ class ExperimentFacts:
         """Arm → metric → seed → value, for everything measured in finished runs: what goals are judged on."""
         names = {name for run in self.runs if run.chosen for name in run.chosen["values"]} | set(COST)
         found = {arm: {name: self.values(arm, name) for name in sorted(names)} for arm in self.arms}
+        for goal in self.info.get("goals") or ():
+            metric, iteration = str(goal["metric"]), goal.get("iteration")
+            for arm, by in found.items():
+                by[measured_as(goal)] = {s: one.value for s, one in self.points(arm, metric, iteration).items()}
         return {arm: {name: points for name, points in by.items() if points} for arm, by in found.items()}

@@ -104,7 +104,9 @@ class Final:
         for goal in self._all_goals():
             verdict = judge_goal(goal, self.facts.results(), self.facts.open_runs())
             box = "x" if verdict.word == "met" else " "
-            lines.append(f"- [{box}] {self.results.goal(goal)}: {self.results.verdict_of(goal)}")
+            said, marks = self.results.evidence(goal)
+            beside = f" – {said} ({marks})" if said else ""
+            lines.append(f"- [{box}] {self.results.goal(goal)}: {self.results.verdict_of(goal)}{beside}")
         return lines
 
     def decisions(self) -> Iterator[str]:

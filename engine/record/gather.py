@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ from detui.engine.analysis.choice import chosen, finite, standing
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
 from detui.engine.record.facts import (
+    FUSION_PARTS,
     LEVELS,
+    LOSS_TERMS,
     PARTS,
     SPEED,
+    TOTAL_LOSS,
     AttemptFacts,
     ExperimentFacts,
     Measured,
@@ -46,10 +49,13 @@ def gather(experiment: Path) -> ExperimentFacts:
         if name not in info:
             raise FormatError(f"`{name}` is missing.", where=str(path))
     runs = (RunDir(experiment / "runs" / name) for name in info["runs"])
-    return ExperimentFacts(path=experiment, info=info, runs=tuple(_run(run) for run in runs if run.spec_path.exists()))
+    named = {one["iteration"] for key in ("goals", "claims") for one in info.get(key) or () if one.get("iteration")}
+    gathered = (_run(run, named) for run in runs if run.spec_path.exists())
+    return ExperimentFacts(path=experiment, info=info, runs=tuple(gathered))
 
 
-def _run(run: RunDir) -> RunFacts:
+def _run(run: RunDir, iterations: Collection[int]) -> RunFacts:
+    """`iterations`: those whose step lines are asked for."""
     spec, state, history = run.spec(), read_state(run), load_history(run)
     attempts, devices = run.attempts(), _devices(run)
     best = chosen(history, spec.checkpoint_rule)
@@ -86,6 +92,9 @@ def _run(run: RunDir) -> RunFacts:
         framework=_framework(history, spec.backend),
         statistics=_statistics(history),
         stages=tuple(_stages(history)),
+        iterations=history.step,
+        asked={at: values for at in sorted(iterations) if (values := _at_step(run.name, history, at))},
+        sums_loss=_sums_loss(history),
     )
 
 
@@ -177,6 +186,24 @@ def _statistics(history: History) -> dict[str, Samples]:
     return {name: Samples(*zip(*sorted(rows), strict=True)) for name, rows in found.items()}
 
 
+def _sums_loss(history: History) -> bool:
+    names = {*history.names(), *history.epoch_names()}
+    return TOTAL_LOSS not in names and any(name.startswith(LOSS_TERMS) for name in names)
+
+
+def _at_step(run: str, history: History, step: int) -> dict[str, Measured]:
+    """What the step line of one step says, by name; empty without such a line."""
+    steps, _ = history.steps.clock()
+    at = bisect_right(steps, step) - 1
+    if at < 0 or steps[at] != step:
+        return {}
+    began = ((number, int(line.get("resumed_from_step") or 0)) for number, line in history.begins.items())
+    attempt = max((number for number, start in began if start < step), default=1)
+    source = Source(run, attempt, None, f"runs/{run}/attempts/{attempt}/metrics.jsonl", step)
+    values: Mapping[str, Any] = history.steps[at]["values"]
+    return {name: Measured(found, source) for name, value in values.items() if (found := finite(value)) is not None}
+
+
 def _cost(
     name: str, begin: Mapping[str, Any], history: History, attempts: list[AttemptDir], kind: str
 ) -> Iterator[tuple[str, Measured]]:
@@ -192,7 +219,7 @@ def _built(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for fact in ("parameters", "gflops", "backbone_convolutions"):
         yield f"model/{fact}", model.get(fact)
     parts, levels = model.get("parameters_by_part") or {}, model.get("levels") or {}
-    yield from ((f"model/parameters_{part}", parts.get(part)) for part in PARTS)
+    yield from ((f"model/parameters_{part}", parts.get(part)) for part in (*PARTS, *FUSION_PARTS))
     yield from ((f"model/channels_{level}", levels.get(level)) for level in LEVELS)
 
 

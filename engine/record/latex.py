@@ -183,7 +183,8 @@ class _Writer:
             told = [self.marks[mark] for mark in table.rows[row][-1].split(", ") if mark in self.marks]
         else:
             told = list(table.origins[row]) if row < len(table.origins) else []
-        places = [f"{source.file} (epoch {source.epoch})" if source.epoch else source.file for source in told]
+        moments = (f"epoch {s.epoch}" if s.epoch else f"iteration {s.iteration}" if s.iteration else "" for s in told)
+        places = [f"{s.file} ({at})" if at else s.file for s, at in zip(told, moments, strict=True)]
         return comment("from " + (", ".join(dict.fromkeys(places)) or "nothing measured yet"))
 
     def _caption(self, name: str) -> str:

@@ -222,7 +222,7 @@ def provenance(ledger: Ledger, words: Words) -> text.Table:
             "; ".join(said),
             text.code(source.run),
             str(source.attempt),
-            str(source.epoch or "–"),
+            str(source.epoch or "–") if source.iteration is None else f"{words('iteration')} {source.iteration}",
             text.code(source.file),
         ]
         for mark, source, said in ledger.entries()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from detui.engine.analysis import Comparison, Verdict, compare, judge_goal, summarise
-from detui.engine.analysis.goals import NOT_MEASURED
-from detui.engine.evaluate.tables import in_percent
+from detui.engine.analysis import Comparison, Verdict, compare, summarise
+from detui.engine.evaluate.tables import in_percent, is_setting, unit_of
+from detui.engine.record import words_aqr
 from detui.engine.record.claims_at import beside
-from detui.engine.record.facts import BUILT, SPEED, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import BUILT, SPEED, TOTAL_LOSS, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.goal_rows import GoalRows
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
 from detui.engine.record.words import Words
@@ -28,18 +29,20 @@ NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gma
 """Metrics that go by a word instead of their name."""
 
 
-def label(metric: str) -> str:
-    """ "val/AP_small/RBC" → "AP small, RBC", "train/loss_cls" → "loss cls", "mmdet3d/NDS" → "NDS (mmdet3d)"."""
+def label(metric: str, language: str = "en") -> str:
+    """ "val/AP_small/RBC" → "AP small, RBC", "train/loss_cls" → "loss cls", "mmdet3d/NDS" → "NDS (mmdet3d)".
+
+    Statistics of AQR have words, in either `language`; a field is a code span.
+    """
+    if (told := words_aqr.label(metric, language)) is not None:
+        return told
+    if is_setting(metric):
+        return code(metric)
     if (framework := metric.split("/", 1)[0]) in FRAMEWORKS:
         return f"{plain(metric.removeprefix(f'{framework}/'))} ({framework})"
     name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
     words = plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words
-
-
-def _signed(difference: float) -> str:
-    """A difference of counts; none is a plain 0."""
-    return f"{difference:+,.10g}" if difference else "0"
 
 
 def seed_of(run: RunFacts, words: Words) -> str:
@@ -129,16 +132,6 @@ class Results:
         """What stands for a metric without a value: n/a where the evaluations have none for want of ground truth."""
         told = (run.chosen["values"] for arm in arms for run in self.facts.finished(arm) if run.chosen)
         return self._absent(self.evaluated(*arms) and all(metric in values for values in told))
-
-    def verdict_of(self, goal: Mapping[str, Any]) -> str:
-        """The verdict on a goal in words."""
-        found = judge_goal(goal, self.facts.results(), self.facts.open_runs())
-        if found.word == NOT_MEASURED:
-            return self.absent(str(goal["metric"]), *self._arms_of(goal))
-        return self.verdict(found)
-
-    def _arms_of(self, goal: Mapping[str, Any]) -> list[str]:
-        return [str(goal[name]) for name in ("against", "arm") if goal.get(name)] or self.facts.arms
 
     def _absent(self, evaluated: bool) -> str:
         return self.words("not available" if evaluated else "missing")
@@ -256,58 +249,48 @@ class Results:
         return [plain(name), code(arm), *cells, self.ledger.cite_all(used, self.words("said class"))]
 
     def goals(self) -> Table:
-        """The recipe's goals, each with the numbers that its verdict rests on."""
-        words, results, unfinished = self.words, self.facts.results(), self.facts.open_runs()
-        head = [words("goal"), words("arm"), words("measured"), words("interval").split(" (")[0], words("n"),
-                words("verdict")]  # fmt: skip
-        rows = []
-        for goal in self.facts.info.get("goals", ()):
-            verdict = judge_goal(goal, results, unfinished)
-            delta = "delta_at_least" in goal
-            form = points if delta else _signed if goal.get("unchanged") else self.form(str(goal["metric"]))
-            interval = f"[{form(verdict.interval[0])}, {form(verdict.interval[1])}]" if verdict.interval else "–"
-            absent = self.absent(str(goal["metric"]), *self._arms_of(goal))
-            measured = absent if verdict.measured is None else form(verdict.measured)
-            arm = code(goal["arm"]) if goal.get("arm") else words("every arm")
-            rows.append(
-                [
-                    self.goal(goal),
-                    arm,
-                    measured,
-                    interval,
-                    " / ".join(map(str, verdict.n)) or "–",
-                    self.verdict_of(goal),
-                ]
-            )
-        return Table(head, rows, origins=[self._goal_origins(goal) for goal in self.facts.info.get("goals", ())])
-
-    def _goal_origins(self, goal: Mapping[str, Any]) -> list[Source]:
-        return self._origins(str(goal["metric"]), *self._arms_of(goal))
+        """As GoalRows has it."""
+        return GoalRows(self).table()
 
     def goal(self, goal: Mapping[str, Any]) -> str:
         """A goal in words: its title, then "AP50 ≥ 42.0 %"."""
-        metric = str(goal["metric"])
-        form, unit = (self.form(metric), " %" if in_percent(metric) else "")
-        if "delta_at_least" in goal:
-            text = (
-                f"{label(metric)}, {code(goal['arm'])} − {code(goal['against'])} ≥ {points(goal['delta_at_least'])} pp"
-            )
-        elif goal.get("unchanged"):
-            text = self.words("goal unchanged", self.metric(metric), code(goal["arm"]), code(goal["against"]))
-        else:
-            bounds = [f"{sign} {form(goal[key])}{unit}" for sign, key in (("≥", "at_least"), ("≤", "at_most"))
-                      if goal.get(key) is not None]  # fmt: skip
-            text = f"{self.metric(metric)} {', '.join(bounds)}"
-        title = plain(self.words.pick(goal.get("title")))
-        if not title:
-            return text
-        return f"{title} {text}" if title.endswith(("?", "？")) else f"{title}: {text}"
+        return GoalRows(self).text(goal)
+
+    def verdict_of(self, goal: Mapping[str, Any]) -> str:
+        """The verdict on a goal in words."""
+        return GoalRows(self).verdict(goal)
+
+    def evidence(self, goal: Mapping[str, Any]) -> tuple[str, str]:
+        """Of a goal about a statistic, a field or an iteration: each seed's number, and the marks; else twice ""."""
+        return GoalRows(self).evidence(goal)
 
     def metric(self, metric: str) -> str:
         """A metric in words: "AP small", "parameters"."""
         if metric in NAMED:
             return self.words(NAMED[metric])
-        return label(metric)
+        name = label(metric, self.words.language)
+        if is_setting(metric):
+            return self.words("used setting", name)
+        if metric == TOTAL_LOSS and any(run.sums_loss for run in self.facts.runs):
+            return self.words("sum of terms", name)
+        return name
+
+    def written(self, metric: str) -> Callable[[float], str]:
+        """How a metric's values are written with their unit: "42.4 %", "0.3373 m"."""
+        form, unit = self.form(metric), self.unit(metric)
+        return lambda value: f"{form(value)}{unit}"
+
+    def _heading_unit(self, metric: str) -> str:
+        """ " (m)", for a row whose cells are bare numbers."""
+        unit = unit_of(metric)
+        return f" ({self.words.known(unit)})" if unit else ""
+
+    def unit(self, metric: str) -> str:
+        """Behind a number: " %", " m", " (1 − IoU)", or nothing."""
+        unit = unit_of(metric)
+        if unit in ("", "%"):
+            return unit and " %"
+        return f" ({self.words(unit)})" if " " in unit else f" {self.words(unit)}"
 
     @staticmethod
     def form(metric: str) -> Callable[[float], str]:
@@ -324,21 +307,21 @@ class Results:
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.
 
-        What is claimed at an epoch stands beside the same epoch of the runs.
+        What is claimed at an epoch stands beside the same epoch of the runs, and at an iteration beside that.
         """
         words, claims = self.words, self.facts.info.get("claims") or ()
-        epochs = any(claim.get("epoch") is not None for claim in claims)
+        moments = [key for key in ("epoch", "iteration") if any(claim.get(key) is not None for claim in claims)]
         notes = any(claim.get("note") for claim in claims)
-        head = [words("metric"), words("arm"), *([words("epoch")] if epochs else []), words("claimed"),
+        head = [words("metric"), words("arm"), *map(words, moments), words("claimed"),
                 words("claim source"), *([words("note")] if notes else []), words("measured"),
                 words("source")]  # fmt: skip
         rows = []
         for claim in claims:
             metric, form = str(claim["metric"]), self.form(str(claim["metric"]))
-            unit = " %" if in_percent(metric) else ""
+            unit = " %" if metric.startswith("val/") and in_percent(metric) else self._heading_unit(metric)
             measured, mark = self.beside(claim, words("said claimed"))
-            epoch = claim.get("epoch")
-            at = [words("of chosen") if epoch is None else str(epoch)] if epochs else []
+            final = claim.get("epoch") is None and claim.get("iteration") is None
+            at = [words("of chosen") if final else str(claim.get(key) or "–") for key in moments]
             noted = [plain(claim.get("note") or "") or "–"] if notes else []
             rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
                          plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip

@@ -61,6 +61,12 @@ def _no_negative_zero(text: str) -> str:
     return text.lstrip("+-") if not text.strip("+-0.") else text
 
 
+def band(low: float, high: float) -> tuple[str, str]:
+    """0.25, 0.3 → ("0.25", "0.30"): two bounds with as many decimals as the longer one needs, six at most."""
+    digits = max(len(f"{round(bound, 6):f}".rstrip("0").partition(".")[2]) for bound in (low, high))
+    return f"{low:.{digits}f}", f"{high:.{digits}f}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as "45 s", "3 min 20 s", "2 h 05 min"."""
     whole = round(seconds)

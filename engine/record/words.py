@@ -6,6 +6,7 @@ from detui.engine.record.captions import CAPTIONS
 from detui.engine.record.words_aqr_tables import AQR_TABLES
 from detui.engine.record.words_convergence import CONVERGENCE
 from detui.engine.record.words_imported import IMPORTED
+from detui.engine.record.words_named import NAMED_WORDS
 from detui.engine.record.words_of_frames import OF_FRAMES
 from detui.engine.record.words_stages import STAGES
 
@@ -18,6 +19,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **STAGES,
     **IMPORTED,
     **OF_FRAMES,
+    **NAMED_WORDS,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
     "unknown": ("_(not known)_", "_(未知)_"),
@@ -123,6 +125,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "params backbone": ("parameters of the backbone", "主干网络参数量"),
     "params neck": ("parameters of the neck (encoder)", "颈部（编码器）参数量"),
     "params head": ("parameters of the head (decoder)", "头部（解码器）参数量"),
+    "params cameras": ("parameters of the camera encoder", "相机编码器参数量"),
+    "params pillars": ("parameters of the pillar encoder (LiDAR)", "柱体编码器（激光雷达）参数量"),
+    "params encoding": ("parameters of the position encoding", "位置编码参数量"),
+    "params aqr": ("parameters of AQR's weights", "AQR 权重参数量"),
+    "params decoder": ("parameters of the decoder", "解码器参数量"),
+    "params heads": ("parameters of the heads", "预测头参数量"),
+    "params queries": ("parameters of the queries", "查询参数量"),
     "training memory": ("training: {}", "训练：{}"),
     "said components": ("what the models are made of", "模型组成"),
     "components built": (

@@ -19,7 +19,7 @@ from detui.engine.run.state import STATES
 from detui.tui import keys, language
 from detui.tui.app import DetuiApp
 from detui.tui.chinese import TEXTS
-from detui.tui.columns import COLUMNS, SORTS
+from detui.tui.columns import COLUMNS, NAMED, SORTS
 from detui.tui.output import width
 from detui.tui.run_charts import KINDS
 from detui.tui.screens import compare, run
@@ -52,7 +52,7 @@ def tabled() -> set[str]:
     """The texts that stand in tables and go through `tr` by name."""
     found = {part for key in keys.all_keys().values() for part in (key.label, key.tooltip)}
     found |= {*keys.CATEGORIES, *PLACES, *SORTS, *run.TAB_NAMES, *compare.TAB_NAMES}
-    found |= {column.title for column in COLUMNS} | {kind.title for kind in KINDS}
+    found |= {column.title for column in (*COLUMNS, NAMED)} | {kind.title for kind in KINDS}
     found |= {"step", "epoch", "minutes"}  # the axes of charts
     found |= {state.word for state in STATES} | {"broken", *FORMS}
     found |= {*ALARMS.values(), *(backend(name).resume_grain for name in BACKENDS)}

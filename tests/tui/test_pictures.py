@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aqr_runs import written
 from pilots import LARGE, SMALL, WIDE, play, shows, text, until
 from rich.color import ColorSystem
 from rich.style import Style
@@ -57,6 +58,22 @@ CASES = [
     for screen in SCREENS
     for variant in VARIANTS
 ]
+AQR_SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
+    "runs-aqr": ((), "NDS 36.0"),
+    "run-aqr": (("enter",), "v AQR"),
+    "run-aqr-panel": (("enter", "v"), "AQR, step 96"),
+}
+"""The same where a run reports AQR."""
+AQR_CASES = [
+    pytest.param(screen, variant, id=f"{screen}-{variant}", marks=[] if quick else pytest.mark.slow)
+    for screen, variants in {
+        "runs-aqr": ("80x24", "120x40"),
+        "run-aqr": ("80x24", "120x40", "200x60"),
+        "run-aqr-panel": ("80x24", "120x40", "ascii", "16", "zh"),
+    }.items()
+    for variant in variants
+    for quick in [(screen, variant) == ("run-aqr-panel", "80x24")]
+]
 
 
 @pytest.fixture
@@ -78,23 +95,37 @@ def furnished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path,
 
 @pytest.mark.parametrize(("screen", "variant"), CASES)
 def test_a_screen_looks_as_it_did(furnished: Path, screen: str, variant: str) -> None:
-    size, settings = VARIANTS[variant]
     keys, sign = SCREENS[screen]
+    looks(furnished, screen, variant, keys, ("baseline-s0", sign))
+
+
+@pytest.mark.parametrize(("screen", "variant"), AQR_CASES)
+def test_a_run_with_aqr_looks_as_it_did(
+    furnished: Path, writer: Callable[..., Path], screen: str, variant: str
+) -> None:
+    written(furnished, writer)
+    keys, sign = AQR_SCREENS[screen]
+    looks(furnished, screen, variant, keys, ("aqr-2.5-0.6-s0", sign))
+
+
+def looks(workspace: Path, screen: str, variant: str, keys: tuple[str, ...], signs: tuple[str, str]) -> None:
+    """Hold a screen against its picture. `signs`: what stands there before the keys are pressed, and after."""
+    size, settings = VARIANTS[variant]
     found: list[str] = []
 
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
-        await shows(app, pilot, "baseline-s0")
+        await shows(app, pilot, signs[0])
         await settled(app, pilot, 0.2)
         await pilot.press(*keys)
         if variant not in ("zh", "ascii"):
-            await shows(app, pilot, sign)
+            await shows(app, pilot, signs[1])
         await settled(app, pilot)
         found.append(picture(app, sixteen=variant == "16"))
         if ACCEPT:
             NEW.mkdir(parents=True, exist_ok=True)
             app.save_screenshot(str(NEW / f"{screen}-{variant}.svg"))
 
-    play(furnished, script, size, settings)
+    play(workspace, script, size, settings)
     file = PICTURES / f"{screen}-{variant}.txt"
     if ACCEPT:
         PICTURES.mkdir(exist_ok=True)

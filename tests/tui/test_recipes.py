@@ -13,6 +13,7 @@ from textual.widgets import OptionList
 
 from detui.engine.recipe.library import recipe_files
 from detui.engine.recipe.schema import Claim, Goal
+from detui.tui import language
 from detui.tui.app import DetuiApp
 from detui.tui.recipe_page import claim_text, goal_text
 from detui.tui.screens.recipe import RecipeScreen
@@ -198,10 +199,28 @@ def test_a_profile_that_is_wrong_does_not_hide_the_others(workspace: Path, toy_r
         (Goal(metric="val/AP", arm="a", against="b", delta_at_least=-0.01), "a at most 1 percentage point below b"),
         (Goal(metric="model/parameters", at_most=3e6), "model/parameters: every arm at most 3,000,000"),
         (Goal(metric="cost/training_seconds", arm="a", against="b", delta_at_least=2), "a at least 2 above b"),
+        (Goal(metric="val/mAP", arm="a", at_least=0.65, at_most=0.68), "val/mAP: a from 65 to 68 %"),
+        (Goal(metric="val/mATE", arm="a", at_most=0.3373), "val/mATE: a at most 0.3373 m"),
+        (
+            Goal(metric="model.aqr.residual_weight", arm="a", at_least=0.65, at_most=0.7),
+            "model.aqr.residual_weight as the training used it: a from 0.65 to 0.70",
+        ),
+        (
+            Goal(metric="aqr/camera_relative_change", arm="a", at_least=0.25, at_most=0.3, iteration=50),
+            "all features counted (those of zero as unchanged)), iteration 50: a from 25 to 30 %",
+        ),
     ],
 )
 def test_goals_are_in_percent(goal: Goal, said: str) -> None:
     assert said in goal_text(goal)
+
+
+def test_a_band_and_an_iteration_are_said_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_current", "zh")
+    goal = Goal(metric="aqr/camera_relative_change", arm="a", at_least=0.25, at_most=0.3)
+    assert goal_text(goal).endswith("（零特征按未变化计）): a 在 25 至 30 % 之间")
+    claim = Claim(metric="train/loss", value=13.35, source="文献 004", arm="a", iteration=50)
+    assert claim_text(claim) == "声称值：train/loss 13.35 (a, 第 50 次迭代) – 文献 004"
 
 
 def test_claims_are_labelled_as_claimed() -> None:

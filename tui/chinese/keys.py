@@ -23,6 +23,7 @@ _CATEGORIES = {
 }
 
 _LABELS = {
+    "AQR": "AQR",
     "All/one": "多图/单图",
     "Axis": "横轴",
     "Back": "返回",
@@ -155,6 +156,9 @@ _RUNS = {
     "Resume this run from its last checkpoint.": "从最近的检查点继续此运行。",
     "Open the record of the experiment.": "打开该实验的记录。",
     "Compare with the other runs of the experiment.": "与该实验的其他运行比较。",
+    "The panel of AQR of a run that reports it: weights, maps, change, gain; or not.": (
+        "显示或收起 AQR 面板：权重、权重图、变化、增益（仅限报告 AQR 的运行）。"
+    ),
     "Follow the end of the log, or stay where it is.": "跟随日志末尾，或停在原处。",
     "Search the log.": "搜索日志。",
     "The next line that was searched for.": "下一个匹配行。",

@@ -58,6 +58,9 @@ _PAGE = {
     "Stages of {arm}": "{arm} 的各阶段",
     "stages of {arm}: {each}": "{arm} 的阶段：{each}",
     "epoch {epoch}": "第 {epoch} 轮",
+    "iteration {iteration}": "第 {iteration} 次迭代",
+    "{arm} from {low} to {high}": "{arm} 在 {low} 至 {high} 之间",
+    "{field} as the training used it": "{field}（训练实际使用的值）",
     "another data set in place of the recipe's": "以另一数据集代替配方中的数据集",
     "checkpoint: the best by {metric}": "检查点：{metric} 最高者",
     "checkpoint: the last": "检查点：最后一个",
@@ -88,6 +91,22 @@ _PAGE = {
     "not yet known: parameters, FLOPs and layers of {arms}": "尚不清楚：{arms} 的参数量、FLOPs 与层数",
 }
 
+_GAIN = {
+    "Gain of AQR, computed": "AQR 的增益（计算值）",
+    "clamp": "截断",
+    "residual": "残差",
+    "mode": "模式",
+    "smallest": "最小",
+    "largest": "最大",
+    "equal to {arm}": "等同于 {arm}",
+    "same bounds as {arm}": "界限同 {arm}",
+    "constant weights": "权重恒定",
+    "no AQR": "无 AQR",
+    "A feature f becomes f·r + f·m·(1 − r) (convex) or f·r + f·m (additive); m lies between 0 and the clamp.": (
+        "特征 f 变为 f·r + f·m·(1 − r)（convex）或 f·r + f·m（additive）；m 介于 0 与截断值之间。"
+    ),
+}
+
 _NEEDS = {
     "CPU, {runs} at a time, {threads} each": "CPU，同时 {runs}，各 {threads}",
     "one of: {names}": "以下之一：{names}",
@@ -111,6 +130,20 @@ _MODELS = {
     "of the backbone": "主干网络",
     "of the neck (encoder)": "颈部（编码器）",
     "of the head (decoder)": "头部（解码器）",
+    "of the camera encoder": "相机编码器",
+    "of the pillar encoder (LiDAR)": "柱体编码器（激光雷达）",
+    "of the position encoding": "位置编码",
+    "of AQR's weights": "AQR 权重",
+    "of the decoder": "解码器",
+    "of the heads": "预测头",
+    "of the queries": "查询",
+    "GFLOPs of one frame, all its cameras, as torch counts them: a multiply-add is 2": (
+        "GFLOPs 为一帧（含其全部相机），由 torch 计数：一次乘加计 2"
+    ),
+    "a frame of noise with {points} points": "一帧噪声，含 {points} 个点",
+    "a pass: one frame of noise, random weights, {precision}, no decoding, median;": (
+        "单次前向：一帧噪声，随机权重，{precision}，不含解码，取中位数；"
+    ),
     "memory of a pass": "单次前向内存",
     "time of a pass": "单次前向时间",
     "claimed": "声称值",
@@ -175,4 +208,4 @@ _FORM = {
     "Started {experiment}.": "已启动 {experiment}。",
 }
 
-TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_NEEDS, **_MODELS, **_FORM}
+TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_GAIN, **_NEEDS, **_MODELS, **_FORM}

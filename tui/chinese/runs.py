@@ -26,6 +26,7 @@ _COLUMNS = {
     "stage": "阶段",
     "loss": "损失",
     "AP %": "AP %",
+    "metric %": "指标 %",
     "device": "设备",
     "memory": "显存/内存",
     "step": "步",
@@ -63,6 +64,7 @@ _REQUESTS = {
     # what a stop or a resume costs
     "{text}.": "{text}。",
     "the epoch in progress is repeated": "正在进行的一轮要重做",
+    "nothing is lost but the step in progress": "只损失正在进行的一步",
     "what the program did since its last checkpoint is repeated": "程序在最近检查点之后所做的要重做",
     "on resume {repeated}": "继续时，{repeated}",
     "it has not started, and nothing is lost": "尚未开始，不会丢失任何东西",
@@ -113,6 +115,20 @@ _ALARMS = {
 _CHARTS = {
     "Loss": "损失",
     "Validation AP, %": "验证 AP，%",
+    "Validation mAP, NDS, %": "验证 mAP、NDS，%",
+    "Gradient norm": "梯度范数",
+    "AQR weights ± std": "AQR 权重 ± 标准差",
+    "AQR change, %": "AQR 变化，%",
+    "AQR gain": "AQR 增益",
+    "AQR map maxima": "AQR 权重图最大值",
+    "AQR gradient norm": "AQR 梯度范数",
+    "{sensor}, all": "{sensor}，全部",
+    "{sensor}, active": "{sensor}，活跃",
+    "{sensor}, least": "{sensor}，最小",
+    "{sensor}, most": "{sensor}，最大",
+    "{sensor}, raw": "{sensor}，未截断",
+    "allowed": "允许",
+    "norm": "范数",
     "Learning rate": "学习率",
     "Memory": "显存/内存",
     "GPU use, %": "GPU 利用率，%",
@@ -125,6 +141,32 @@ _CHARTS = {
     "smooth {weight}": "平滑 {weight}",
     "nothing yet": "尚无数据",
     "nothing above 0": "没有大于 0 的值",
+}
+
+_AQR = {
+    "AQR, step {step}": "AQR，第 {step} 步",
+    "This run reports nothing of AQR.": "该运行没有报告 AQR 的数据。",
+    "LiDAR": "激光雷达",
+    "camera": "相机",
+    "weight, mean ± std": "权重，均值 ± 标准差",
+    "weight, min–max": "权重，最小–最大",
+    "map maximum (raw)": "图最大值（未截断）",
+    "change, all features": "相对变化，全部特征",
+    "change, active ones": "相对变化，活跃特征",
+    "mean change": "平均变化",
+    "largest change": "最大变化",
+    "active features": "活跃特征",
+    "cells of weight 0": "权重为 0 的格",
+    "cells clamped": "被截断的格",
+    "gain, measured": "增益，测得",
+    "gain, allowed": "增益，允许",
+    "clamp now": "当前截断值",
+    "queries of padding": "填充查询",
+    "queries unseen": "不可见查询",
+    "camera : LiDAR weight": "相机 : 激光雷达权重",
+    "gradient norm": "梯度范数",
+    "queries": "查询数",
+    "processes, mean of": "取均值的进程数",
 }
 
 _NUMBERS = {
@@ -173,4 +215,4 @@ _PAGES = {
     "There is no log yet.": "还没有日志。",
 }
 
-TEXTS = {**_STATES, **_COLUMNS, **_LIST, **_REQUESTS, **_ANSWERS, **_ALARMS, **_CHARTS, **_NUMBERS, **_PAGES}
+TEXTS = {**_STATES, **_COLUMNS, **_LIST, **_REQUESTS, **_ANSWERS, **_ALARMS, **_CHARTS, **_AQR, **_NUMBERS, **_PAGES}

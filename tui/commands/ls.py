@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from detui.tui.columns import metric_text, several_metrics
 from detui.tui.context import Session, complete_experiments, pass_session
 from detui.tui.glance import Glance, glance
-from detui.tui.output import DASH, duration, number, percent, print_json, say, seconds_since, size, table
+from detui.tui.output import DASH, duration, number, print_json, say, seconds_since, size, table
 
 if TYPE_CHECKING:
     from detui.engine.experiment import Experiment
@@ -27,7 +28,7 @@ _HEAD = ("", "STATE", "RUN", "EPOCH", "LOSS", "AP", "SINCE", "")
 def command(
     session: Session, experiment: str | None, active: bool, limit: int | None, sizes: bool, as_json: bool
 ) -> None:
-    """List experiments, newest first, and their runs: state, epoch, loss, AP in percent, time in that state."""
+    """List experiments, newest first, and their runs: state, epoch, loss, AP (or NDS) in percent, time in it."""
     workspace = session.workspace
     chosen = [workspace.experiment(experiment)] if experiment else workspace.experiments()[:limit]
     found = [(one, *read(one)) for one in chosen]
@@ -63,7 +64,9 @@ def print_list(
     found: list[tuple[Experiment, Mapping[str, Any], list[Glance]]], bytes_of: Mapping[str, int] | None = None
 ) -> None:
     """Print the experiments, each with a table of its runs, and by its id with what it takes on the disk."""
-    rows = [_HEAD, *(_row(run) for _, _, runs in found for run in runs)]
+    every = [run for _, _, runs in found for run in runs]
+    named = several_metrics(every)
+    rows = [[*_HEAD[:5], "METRIC" if named else "AP", *_HEAD[6:]], *(_row(run, named=named) for run in every)]
     lines = iter(table(rows, right=(3, 4, 5, 6)))
     head = next(lines)
     for index, (experiment, facts, runs) in enumerate(found):
@@ -84,11 +87,11 @@ def _title(name: str, facts: Mapping[str, Any]) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _row(run: Glance) -> tuple[str, ...]:
+def _row(run: Glance, *, named: bool) -> tuple[str, ...]:
     epoch = f"{run.epoch}/{run.epochs}" if run.epochs else str(run.epoch)
     since = duration(seconds_since(run.since)) if run.since else DASH
     notes = run.problem or "; ".join(run.notes)
-    return (f" {run.letter}", run.word, run.name, epoch, number(run.loss), percent(run.metric), since, notes)
+    return (f" {run.letter}", run.word, run.name, epoch, number(run.loss), metric_text(run, named=named), since, notes)
 
 
 def _json(experiment: Experiment, facts: Mapping[str, Any], runs: list[Glance]) -> dict[str, Any]:

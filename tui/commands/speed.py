@@ -69,12 +69,12 @@ def _rows(measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _how(measured: Mapping[str, Any]) -> Iterator[str]:
-    channels, height, width = measured["input"]
+    shape = "×".join(map(str, measured["input"]))
     epoch = "" if measured["epoch"] is None else f", epoch {measured['epoch']}"
     fused = "fused" if measured["fused"] else "not fused"
     yield f"{measured['checkpoint']}{epoch}: {measured['weights']} weights, {fused}"
     yield (
-        f"batch {measured['batch']}, {channels}×{height}×{width}, {measured['precision']}, "
+        f"batch {measured['batch']}, {shape}, {measured['precision']}, "
         f"{measured['device']['name']}, threads: {measured['threads']}"
     )
     yield f"post-processing: {', '.join(_limits(measured['postprocess']))}"

@@ -90,9 +90,10 @@ def _text(line: dict[str, Any]) -> str | None:
         theirs = [f"{name} {percent(number(values.get(name)))}" for name in line.get("headline") or ()]
         return f"imported  {at}  {'  '.join(theirs)}"
     if kind == "evaluation" and values:
-        named = ("AP", "AP50", "AP_small", "AP_medium", "AP_large")
+        frames = "val/NDS" in values
+        named = ("mAP", "NDS") if frames else ("AP", "AP50", "AP_small", "AP_medium", "AP_large")
         parts = [f"{name} {percent(number(values.get(f'val/{name}')))}" for name in named]
-        return f"AP    {at}  {line.get('split', 'val')}: {'  '.join(parts)}"
+        return f"{'NDS' if frames else 'AP':<5} {at}  {line.get('split', 'val')}: {'  '.join(parts)}"
     if kind == "alarm":
         return f"alarm {line.get('name')}: {line.get('text')}"
     if kind in ("begin", "stage", "checkpoint", "end"):

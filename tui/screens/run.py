@@ -18,11 +18,14 @@ from detui.tui.editor import edit
 from detui.tui.keys import CHART, MOVE, RUN, TABS, bindings
 from detui.tui.language import tr
 from detui.tui.messages import RunRead
+from detui.tui.output import percent_tick
 from detui.tui.run_charts import KINDS
 from detui.tui.run_facts import PageLine
 from detui.tui.screens.chart_actions import ChartActions
+from detui.tui.screens.run_aqr import FOUR, RunAqr
 from detui.tui.screens.run_requests import RunRequests
 from detui.tui.snapshot import PAGES, Snapshot, SnapshotReader
+from detui.tui.widgets.aqr_panel import AqrPanel
 from detui.tui.widgets.ask_line import AskLine
 from detui.tui.widgets.chart import Chart
 from detui.tui.widgets.line_list import Line, LineList
@@ -35,13 +38,9 @@ from detui.tui.widgets.title_bar import TitleBar
 TAB_NAMES = ("Overview", "Statistics", "Alarms", "Log", "Configuration", "Files")
 _OVERVIEW, _LOG = 0, TAB_NAMES.index("Log")
 _HEAD = Style(bold=True)
-_ALL_WIDTH, _ALL_HEIGHT = 100, 30
-"""From this size on four charts are shown at once, on a smaller terminal one."""
-_MORE_WIDTH, _MORE_HEIGHT = 170, 48
-"""From this size on six."""
 
 
-class RunScreen(ChartActions, RunRequests):
+class RunScreen(ChartActions, RunAqr, RunRequests):
     """Follows one run."""
 
     PLACE = "Runs"
@@ -67,6 +66,7 @@ class RunScreen(ChartActions, RunRequests):
             with Container(id="charts"):
                 for kind in KINDS:
                     yield Chart(tr(kind.title), form=kind.form, id=kind.name, ascii_only=self.detui.ascii_only)
+            yield AqrPanel(ascii_only=self.detui.ascii_only)
             yield Numbers()
         yield LineList()
         yield Static("", id="alarms", markup=False)
@@ -82,6 +82,7 @@ class RunScreen(ChartActions, RunRequests):
         """Show it."""
         found = message.snapshot
         self.query_one(RunHead).show(found.glance)
+        self.show_aqr(found.aqr, more=found.more)
         self._show_charts(found)
         self.query_one(Numbers).set_numbers(found.numbers)
         self._show_alarms(found)
@@ -94,7 +95,10 @@ class RunScreen(ChartActions, RunRequests):
         if found.charts is None:
             return
         for name, data in found.charts.items():
-            self.query_one(f"#{name}", Chart).set_series(data.series, x_label=tr(data.x_label), x_most=data.x_most)
+            chart = self.query_one(f"#{name}", Chart)
+            if data.title not in (None, chart.title):
+                chart.describe(str(data.title), percent_tick)
+            chart.set_series(data.series, x_label=tr(data.x_label), x_most=data.x_most)
         present = [kind.name for kind in KINDS if kind.name in found.charts]
         if present != self._present:
             self._present = present
@@ -149,13 +153,16 @@ class RunScreen(ChartActions, RunRequests):
 
     def _arrange(self) -> None:
         columns = self.app.size.width
-        self.set_class(columns < _ALL_WIDTH, "-narrow")
+        self.set_class(columns < FOUR[0], "-narrow")
         self.set_class(self._tab == _OVERVIEW, "-overview")
         self.set_class(self._tab == _LOG, "-log")
         self.set_class(self._snapshots.page is not None, "-page")
         shown = [chart.id for chart in self.charts()]
         self.set_class(len(shown) == 1, "-one")
         self.set_class(len(shown) > 4, "-six")
+        self.set_class(self.shows_aqr, "-aqr")
+        self.set_class(self.aqr_alone and self._tab == _OVERVIEW, "-alone")
+        self.set_class(self.large, "-large")
         for kind in KINDS:
             self.query_one(f"#{kind.name}").display = kind.name in shown
 
@@ -163,11 +170,10 @@ class RunScreen(ChartActions, RunRequests):
 
     def charts(self) -> Sequence[Chart]:
         """Return the charts that are shown."""
-        columns, rows = self.app.size
-        small = columns < _ALL_WIDTH or rows < _ALL_HEIGHT
-        if small if self._one is None else self._one:
+        few = self.small or (self.shows_aqr and not self.large)
+        if few if self._one is None else self._one:
             return [self.shown_chart()]
-        most = 6 if columns >= _MORE_WIDTH and rows >= _MORE_HEIGHT else 4
+        most = 6 if self.large and not self.shows_aqr else 4
         return [self.query_one(f"#{name}", Chart) for name in self._present[:most]]
 
     def shown_chart(self) -> Chart:
@@ -176,7 +182,9 @@ class RunScreen(ChartActions, RunRequests):
 
     def show_chart(self, by: int) -> None:
         """Show another chart large; from the picture of all, the first press enlarges one instead of skipping it."""
-        if len(self.charts()) == 1:
+        if self.aqr_alone:
+            self.leave_aqr()
+        elif len(self.charts()) == 1:
             at = self._present.index(self._chart)
             self._chart = self._present[(at + by) % len(self._present)]
         self._one = True
@@ -190,6 +198,7 @@ class RunScreen(ChartActions, RunRequests):
 
     def action_maximise(self) -> None:
         """Show one chart, or all."""
+        self.leave_aqr()
         self._one = len(self.charts()) > 1
         self._open(_OVERVIEW)
 
@@ -232,6 +241,17 @@ class RunScreen(ChartActions, RunRequests):
             self.detui.tell(tr("Nothing is searched for, or nothing found. Press /"))
         else:
             self.query_one(AskLine).complain(f"{found[0]}/{found[1]}")
+
+    # AQR
+
+    def aqr_changed(self) -> None:
+        """Show the panel, or no longer."""
+        self._arrange()
+
+    def action_aqr(self) -> None:
+        """Show AQR's numbers, or not; from another tab, show them."""
+        if self.choose_aqr(shown=not self.shows_aqr or self._tab != _OVERVIEW):
+            self._open(_OVERVIEW)
 
     # Requests
 

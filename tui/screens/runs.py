@@ -16,7 +16,7 @@ from textual.widgets import Static
 from detui.engine.run.directory import RunDir
 from detui.engine.workspace import Workspace
 from detui.tui import filters
-from detui.tui.columns import SORTS
+from detui.tui.columns import SORTS, several_metrics
 from detui.tui.glance import Glance
 from detui.tui.keys import MOVE, RUNS, bindings
 from detui.tui.language import tr
@@ -85,9 +85,13 @@ class RunsScreen(Previewing):
         self._arrange()
         self.taken()
 
+    @property
+    def _named(self) -> bool:
+        return several_metrics(row for row in self._all if isinstance(row, Glance))
+
     def _show(self) -> None:
         rows = self._arrangement.arrange(self._all)
-        self._list.set_rows(rows)
+        self._list.set_rows(rows, named=self._named)
         self.look_at(self._list.selected)
         shown, there = (sum(isinstance(row, Glance) for row in some) for some in (rows, self._all))
         parts = [_counts(self._all), f"{shown}/{there}" if shown != there else "", _home(self._workspace.path)]
@@ -105,7 +109,7 @@ class RunsScreen(Previewing):
 
     def _show_titles(self) -> None:
         order = self._arrangement
-        titles = header(self._list.size.width, order.sort, flat=not order.grouped)
+        titles = header(self._list.size.width, order.sort, flat=not order.grouped, named=self._named)
         self.query_one("#columns", Static).update(titles, layout=False)
 
     def on_unmount(self) -> None:

@@ -31,6 +31,12 @@ class KeyBar(Widget):
         self._remapped = remapped
         self._places: list[tuple[int, int, Key]] = []
 
+    def offer(self, key: Key) -> None:
+        """Show a key first that this screen has only sometimes."""
+        if key not in self._keys:
+            self._keys.insert(0, key)
+            self.refresh()
+
     def render_line(self, y: int) -> Strip:
         """Return the line."""
         last = [self._text(key) for key in _LAST]

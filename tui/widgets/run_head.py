@@ -38,7 +38,7 @@ class RunHead(Widget):
             return Strip([Segment(f" {tr('reading…')}", DIM)]).adjust_cell_length(columns).apply_style(self.rich_style)
         run = self._run
         epoch = f"{tr('epoch')} {run.epoch}/{run.epochs or '?'}"
-        right = f"  {epoch}  {tr('loss')} {number(run.loss)}  AP {percent_signed(run.metric)} "
+        right = f"  {epoch}  {tr('loss')} {number(run.loss)}  {run.metric_name} {percent_signed(run.metric)} "
         state = Segment(f" {run.letter} {tr(run.word)} ", state_style(run.word) + Style(reverse=True))
         told = [getattr(run.state, "reason", None), run.problem, *run.notes]
         notes = "; ".join(str(text) for text in told if text)

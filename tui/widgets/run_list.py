@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from detui.tui.columns import bar_width, fitting
+from detui.tui.columns import NAMED, Column, bar_width, fitting
 from detui.tui.glance import Glance
 from detui.tui.language import tr
 from detui.tui.output import cut, pad, width
@@ -45,6 +45,7 @@ class RunList(ScrollView, can_focus=False):
         """What each line of the screen shows."""
         self._cursor = 0
         self._ascii = ascii_only
+        self._named = False
 
     @property
     def selected(self) -> Row | None:
@@ -56,8 +57,12 @@ class RunList(ScrollView, can_focus=False):
         """All rows."""
         return self._rows
 
-    def set_rows(self, rows: Sequence[Row]) -> None:
-        """Show these rows; the cursor stays on its run, and only lines that changed are drawn."""
+    def set_rows(self, rows: Sequence[Row], *, named: bool = False) -> None:
+        """Show these rows; the cursor stays on its run, and only lines that changed are drawn.
+
+        `named`: whether each metric says its name.
+        """
+        self._named = named
         before, selected = len(self._rows), self.selected
         self._rows = list(rows)
         # Without headings the name of a run says its experiment.
@@ -139,7 +144,7 @@ class RunList(ScrollView, can_focus=False):
             return [state, Segment(f" {name}  {run.problem}")]
         wide = bar_width(columns)
         filled = Segment(f" {self._bar(run, wide)}" if wide else "", state_style(run.word))
-        chosen = fitting(columns, flat=self._whole)
+        chosen = self._columns(columns)
         cells = [pad(cut(one.text(run), one.width), one.width, right=True) for one in chosen]
         rest = "".join(f" {cell}" for cell in cells)
         notes = f"  {'; '.join(run.notes)}" if run.notes else ""
@@ -154,16 +159,19 @@ class RunList(ScrollView, can_focus=False):
         problem = [Segment(f"  ! {row.problem}", state_style("broken"))] if row.problem else []
         return [Segment(row.id, _BOLD), Segment(f"  {row.text}", DIM), *problem]
 
+    def _columns(self, columns: int) -> Sequence[Column]:
+        return fitting(columns, flat=self._whole, named=self._named)
+
     def _shown(self, row: Row) -> tuple[object, ...]:
         """Return what of a row is on the screen: two equal ones need no drawing."""
         if isinstance(row, Heading):
             return (row.id, row.text, row.problem)
         columns = self.size.width - 2
-        measured = (self._bar(row, bar_width(columns)), *(one.text(row) for one in fitting(columns, flat=self._whole)))
+        measured = (self._bar(row, bar_width(columns)), *(one.text(row) for one in self._columns(columns)))
         return (row.ref, row.word, row.notes, row.problem, *measured)
 
 
-def header(columns: int, sort: str = "started", *, flat: bool = False) -> str:
+def header(columns: int, sort: str = "started", *, flat: bool = False, named: bool = False) -> str:
     """Return the titles of the columns, aligned with the runs of a list of that width; the sorted one is marked."""
 
     def title(name: str, room: int) -> str:
@@ -171,9 +179,10 @@ def header(columns: int, sort: str = "started", *, flat: bool = False) -> str:
 
     inside = columns - 2
     wide = bar_width(inside)
-    titles = [f" {title(one.title, one.width)}" for one in fitting(inside, flat=flat)]
+    titles = [f" {title(one.title, one.width)}" for one in fitting(inside, flat=flat, named=named)]
     right = " " * (wide + 1 if wide else 0) + "".join(titles)
     left = f"  {pad(tr('state'), 12)}{tr('run')}"
     if sort != "started":
-        left += "  " + tr("sorted by {column}", column=tr(sort))
+        column = NAMED.title if named and sort == "AP %" else sort
+        left += "  " + tr("sorted by {column}", column=tr(column))
     return pad(cut(left, columns - width(right) - 1), columns - width(right) - 1) + right + " "

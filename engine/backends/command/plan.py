@@ -95,6 +95,7 @@ class CommandBackend:
     trains_on: Literal["images", "frames"] | None = None
     yolo_layout = False
     resume_grain = "what the program did since its last checkpoint is repeated"
+    statistics = None
     fixed_in_branches = ()
 
     def epochs_key(self) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """Detectors in plain PyTorch, of detui's own. `plan.py` is light; everything else is imported inside the worker.
 
-plan.py          the closed schema of the recipe's sections, and what can be checked beforehand
+plan.py          the closed schema of the recipe's sections
+checks.py        what is wrong with a configuration before anything starts
 gain.py          by how much AQR scales a feature, for whoever asks
 train.py         the training half: recipe in, model, loop and reports out
+measuring.py     what a model is made of, and how fast it is
 loop.py          a training loop that any model here can use; with it
   optimiser.py     AdamW's groups, warm-up and cosine
   average.py       the moving average of the weights

@@ -73,27 +73,27 @@ def evaluated_weights(model: nn.Module, path: Path) -> int:
     return len(weights)
 
 
-def keep_evaluated(model: nn.Module, folder: Path, epoch: int) -> Path:
-    """Write the weights that were evaluated at a milestone, which no later checkpoint replaces. Returns where."""
-    path = folder / f"epoch-{epoch:04}.pt"
-    state.save({"model": model.state_dict(), "average": None}, path)
-    return path
-
-
 def model_facts(model: FusionDetector, section: Mapping[str, Any]) -> dict[str, Any]:
-    """Name, parameters by part, queries, layers, and the bounds of AQR's gain."""
-    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
-    parts["queries"] = model.reference.numel()
+    """Name, backbone of the cameras, parameters by part, queries, layers, and the bounds of AQR's gain."""
+    modules = {"cameras": model.cameras, "pillars": model.pillars, "encoding": model.encoding, "aqr": model.aqr}
+    parts = {name: _count(part) for name, part in modules.items() if part is not None}
+    heads = _count(model.decoder.heads)
+    parts |= {"decoder": _count(model.decoder) - heads, "heads": heads, "queries": model.reference.numel()}
     options = model.options.aqr
     gain = gain_bounds(options.max_weight_clamp, options.residual_weight, options.mode) if options else None
     return {
         "name": section["name"],
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "backbone": section["camera"]["backbone"],
+        "parameters": _count(model),
         "parameters_by_part": parts,
         "queries": model.options.queries,
         "decoder_layers": model.options.layers,
         "aqr_gain": list(gain) if gain else None,
     }
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
 
 
 def device_facts(device: torch.device) -> dict[str, Any]:

@@ -117,6 +117,8 @@ class Loop:
         self._summed = 0
         self._epoch_open = False
         """Whether an epoch's steps are done, and what comes after them is not."""
+        self._generators: list[Any] = []
+        """Of every process, as they are between two epochs."""
         self._late = LateScalars()
         self._main = distributed.rank() == 0
         self._epoch_started = time.monotonic()
@@ -162,8 +164,8 @@ class Loop:
         ]
         try:
             self.model.load_state_dict(told["model"])
-            if self.average and told["average"] is not None:
-                self.average.model.load_state_dict(told["average"])
+            if self.average:  # a branch may have one where its origin had none: it begins at the weights
+                self.average.model.load_state_dict(told["average"] or told["model"])
                 self.average.steps = int(told["average_steps"])
             self.optimizer.load_state_dict(told["optimizer"])
             for group, values in zip(self.optimizer.param_groups, asked, strict=True):
@@ -235,6 +237,7 @@ class Loop:
         """
         number, step = self._epoch(epoch), self.place.steps_before + self.step
         stopped = False
+        self._generators = distributed.gathered(state.random_state())
         if self.epoch_end and self._main:
             try:
                 with state.random_state_kept():
@@ -249,6 +252,12 @@ class Loop:
         self._save(over=over)
         if not over and distributed.any_process(self.report.stop_requested, self.device):
             raise StopRequested
+
+    def keep(self, path: Path) -> None:
+        """Write a checkpoint for good, from within `epoch_end`: a branch may begin at it, as if it had just ended."""
+        told = self._state()
+        told["progress"]["epoch_open"] = False
+        state.save({**told, "random": self._generators}, path)
 
     def _save(self, *, over: bool = False) -> None:
         """Write the checkpoint of this moment. `over`: the stage has ended."""

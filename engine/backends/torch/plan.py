@@ -5,13 +5,13 @@ The one detector so far fuses LiDAR and cameras (`fusion/`).
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.backends.torch.names import STATISTICS
 from detui.engine.closed import Closed
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -114,12 +114,37 @@ class Model(Closed):
         return self
 
 
+class Augment(Closed):
+    """Changes of the space around a frame: points, boxes and cameras turn together, so the pictures stay as they are.
+
+    The defaults are CMT's, without its shift and its objects pasted from other frames (GT sampling).
+    """
+
+    rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 22.5
+    """Degrees: turned about z by up to so many, either way."""
+    scale: Annotated[list[Positive], Field(min_length=2, max_length=2)] = [0.9, 1.1]
+    """The smallest and the largest factor."""
+    flip_x: Fraction = 0.5
+    """The probability that x becomes −x."""
+    flip_y: Fraction = 0.5
+    """The probability that y becomes −y."""
+
+    @model_validator(mode="after")
+    def _order(self) -> Augment:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"the smallest scale, {self.scale[0]:g}, is above the largest, {self.scale[1]:g}.")
+        return self
+
+
 class Train(Closed):
     """The optimisation: AdamW, a warm-up, half a cosine."""
 
     epochs: AtLeastOne = 20
     batch: AtLeastOne = 4
     """Frames."""
+    repeat: AtLeastOne = 1
+    """How often an epoch goes through the frames: of few frames an epoch would otherwise be a step, with a checkpoint
+    at its end."""
     lr: Positive = 1e-4
     backbone_lr: Positive = 0.1
     """The factor of the rate of the cameras' backbone."""
@@ -138,6 +163,8 @@ class Train(Closed):
     """Pictures are made smaller by this factor."""
     crop_top: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """The part of a picture's height that is cut off above: sky."""
+    augment: Augment | None = None
+    """None when absent; `{}` is what CMT trains with. An overfit check wants none."""
     threads: AtLeastOne = 2
     """Threads that load frames."""
     save_every: Count = 0
@@ -156,6 +183,9 @@ class TorchConfig(Closed):
 _SIZES = ("name", "channels", "bev_grid", "ray_points", "queries", "layers", "heads", "hidden")
 """Fields of the model that its parameters depend on."""
 
+FIXED = (*_SIZES, "space", "camera", "weights", "sha256", "aqr.weights", "aqr.lidar", "aqr.camera")
+"""Fields of the model that a checkpoint holds. How AQR's weights are rendered and applied is no part of it."""
+
 
 class TorchBackend:
     """Plans runs of detui's own detectors."""
@@ -167,7 +197,8 @@ class TorchBackend:
     trains_on: Literal["images", "frames"] | None = "frames"
     yolo_layout = False
     resume_grain = "nothing is lost but the step in progress"
-    fixed_in_branches = ("model", "train.batch")
+    statistics = STATISTICS
+    fixed_in_branches = (*(f"model.{name}" for name in FIXED), "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:
         """Where the number of epochs stands."""
@@ -182,11 +213,15 @@ class TorchBackend:
         return found
 
     def architecture(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Sizes of the detector and the kind of AQR's weights; a renderer has no parameters."""
+        """Sizes of the detector and of its pictures, and the kind of AQR's weights; a renderer has no parameters.
+
+        `space` is none of it: it moves what the maps show, and adds nothing.
+        """
         model = config["model"]
         sizes = {name: model[name] for name in _SIZES}
         camera, aqr = {"backbone": model["camera"]["backbone"]}, {"weights": model["aqr"]["weights"]}
-        return {"model": {**sizes, "camera": camera, "aqr": aqr}}
+        pictures = {name: config["train"][name] for name in ("image_scale", "crop_top")}
+        return {"model": {**sizes, "camera": camera, "aqr": aqr}, "train": pictures}
 
     def environ(self) -> dict[str, str]:
         """Nothing beside what the recipe sets."""
@@ -194,72 +229,6 @@ class TorchBackend:
 
     def check(self, context: CheckContext) -> list[Problem]:
         """Contradictions between fields, and packages that are absent."""
-        model, train = context.config["model"], context.config["train"]
-        return [
-            *_installed(model["camera"]["backbone"]),
-            *_camera(model),
-            *_aqr(model["aqr"]),
-            *_warm_up(train, context.train_images),
-            *_devices(context.devices),
-        ]
+        from detui.engine.backends.torch.checks import problems
 
-
-def _installed(backbone: str) -> list[Problem]:
-    needed = ("torch", *(() if backbone == "small" else ("timm",)))
-    absent = [name for name in needed if importlib.util.find_spec(name) is None]
-    text = f"The package {', '.join(absent)} is not installed in this environment."
-    hint = "pip install -c constraints.txt 'detui[torch]'"
-    return [Problem(level="error", text=text, hint=hint, missing=True)] if absent else []
-
-
-def _camera(model: Mapping[str, Any]) -> list[Problem]:
-    camera, found = model["camera"], []
-    if camera["weights"] and camera["backbone"] == "small":
-        text = "Our own small network has no weights of its own to read."
-        found.append(_error("model.camera.weights", text, "--set model.camera.backbone=resnet50"))
-    if camera["weights"] and model["weights"]:
-        text = "The weights of the whole detector (model.weights) would replace those of its backbone."
-        found.append(_error("model.camera.weights", text, "name one of the two files"))
-    return found
-
-
-def _aqr(aqr: Mapping[str, Any]) -> list[Problem]:
-    """Settings that would be dropped silently, and those that do nothing."""
-    found = []
-    if aqr["weights"] == "off":
-        changed = [name for name, field in Aqr.model_fields.items() if name != "weights" and aqr[name] != field.default]
-        if changed:
-            text = f"AQR is off, and does not read {', '.join(changed)}."
-            found.append(Problem(level="warning", text=text, where="model.aqr", hint="leave them out of this arm"))
-        return found
-    if aqr["weights"] == "constant" and aqr["balance"]:
-        text = "Constant weights have the balance that they have."
-        found.append(_error("model.aqr.balance", text, "set model.aqr.lidar and model.aqr.camera instead"))
-    if aqr["clamp_from"] is not None and aqr["clamp_from"] > aqr["max_weight_clamp"]:
-        text = "The clamp would shrink: it begins above the largest value."
-        found.append(_error("model.aqr.clamp_from", text, f"--set model.aqr.clamp_from={aqr['max_weight_clamp']}"))
-    if aqr["max_weight_clamp"] < aqr["min_weight"]:
-        text = "Values below min_weight are 0, and all others are clamped to less than it."
-        found.append(_error("model.aqr.min_weight", text, "--set model.aqr.min_weight=0.01"))
-    return found
-
-
-def _warm_up(train: Mapping[str, Any], frames: int | None) -> list[Problem]:
-    if not frames:
-        return []
-    steps = train["epochs"] * -(-frames // train["batch"])
-    if train["warmup_steps"] < steps:
-        return []
-    text = f"The warm-up of {train['warmup_steps']} steps does not end within the training of {steps}."
-    return [_error("train.warmup_steps", text, f"--set train.warmup_steps={steps // 10}")]
-
-
-def _devices(count: int) -> list[Problem]:
-    if count == 1:
-        return []
-    text = f"Runs of this backend train on one device, and each would take {count}."
-    return [_error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")]
-
-
-def _error(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="error", text=text, where=where, hint=hint)
+        return problems(context)

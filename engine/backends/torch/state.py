@@ -23,7 +23,7 @@ from detui.engine.errors import RunError
 FORMAT = 1
 KEPT = 2
 """Checkpoints to resume from that are kept: one, and the one before in case that is torn."""
-_NAME = re.compile(r"s(\d+)-step(\d+)\.pt")
+_NAME = re.compile(r"s\d+-step\d+\.pt")
 
 
 def checkpoint_path(folder: Path, stage: int, step: int) -> Path:
@@ -31,10 +31,15 @@ def checkpoint_path(folder: Path, stage: int, step: int) -> Path:
     return folder / f"s{stage}-step{step:08}.pt"
 
 
+def milestone_path(folder: Path, epoch: int) -> Path:
+    """Where the checkpoint of a milestone lies, which no later one replaces."""
+    return folder / f"epoch-{epoch:04}.pt"
+
+
 def stage_of(path: Path) -> int | None:
-    """The stage that a checkpoint to resume from was saved in; None for any other file."""
-    found = _NAME.fullmatch(path.name)
-    return int(found.group(1)) if found else None
+    """The stage that a checkpoint was saved in; None where it holds weights alone. Raises RunError as `load` does."""
+    progress = load(path).get("progress")
+    return int(progress["index"]) if progress else None
 
 
 def save(state: Mapping[str, Any], target: Path) -> None:
@@ -45,7 +50,7 @@ def save(state: Mapping[str, Any], target: Path) -> None:
 
 
 def prune(folder: Path) -> None:
-    """Remove all checkpoints to resume from but the newest ones."""
+    """Remove all checkpoints but the newest ones and those of milestones."""
     for old in sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))[:-KEPT]:
         old.unlink(missing_ok=True)
 

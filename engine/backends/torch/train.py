@@ -6,11 +6,12 @@ import platform
 import random
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from detui.engine.data.frames import Frames, open_frames
-from detui.engine.errors import RunError
+from detui.engine.errors import MissingError, RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
@@ -41,6 +42,22 @@ class TorchTrainer:
         evaluated_weights(model, checkpoint)
         write(out, predict(model, frames, _collate(config), place, config["train"]["batch"]), frames.classes)
 
+    def speed(self, spec: RunSpec, checkpoint: Path, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Measure a checkpoint on frames of the validation split (measuring.py)."""
+        from detui.engine.backends.torch.measuring import speed
+
+        return speed(spec.stages[-1].config, _frames(spec, None, "val"), checkpoint, wanted, _device(device).type)
+
+    def describe(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Say what the model is made of (measuring.py). Raises MissingError for a package that is absent here."""
+        needed = ("torch",) if spec.config["model"]["camera"]["backbone"] == "small" else ("torch", "timm")
+        if absent := [name for name in needed if find_spec(name) is None]:
+            message = f"The package {absent[0]} is not installed in the environment that builds the models."
+            raise MissingError(message, where=spec.python, hint="pip install -c constraints.txt 'detui[torch]'")
+        from detui.engine.backends.torch.measuring import describe
+
+        return describe(spec.config, spec.data or {}, spec.seed, bool(wanted["speed"]), _device(device).type)
+
 
 class _Stage:
     """One stage of one attempt."""
@@ -51,6 +68,7 @@ class _Stage:
         self.stage = spec.stages[index]
         self.config: Mapping[str, Any] = self.stage.config
         self.frames = _frames(spec, self.stage.data, "train")
+        self.loop: Any = None
 
     def run(self, start: Path | None) -> Path:
         """Train from the weights, or in the middle of this stage, that lie at `start`. Returns the last checkpoint."""
@@ -67,7 +85,7 @@ class _Stage:
         aqr = self.config["model"]["aqr"]
         balance = (aqr["balance"]["ratio"], aqr["balance"]["strength"]) if aqr["balance"] else None
         task = FusionTask(self.report, train["statistics_every"], balance, tell=distributed.rank() == 0)
-        loop = Loop(
+        self.loop = loop = Loop(
             model.to(self.device), task, self._batches(), _options(self.config, self.stage.epochs), self.report,
             device=self.device, place=self._place(start if resumed else None), epoch_end=self._epoch_end,
         )  # fmt: skip
@@ -87,14 +105,20 @@ class _Stage:
     def _batches(self) -> Any:
         from detui.engine.backends.torch import distributed
         from detui.engine.backends.torch.batches import Batches
+        from detui.engine.backends.torch.fusion.augment import changed, drawn
 
         collate, train = _collate(self.config), self.config["train"]
+        augment = train["augment"]
 
-        def load(indices: Sequence[int], _random: Sequence[random.Random]) -> Any:
-            return collate([self.frames[index] for index in indices])
+        def load(indices: Sequence[int], generators: Sequence[random.Random]) -> Any:
+            frames = [self.frames[index] for index in indices]
+            if augment is not None:  # each frame has a generator of its own: resumed, it is changed in the same way
+                pairs = zip(frames, generators, strict=True)
+                frames = [changed(frame, drawn(augment, generator)) for frame, generator in pairs]
+            return collate(frames)
 
         return Batches(
-            range(len(self.frames)), load, train["batch"], self.spec.seed,
+            list(range(len(self.frames))) * train["repeat"], load, train["batch"], self.spec.seed,
             distributed.rank(), distributed.processes(), train["threads"],
         )  # fmt: skip
 
@@ -123,7 +147,7 @@ class _Stage:
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=len(loop.batches),
-                model={**model_facts(loop.model, self.config["model"]), **facts},
+                model={**model_facts(loop.model, self.config["model"]), **self._gflops(loop.model), **facts},
                 asked=wanted,
                 used=found,
                 device=device_facts(self.device),
@@ -136,11 +160,17 @@ class _Stage:
             told = ", ".join(f"{name} {wanted[name]} was asked and {found.get(name)} is used" for name in different)
             raise RunError(f"Settings are not what was asked: {told}.", where=different[0])
 
+    def _gflops(self, model: Any) -> dict[str, float]:
+        """Of the first frame; it draws nothing, and is no part of the training."""
+        from detui.engine.backends.torch.measuring import gflops
+
+        return {"gflops": gflops(model, self.frames[0], self.config, self.device)}
+
     def _epoch_end(self, model: Any, epoch: int, step: int) -> None:
-        """At a milestone, dump predictions and keep the weights that made them."""
+        """At a milestone, dump predictions and keep the checkpoint that made them."""
         if epoch not in self.spec.milestones:
             return
-        from detui.engine.backends.torch.build import keep_evaluated
+        from detui.engine.backends.torch import state
         from detui.engine.backends.torch.predict import predict, write
 
         frames, attempt = _frames(self.spec, None, "val"), self.report.attempt
@@ -150,7 +180,9 @@ class _Stage:
             raise StopRequested  # it cannot wait for a validation; the resumed attempt begins with it
         path = attempt.predictions / f"val-epoch-{epoch:04}.json"
         write(path, entries, frames.classes)
-        self.report.evaluation(epoch, step, "val", path, keep_evaluated(model, attempt.checkpoints, epoch))
+        kept = state.milestone_path(attempt.checkpoints, epoch)
+        self.loop.keep(kept)
+        self.report.evaluation(epoch, step, "val", path, kept)
 
 
 def _frames(spec: RunSpec, data: Mapping[str, Any] | None, split: str) -> Frames:

@@ -65,7 +65,8 @@ def as_float(raw: Any) -> Any:
     if isinstance(raw, Mapping):
         return {key: as_float(value) for key, value in raw.items()}
     if isinstance(raw, (list, tuple)):
-        return type(raw)(as_float(value) for value in raw)
+        inner = [as_float(value) for value in raw]
+        return type(raw)(*inner) if hasattr(raw, "_fields") else type(raw)(inner)
     return raw.float() if getattr(raw, "is_floating_point", lambda: False)() else raw
 
 
@@ -74,9 +75,17 @@ def size(model: Any, picture: Any, frozen: Callable[[str], bool] = lambda name: 
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        model(picture)
+    counter = FlopCounterMode(display=False, custom_mapping=_attention())
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        # The counter wants a gradient of whatever asks for one, which views of parameters do even without any.
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        with torch.no_grad(), counter:
+            model(picture)
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
     flops = counter.get_total_flops()
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     return {
@@ -86,6 +95,17 @@ def size(model: Any, picture: Any, frozen: Callable[[str], bool] = lambda name: 
         "gmacs": flops / 2e9,
         "flops_convention": CONVENTION,
     }
+
+
+def _attention() -> dict[Any, Any]:
+    """The FLOPs of torch's attention on a CPU, which its counter does not know; those of a GPU it does."""
+    import torch
+    from torch.utils.flop_counter import sdpa_flop_count
+
+    def flops(query: Any, key: Any, value: Any, *_rest: Any, out_shape: Any = None, **_named: Any) -> int:
+        return int(sdpa_flop_count(query, key, value))
+
+    return {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flops}
 
 
 class _Memory:

@@ -208,6 +208,7 @@ class UltralyticsBackend:
     trains_on: Literal["images", "frames"] | None = "images"
     yolo_layout = True
     resume_grain = "the epoch in progress is repeated"
+    statistics = ()
     fixed_in_branches = ("model", "train.optimizer")
 
     def epochs_key(self) -> tuple[str, ...]:

@@ -152,7 +152,8 @@ class Statements:
         """The recipe's goal of that bound, judged."""
         goals = [goal for goal in self.facts.info.get("goals") or ()
                  if goal.get("arm") in (arm, None) and str(goal["metric"]).startswith("val/")
-                 and goal.get("at_least") is not None and math.isclose(goal["at_least"], bound)]  # fmt: skip
+                 and goal.get("at_least") is not None and goal.get("at_most") is None
+                 and math.isclose(goal["at_least"], bound)]  # fmt: skip
         if len(goals) != 1:
             return Refusal(f"the recipe has {len(goals) or 'no'} goals of {percent(bound)} % for {arm}")
         (goal,) = goals

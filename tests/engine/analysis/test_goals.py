@@ -24,6 +24,12 @@ AGAINST = {"metric": "val/AP50", "arm": "weighted", "against": "baseline"}
         ({**AGAINST, "delta_at_least": 0.05}, "met", 0.10),
         ({**AGAINST, "delta_at_least": 0.20}, "not met", 0.10),
         ({**AGAINST, "delta_at_least": 0.10}, "inconclusive", 0.10),
+        ({"metric": "val/AP50", "arm": "baseline", "at_least": 0.40, "at_most": 0.42}, "met", 0.41),
+        ({"metric": "val/AP50", "arm": "baseline", "at_least": 0.41, "at_most": 0.42}, "met", 0.41),
+        ({"metric": "val/AP50", "arm": "baseline", "at_least": 0.40, "at_most": 0.41}, "met", 0.41),
+        ({"metric": "val/AP50", "arm": "baseline", "at_least": 0.42, "at_most": 0.44}, "not met", 0.41),
+        ({"metric": "val/AP50", "arm": "baseline", "at_least": 0.36, "at_most": 0.40}, "not met", 0.41),
+        ({"metric": "val/AP50", "at_least": 0.40, "at_most": 0.45}, "not met", 0.51),
         ({"metric": "val/AP50", "arm": None, "at_least": 0.45}, "not met", 0.41),
         ({"metric": "val/AP50", "at_least": 0.40}, "met", 0.41),
     ],
@@ -56,6 +62,13 @@ def test_a_delta_of_single_seeds_is_inconclusive_however_large():
     verdict = judge_goal({**AGAINST, "metric": "val/AP", "delta_at_least": 0.1}, RESULTS)
     assert (verdict.word, verdict.reason, verdict.n) == ("inconclusive", "too few seeds", (1, 1))
     assert verdict.measured == pytest.approx(0.7)
+
+
+def test_a_goal_at_an_iteration_is_about_that_one():
+    results = {"a": {"aqr/clamp": {0: 2.0}, "aqr/clamp@50": {0: 1.0, 1: 1.2}}}
+    goal = {"metric": "aqr/clamp", "arm": "a", "iteration": 50, "at_most": 1.5}
+    assert judge_goal(goal, results).n == (2,) and judge_goal(goal, results).word == "met"
+    assert judge_goal({**goal, "iteration": 51}, results).word == "not measured"
 
 
 def test_the_number_of_seeds_stands_beside_an_absolute_verdict():

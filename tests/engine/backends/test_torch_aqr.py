@@ -16,6 +16,7 @@ from detui.engine.backends.torch.fusion.modulator import Modulator
 from detui.engine.backends.torch.fusion.renderer import GaussianRenderer
 from detui.engine.backends.torch.fusion.statistics import gain_violation, gradient_norm, statistics
 from detui.engine.backends.torch.gain import gain_bounds
+from detui.engine.backends.torch.names import STATISTICS
 from detui.engine.errors import RunError
 
 BATCH, QUERIES, CHANNELS, VIEWS = 2, 40, 8, 2
@@ -202,6 +203,7 @@ def test_constant_weights_are_the_control() -> None:
         told = [numbers[f"aqr/{side}_weight_{what}"] for what in ("mean", "min", "max", "std")]
         assert told == pytest.approx([value, value, value, 0.0], abs=1e-6)
     assert numbers["aqr/balance"] == pytest.approx(0.5 / 0.7)
+    assert {*numbers, "aqr/gradient_norm"} == set(STATISTICS), "a recipe is checked against these names"
 
 
 def test_learning_starts_at_the_weights_that_were_asked_for() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +51,29 @@ def batch(frames: Sequence[Frame]) -> Batch:
 def total(model: FusionDetector, given: Batch) -> Any:
     output = model(given, denoise=True)
     return sum(detection_losses(output.layers, given.boxes, given.labels, output.denoising).values())
+
+
+def whole(model: Any, frames: Sequence[Frame]) -> Any:
+    """The loss without noised boxes, which each process draws for itself."""
+    given = batch(frames)
+    return sum(detection_losses(model(given).layers, given.boxes, given.labels, None).values())
+
+
+TWO = """
+import sys, torch
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parents[1] / "workers")]
+import test_torch_fusion as t
+from detui.engine.backends.torch import distributed
+folder, rank = Path(sys.argv[2]), int(sys.argv[3])
+torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+bare = t.detector()
+model = distributed.wrapped(bare)
+t.whole(model, [t.tiny_frame(rank, boxes=(4, 1)[rank])]).backward()
+torch.save({name: parameter.grad for name, parameter in bare.named_parameters()}, folder / f"{rank}.pt")
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
+"""
 
 
 class TestGeometry:
@@ -246,6 +272,22 @@ class TestDetector:
             optimizer.step()
             losses.append(loss.item())
         assert losses[-1] < 0.85 * losses[0]
+
+    @pytest.mark.slow
+    def test_two_processes_learn_what_one_learns_from_both_their_frames(self, tmp_path: Path) -> None:
+        """Gradients through gloo are those of one batch of two frames; with four boxes and one, unevenly shared."""
+        command = [sys.executable, "-c", TWO, str(Path(__file__).parent), str(tmp_path)]
+        children = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
+        assert [child.wait(120) for child in children] == [0, 0]
+        model = detector()
+        whole(model, [tiny_frame(0, boxes=4), tiny_frame(1, boxes=1)]).backward()
+        for rank in range(2):
+            found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+            assert len(found) > 50
+            for name, parameter in model.named_parameters():
+                assert parameter.grad is not None
+                away = (found[name] - parameter.grad).abs().max()
+                assert away <= 1e-4 * parameter.grad.abs().max() + 1e-6, name
 
     def test_pictures_are_filled_up_to_whole_cells(self) -> None:
         given = collate([tiny_frame(0)], scale=0.6, crop_top=0.1, space=SPACE)

@@ -56,3 +56,21 @@ def test_a_model_that_cannot_run_in_a_precision_is_an_error_with_a_way_out() -> 
     with pytest.raises(RunError, match="cannot run in fp16") as caught:
         measure(Fixed().eval(), torch.rand(1, 4), None, precision="fp16")
     assert "--precision fp32" in str(caught.value.hint)
+
+
+def test_attention_on_a_cpu_is_counted_and_named_tuples_keep_their_names() -> None:
+    from typing import NamedTuple
+
+    from detui.engine.backends.torch_support.speed import as_float, size
+
+    class Attends(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: object) -> object:
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x)
+
+    assert size(Attends(), torch.rand(1, 2, 10, 8))["gflops"] == pytest.approx(2 * 2 * 2 * 10 * 10 * 8 / 1e9)
+
+    class Said(NamedTuple):
+        boxes: object
+
+    found = as_float(Said(torch.ones(1).half()))
+    assert isinstance(found, Said) and found.boxes.dtype == torch.float32  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,39 @@ def test_a_stopped_training_resumes_in_the_middle_of_an_epoch_of_its_second_stag
     assert clamps[1] == 1.0 and clamps[4] == 2.5 and clamps[8] == 2.5
 
 
+def test_a_copy_of_a_milestone_is_a_place_to_go_on_from(tmp_path: Path, data: dict[str, Any]) -> None:
+    """What a branch begins at: it is scored by its average, and trained on from everything else in it."""
+    spec = replace(spec_of(data, {}, augment={}), milestones=(1, 2))
+    whole, again = attempt(tmp_path / "whole"), tmp_path / "again.json"
+    TorchTrainer().train(spec, whole)
+    first = lines(whole, "evaluation")[0]
+    kept = whole.attempt.path / first["checkpoint"]
+    resume = {"attempt": 1, "checkpoint": str(kept), "step": first["step"], "epoch": 1, "stage": 0}
+    second = attempt(tmp_path / "branch", resume=resume)
+    TorchTrainer().train(spec, second)
+    told = {step["step"]: step["values"] for step in lines(whole, "step")}
+    assert {step["step"]: step["values"] for step in lines(second, "step")} == {3: told[3], 4: told[4]}
+    assert [line["epoch"] for line in lines(second, "evaluation")] == [2], "the first is not judged again"
+    TorchTrainer().predict(spec, kept, "val", again, "cpu")
+    assert json.loads(again.read_text()) == json.loads((whole.attempt.path / first["path"]).read_text())
+
+
+@pytest.mark.parametrize("stop_on", [True, False])
+def test_a_loss_that_is_no_number_is_an_alarm_that_ends_the_run_where_a_recipe_says_so(
+    tmp_path: Path, data: dict[str, Any], stop_on: bool
+) -> None:
+    spec, report = spec_of(data, {}, lr=1e30, warmup_steps=0, clip=0.0), attempt(tmp_path)
+    if stop_on:
+        report.stop_on = frozenset({"nan"})
+        with pytest.raises(StopRequested):
+            TorchTrainer().train(spec, report)
+        assert str(report.stop_reason).startswith("stop_on: nan: train/loss_")
+    else:
+        TorchTrainer().train(spec, report)
+    assert len(lines(report, "step")) == (2 if stop_on else 4)
+    assert "nan" in {alarm["name"] for alarm in lines(report, "alarm")}
+
+
 @pytest.mark.parametrize("aqr", [{"weights": "off"}, {"weights": "constant"}, {"mode": "additive", "kernel": "peak"}])
 def test_the_controls_train_and_predict(tmp_path: Path, data: dict[str, Any], aqr: dict[str, Any]) -> None:
     report = attempt(tmp_path)
@@ -151,6 +185,28 @@ def test_a_run_whose_aqr_cannot_learn_ends_before_it_is_recorded_as_one(tmp_path
     aqr = {"max_weight_clamp": 0.01, "min_weight": 0.01, "kernel": "peak", "sigma": 0.1}
     with pytest.raises(RunError, match="No gradient reaches the AQR weights"):
         TorchTrainer().train(spec_of(data, aqr), attempt(tmp_path))
+
+
+def test_a_gain_out_of_bounds_is_an_alarm_of_the_run(tmp_path: Path) -> None:
+    """What is applied is not what the settings say, as the original's form was not the one written down."""
+    from detui.engine.backends.torch.build import build
+    from detui.engine.backends.torch.fusion.inputs import collate
+    from detui.engine.backends.torch.fusion.modulator import Modulator
+    from detui.engine.backends.torch.fusion.task import FusionTask
+    from detui.engine.backends.torch.loop import Moment
+
+    section = TorchConfig.model_validate({"model": {**MODEL, "aqr": {"kernel": "peak"}}}).model_dump()["model"]
+    model, report = build(section, 10), attempt(tmp_path)
+    batch = collate([tiny_frame(0)], scale=0.5, crop_top=0.0, space=tuple(section["space"]))
+    task, moments = FusionTask(report, 1), [Moment(1, 1, 0.0), Moment(2, 1, 1.0)]
+    for moment in moments:
+        task.losses(model, batch, moment)
+        task.after_step(moment)
+        assert len(lines(report, "alarm")) == moment.step - 1, "only where it is so"
+        assert model.aqr is not None
+        model.aqr.modulate = Modulator(0.3, "additive")
+    (alarm,) = lines(report, "alarm")
+    assert alarm["name"] == "aqr_gain" and "allow 0.6 to 1.6" in alarm["text"]
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path, data: dict[str, Any]) -> None:

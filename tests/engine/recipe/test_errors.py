@@ -63,7 +63,7 @@ def test_the_good_one_is_good(tmp_path: Path) -> None:
         ("slow: {train: {lr0: 0.001}}", "slow: {trian: {lr0: 0.001}}", 12, "trian", "train"),
         ("varies: [train.lr0]", "varies: [train.lr00]", 13, "train.lr00", "train.lr0"),
         ("arm: slow", "arm: slwo", 16, "slwo", "slow"),
-        ("at_least: 0.4", "at_least: 0.4, at_most: 0.5", 16, "exactly one", None),
+        ("at_least: 0.4", "at_least: 0.4, delta_at_least: 0.5", 16, "exactly one", None),
         ("milestones: [5]", "milestones: [50]", 14, "50", "milestones"),
         ("schema: 1", "schema: 99", 1, "schema 99", None),
         ("data: {name: scenes}", "data: {nmae: scenes}", 4, "nmae", "name"),

@@ -1,5 +1,6 @@
 """A detector that fuses LiDAR and cameras the way of CMT, with AQR between encoders and decoder.
 
+    augment.py     the space around a frame is turned, scaled, mirrored
     inputs.py      frames become tensors
     pillars.py     points become a map seen from above (BEV)      cameras.py   pictures become maps, one a camera
     geometry.py    metres, pixels, rays                           encoding.py  where a token or query is, as a vector

@@ -87,10 +87,13 @@ class Aqr(nn.Module):
         self.modulate = Modulator(options.residual_weight, options.mode)
 
     def set_progress(self, progress: float) -> None:
-        """Let the clamp grow in a straight line from `clamp_from` to `max_weight_clamp`; `progress`: 0 to 1."""
-        if self.options.clamp_from is not None:
-            low, high = self.options.clamp_from, self.options.max_weight_clamp
-            self.render.clamp.fill_(low + (high - low) * min(max(progress, 0.0), 1.0))
+        """Let the clamp grow in a straight line from `clamp_from` to `max_weight_clamp`; `progress`: 0 to 1.
+
+        Without `clamp_from` it is what the options say, whatever a checkpoint that was loaded since has brought.
+        """
+        high = self.options.max_weight_clamp
+        low = high if self.options.clamp_from is None else self.options.clamp_from
+        self.render.clamp.fill_(low + (high - low) * min(max(progress, 0.0), 1.0))
 
     def forward(
         self, queries: Tensor, reference: Tensor, seen: Projection, bev: Tensor, pictures: Tensor,

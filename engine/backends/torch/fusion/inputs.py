@@ -13,6 +13,7 @@ from torch import Tensor
 from detui.engine.backends.torch.fusion.cameras import STRIDE
 from detui.engine.backends.torch.fusion.geometry import Range
 from detui.engine.data.frame import Frame
+from detui.engine.errors import DataError
 
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of ImageNet's pictures, in 0–255: what backbones of timm were trained with."""
@@ -52,7 +53,8 @@ class Batch:
 def collate(frames: Sequence[Frame], *, scale: float, crop_top: float, space: Range) -> Batch:
     """`scale`: pictures are made smaller by this factor, `crop_top`: then this part of their height is cut off above.
 
-    Boxes to be found have their centre inside `space` and at least one point of the LiDAR inside them.
+    Boxes to be found have their centre inside `space` and at least one point of the LiDAR inside them. Raises
+    DataError where nothing of a picture is left.
     """
     pictures = [_pictures(frame, scale, crop_top) for frame in frames]
     kept = [_findable(frame, space) for frame in frames]
@@ -76,11 +78,15 @@ def _pictures(frame: Frame, scale: float, crop_top: float) -> tuple[Tensor, Tens
     """[V, 3, H, W] and [V, 4, 4]."""
     images = torch.from_numpy(frame.images).float()
     height, width = round(images.shape[-2] * scale), round(images.shape[-1] * scale)
+    cut = round(height * crop_top)
+    if min(height - cut, width) < 1:
+        size = f"{images.shape[-1]} × {images.shape[-2]} pixels become {width} × {height - cut}"
+        hint = "a larger train.image_scale, or a smaller train.crop_top"
+        raise DataError(f"Nothing is left of the pictures: {size}.", where=f"frame {frame.token}", hint=hint)
     # The sides are rounded to whole pixels, so each has its own factor.
     along, down = width / images.shape[-1], height / images.shape[-2]
     if (height, width) != tuple(images.shape[-2:]):
         images = F.interpolate(images, (height, width), mode="bilinear", antialias=True)
-    cut = round(height * crop_top)
     images = (images[..., cut:, :] - images.new_tensor(MEAN)[:, None, None]) / images.new_tensor(DEVIATION)[
         :, None, None
     ]

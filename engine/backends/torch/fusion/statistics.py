@@ -25,13 +25,11 @@ import torch
 from torch import Tensor
 
 from detui.engine.backends.torch.fusion.aqr import AqrTrace, SideTrace
-from detui.engine.backends.torch.gain import Bounds, Mode, gain_bounds
+from detui.engine.backends.torch.gain import Bounds, Mode, gain_bounds, within
 from detui.engine.errors import RunError
 
 ACTIVE = 1e-6
 """A feature is active where its size lies above this."""
-ROUNDING = 8
-"""Units in the last place that a measured gain may lie outside of its bounds."""
 
 
 def statistics(trace: AqrTrace, residual_weight: float, mode: Mode) -> dict[str, float]:
@@ -81,12 +79,10 @@ def _side(side: SideTrace, clamp: Tensor) -> dict[str, Tensor]:
 def gain_violation(numbers: Mapping[str, float]) -> str | None:
     """The text of the alarm `aqr_gain` where a measured gain lies outside of its bounds; None where none does."""
     bounds = Bounds(numbers["aqr/gain_low"], numbers["aqr/gain_high"])
-    slack = ROUNDING * torch.finfo(torch.float32).eps * max(bounds.high, 1.0)
     for name in ("lidar", "camera"):
         low, high = numbers[f"aqr/{name}_gain_min"], numbers[f"aqr/{name}_gain_max"]
         # Features are either all unchanged, which no bound needs to allow, or scaled; NaN compares false with both.
-        inside = bounds.low - slack <= low and high <= bounds.high + slack
-        if numbers[f"aqr/{name}_active_fraction"] > 0 and not inside:
+        if numbers[f"aqr/{name}_active_fraction"] > 0 and not within(low, high, bounds):
             return (
                 f"AQR scaled {name} features by {low:.6g} to {high:.6g}, "
                 f"and its settings allow {bounds.low:.6g} to {bounds.high:.6g}."

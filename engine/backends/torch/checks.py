@@ -1,0 +1,158 @@
+"""What is wrong with a configuration before anything starts. Nothing heavy here."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from detui.engine.backends.base import CheckContext, Problem
+from detui.engine.backends.torch.plan import Aqr
+
+CELL = 16
+"""Pixels along an edge of a cell of the pictures' maps."""
+FEW_STEPS = 50
+"""Optimizer steps below which a training is said to be too short for anything."""
+KEPT, CONVOLUTIONS, PILLARS, INNER = 3, 3, 4, 65
+"""Of a cell: vectors that attention keeps in each layer, and those of the encoder's convolutions; pillars, and numbers
+of one."""
+MUCH, ABSURD = 24, 192
+"""GiB that are warned of, and those that no device has."""
+
+
+def problems(context: CheckContext) -> list[Problem]:
+    """Contradictions between fields, what cannot be computed, and packages that are absent."""
+    model, train, frames = context.config["model"], context.config["train"], context.train_images
+    found = [
+        *_installed(model["camera"]["backbone"]),
+        *_camera(model),
+        *_aqr(model["aqr"]),
+        *_amp(train, context.device),
+        *_pictures(train, context.pictures),
+        *_memory(model, train),
+        *_devices(context.devices),
+    ]
+    if not frames:
+        return found
+    frames *= train["repeat"]
+    steps = train["epochs"] * -(-frames // train["batch"])
+    wrong = [*_batch(train, frames), *_warm_up(train, steps)]
+    return [*found, *(wrong or _few(train, steps))]
+
+
+def _installed(backbone: str) -> list[Problem]:
+    needed = ("torch", *(() if backbone == "small" else ("timm",)))
+    absent = [name for name in needed if importlib.util.find_spec(name) is None]
+    text = f"The package {', '.join(absent)} is not installed in this environment."
+    hint = "pip install -c constraints.txt 'detui[torch]'"
+    return [Problem(level="error", text=text, hint=hint, missing=True)] if absent else []
+
+
+def _camera(model: Mapping[str, Any]) -> list[Problem]:
+    camera, found = model["camera"], []
+    if camera["weights"] and camera["backbone"] == "small":
+        text = "Our own small network has no weights of its own to read."
+        found.append(_error("model.camera.weights", text, "--set model.camera.backbone=resnet50"))
+    if camera["weights"] and model["weights"]:
+        text = "The weights of the whole detector (model.weights) would replace those of its backbone."
+        found.append(_error("model.camera.weights", text, "name one of the two files"))
+    return found
+
+
+def _aqr(aqr: Mapping[str, Any]) -> list[Problem]:
+    """Settings that would be dropped silently, and those that do nothing."""
+    found = []
+    if aqr["weights"] == "off":
+        changed = [name for name, field in Aqr.model_fields.items() if name != "weights" and aqr[name] != field.default]
+        if changed:
+            text = f"AQR is off, and does not read {', '.join(changed)}."
+            found.append(Problem(level="warning", text=text, where="model.aqr", hint="leave them out of this arm"))
+        return found
+    if aqr["weights"] == "constant" and aqr["balance"]:
+        text = "Constant weights have the balance that they have."
+        found.append(_error("model.aqr.balance", text, "set model.aqr.lidar and model.aqr.camera instead"))
+    if aqr["clamp_from"] is not None and aqr["clamp_from"] > aqr["max_weight_clamp"]:
+        text = "The clamp would shrink: it begins above the largest value."
+        found.append(_error("model.aqr.clamp_from", text, f"--set model.aqr.clamp_from={aqr['max_weight_clamp']}"))
+    if aqr["max_weight_clamp"] < aqr["min_weight"]:
+        text = "Values below min_weight are 0, and all others are clamped to less than it."
+        found.append(_error("model.aqr.min_weight", text, "--set model.aqr.min_weight=0.01"))
+    return found
+
+
+def _warm_up(train: Mapping[str, Any], steps: int) -> list[Problem]:
+    if train["warmup_steps"] < steps:
+        return []
+    text = f"The warm-up of {train['warmup_steps']} steps does not end within the training of {steps}."
+    return [_error("train.warmup_steps", text, f"--set train.warmup_steps={steps // 10}")]
+
+
+def _few(train: Mapping[str, Any], steps: int) -> list[Problem]:
+    if steps >= FEW_STEPS:
+        return []
+    text = f"The training has {steps} optimizer steps in all: a detector learns next to nothing in so few."
+    return [_warning("train.epochs", text, f"--set train.epochs={-(-FEW_STEPS * train['epochs'] // steps)}")]
+
+
+def _batch(train: Mapping[str, Any], frames: int) -> list[Problem]:
+    if train["batch"] <= frames:
+        return []
+    text = f"A batch of {train['batch']} is more than the {frames} frames there are to train on."
+    return [_error("train.batch", text, f"--set train.batch={frames}")]
+
+
+def _amp(train: Mapping[str, Any], device: str) -> list[Problem]:
+    if device != "cpu" or not train["amp"]:
+        return []
+    text = f"{train['amp']} mixed precision needs a GPU, and this run is planned on the CPU."
+    return [_error("train.amp", text, "--set train.amp=false")]
+
+
+def _pictures(train: Mapping[str, Any], pictures: tuple[int, int, int] | None) -> list[Problem]:
+    """Pictures of which scaling and cropping leave less than a cell of the map."""
+    if pictures is None:
+        return []
+    height, width = round(pictures[1] * train["image_scale"]), round(pictures[2] * train["image_scale"])
+    left = height - round(height * train["crop_top"])
+    if min(left, width) >= CELL:
+        return []
+    was = f"pictures of {pictures[2]} × {pictures[1]} pixels become {width} × {left}"
+    if min(height, width) < CELL:
+        least = math.ceil(1000 * CELL / min(pictures[1:])) / 1000
+        where, hint = "train.image_scale", f"--set train.image_scale={min(least, 1.0):g}"
+    else:
+        where, hint = "train.crop_top", f"--set train.crop_top={math.floor(100 * (1 - CELL / height)) / 100:g}"
+    return [_error(where, f"Nothing is left to look at: {was}, less than a cell of {CELL} pixels.", hint)]
+
+
+def _memory(model: Mapping[str, Any], train: Mapping[str, Any]) -> list[Problem]:
+    """What is kept of the BEV map for the way back: its pillars, its features, and keys, values and their input in each
+    layer of the decoder.
+    """
+    tokens = model["bev_grid"] ** 2
+    vectors = KEPT * model["layers"] + CONVOLUTIONS
+    need = 4 * train["batch"] * tokens * (vectors * model["channels"] + PILLARS * INNER) / 2**30
+    if need < MUCH:
+        return []
+    text = (
+        f"A map of {model['bev_grid']} × {model['bev_grid']} cells is {tokens:,} tokens in each of {model['layers']} "
+        f"layers: about {need:,.0f} GiB with a batch of {train['batch']}, beside all else."
+    )
+    hint = "--set model.bev_grid=180, or a smaller train.batch"
+    return [(_error if need > ABSURD else _warning)("model.bev_grid", text, hint)]
+
+
+def _devices(count: int) -> list[Problem]:
+    if count == 1:
+        return []
+    text = f"Runs of this backend train on one device, and each would take {count}."
+    return [_error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")]
+
+
+def _error(where: str, text: str, hint: str) -> Problem:
+    return Problem(level="error", text=text, where=where, hint=hint)
+
+
+def _warning(where: str, text: str, hint: str) -> Problem:
+    return Problem(level="warning", text=text, where=where, hint=hint)

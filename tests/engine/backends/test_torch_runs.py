@@ -1,0 +1,227 @@
+"""Whole runs of the fusion detector by the command line: stopped, killed, resumed, branched, scored, measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from detui.engine.errors import DetuiError
+from detui.engine.process.control import status, supervised
+from detui.engine.run.directory import RunDir
+from detui.engine.run.lines import read_lines
+from detui.tui.main import application
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """\
+schema: 1
+title: Is a resumed training the uninterrupted one?
+question: And does a training without gradient end?
+backend: torch
+data: {name: fusion-scenes, train: {split: train}, val: {split: val}}
+base:
+  model: {channels: 16, bev_grid: 10, ray_points: 4, queries: 12, denoising_groups: 2, layers: 2, heads: 2, hidden: 32,
+          space: [-24, -24, -3, 24, 24, 3]}
+arms:
+  learned: {model: {aqr: {clamp_from: 1.0, residual_weight: 0.65}}}
+  cut-off: {model: {aqr: {max_weight_clamp: 0.01, kernel: peak, sigma: 0.1}}}
+varies: [model.aqr]
+seeds: [0]
+checkpoint_rule: last
+profiles:
+  quick:
+    data:
+      name: fusion-scenes
+      train: {split: train, images: 16}
+      val: {split: val, images: 2}
+      options: {size: [64, 48], rings: 12, columns: 120, reach: 18, sweeps: 0}
+    base:
+      train: {epochs: 2, batch: 1, lr: 1.0e-3, warmup_steps: 4, image_scale: 0.5, average: 0.9, statistics_every: 7,
+              threads: 1, augment: {}}
+    milestones: [1, 2]
+"""
+EPOCH, STEPS = 16, 32
+
+
+class Line:
+    """The command line, in one workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.workspace, self.recipe = folder / "logs", folder / "cut.yaml"
+        folder.mkdir(exist_ok=True)
+        self.recipe.write_text(RECIPE, encoding="utf-8")
+
+    def __call__(self, *words: str) -> str:
+        """Give a command that succeeds; returns what it prints."""
+        done = CliRunner().invoke(application, ["--workspace", str(self.workspace), *words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def start(self, arm: str, *words: str) -> RunDir:
+        """Start a run without waiting for it."""
+        return self.new("run", str(self.recipe), "--profile", "quick", "--arm", arm, "--devices", "cpu", "--yes",
+                    "--no-evaluate", "--detach", *words)  # fmt: skip
+
+    def new(self, *words: str) -> RunDir:
+        """The one run that a command makes."""
+        before = set(self.workspace.glob("*/runs/*"))
+        self(*words)
+        (path,) = set(self.workspace.glob("*/runs/*")) - before
+        return RunDir(path)
+
+
+def name(run: RunDir) -> str:
+    """What the command line calls a run."""
+    return f"{run.experiment_dir.name}/{run.name}"
+
+
+def ended(run: RunDir, word: str, seconds: float = 120) -> RunDir:
+    until = time.monotonic() + seconds
+    while not status(run).state.terminal or supervised(run):
+        assert time.monotonic() < until, f"still {status(run).state}"
+        time.sleep(0.05)
+    latest = run.latest()
+    assert status(run).state.word == word, latest.console_path.read_text()[-2000:] if latest else "never started"
+    return run
+
+
+def halted_at(run: RunDir, step: int, attempt: int) -> int:
+    """Hold the worker still once it has reported a step; returns its process id."""
+    until, path = time.monotonic() + 60, run.attempt(attempt).metrics_path
+    while not path.exists() or not any(line["kind"] == "step" and line["step"] >= step for line in read_lines(path)):
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    worker = int((run.attempt(attempt).worker() or {})["pid"])
+    os.kill(worker, signal.SIGSTOP)  # its steps take less time than a request on its way
+    return worker
+
+
+def lines(run: RunDir, *kinds: str) -> list[dict[str, Any]]:
+    return [line for one in run.attempts() for line in read_lines(one.metrics_path) if line["kind"] in kinds]
+
+
+def curve(run: RunDir) -> dict[int, dict[str, float]]:
+    """Step → its numbers; of a step that was done twice, the later."""
+    return {line["step"]: line["values"] for line in lines(run, "step")}
+
+
+def latest(run: RunDir) -> Path:
+    """The folder of the newest attempt."""
+    found = run.latest()
+    assert found is not None
+    return found.path
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    return Line(tmp_path_factory.mktemp("cut"))
+
+
+@pytest.fixture(scope="module")
+def whole(line: Line) -> RunDir:
+    """The run that nothing interrupted."""
+    return ended(line.start("learned"), "finished")
+
+
+def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_bit(line: Line, whole: RunDir) -> None:
+    run = line.start("learned", "--set", "train.save_every=4")
+    worker = halted_at(run, EPOCH + 3, 1)
+    line("stop", name(run))
+    until = time.monotonic() + 30
+    while status(run).state.word != "stopping":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(worker, signal.SIGCONT)
+    ended(run, "stopped")
+    line("resume", name(run))
+    # The checkpoint of step 24 is complete once step 25 is told.
+    os.kill(halted_at(run, EPOCH + 9, 2), signal.SIGKILL)
+    ended(run, "crashed")
+    line("resume", name(run))
+    ended(run, "finished")
+    first, second = (one["resumed_from_step"] for one in lines(run, "begin")[1:])
+    assert EPOCH + 3 <= first < EPOCH + 9 and EPOCH + 8 <= second < STEPS, "within the second epoch"
+    assert [one["resumed"] for one in lines(run, "begin")[1:]] == [{"anew": []}] * 2
+    assert curve(run) == curve(whole) and list(curve(whole)) == list(range(1, STEPS + 1))
+    means = [{one["epoch"]: one["values"] for one in lines(each, "epoch")} for each in (run, whole)]
+    assert means[0] == means[1] and set(means[0]) == {1, 2}
+    found = [json.loads((latest(each) / "predictions" / "val-epoch-0002.json").read_text()) for each in (run, whole)]
+    assert found[0] == found[1] and found[0]["frames"]
+
+
+def test_a_branch_begins_at_a_milestone_and_goes_on_with_other_settings_of_aqr(line: Line, whole: RunDir) -> None:
+    settings = ("train.epochs=3", "model.aqr.max_weight_clamp=2.0", "model.aqr.mode=additive", "train.average=0.5")
+    run = line.new("branch", name(whole), "--at", "1", *(word for one in settings for word in ("--set", one)),
+                   "--devices", "cpu", "--yes", "--no-evaluate", "--detach")  # fmt: skip
+    ended(run, "finished")
+    (begin,) = lines(run, "begin")
+    assert begin["resumed_from_step"] == EPOCH and begin["resumed"] == {"anew": []}
+    assert begin["model"]["aqr_gain"] == pytest.approx([0.65, 2.65]) and list(curve(run)) == list(range(17, 49))
+    clamps = {one["step"]: one["values"]["aqr/clamp"] for one in lines(run, "statistic")}
+    assert clamps[17] == pytest.approx(1 + 16 / 47) and clamps[42] == pytest.approx(1 + 41 / 47)
+    assert lines(run, "alarm") == []
+
+
+@pytest.mark.parametrize("field", ["model.channels=32", "model.aqr.weights=constant", "train.batch=2"])
+def test_what_a_checkpoint_holds_cannot_change_in_a_branch(line: Line, whole: RunDir, field: str) -> None:
+    with pytest.raises(DetuiError, match=rf"{field.partition('=')[0]} cannot change in a branch"):
+        line("branch", name(whole), "--set", "train.epochs=3", "--set", field, "--devices", "cpu", "--plan")
+
+
+def test_its_checkpoints_are_scored_and_measured(line: Line, whole: RunDir) -> None:
+    scored = json.loads(line("evaluate", name(whole), "--checkpoint", "1", "--device", "cpu", "--json"))
+    assert "NDS" in json.dumps(scored)
+    measured = json.loads(line("speed", name(whole), "--checkpoint", "2", "--json"))
+    assert measured["input"] == [6, 3, 32, 32] and measured["whole"]["fps"] > 1 and measured["weights"] == "average"
+    (begin,) = lines(whole, "begin")
+    assert begin["model"]["parameters"] == measured["parameters"]
+    assert begin["model"]["gflops"] == pytest.approx(measured["gflops"], rel=0.05), "but for the points of a frame"
+
+
+def test_models_of_its_recipe_are_described(line: Line) -> None:
+    words = ("show", str(line.recipe), "--profile", "quick", "--devices", "cpu", "--models")
+    shown = line(*words)
+    assert "of the camera encoder" in shown and "of AQR's weights" in shown and "6×3×32×32" in shown
+    (told,) = json.loads(line(*words, "--json"))["models"]
+    assert told["arms"] == ["learned", "cut-off"], "a clamp has no parameters"
+
+
+def test_a_run_without_gradient_ends_with_a_diagnosis_in_words(line: Line) -> None:
+    run = ended(line.start("cut-off"), "failed")
+    said = "No gradient reaches the AQR weights"
+    assert said in str(status(run).state.reason)
+    assert len(lines(run, "step")) <= 1, "at its first step"
+    line("record", "fill", run.experiment_dir.name)
+    assert said in (run.experiment_dir / "record.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("setting", "where", "hint"),
+    [
+        ("train.batch=17", "train.batch", "--set train.batch=16"),
+        ("train.amp=bf16", "train.amp", "--set train.amp=false"),
+        ("train.crop_top=0.9", "train.crop_top", "--set train.crop_top=0.33"),
+        ("model.bev_grid=20000", "model.bev_grid", "--set model.bev_grid=180"),
+        ("learned.model.aqr.clamp_from=9", "model.aqr.clamp_from", "clamp_from=2.5"),
+        ("train.augment={scale: [2, 1]}", "train.augment", "smallest scale"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_with_its_field_and_the_next_step(
+    line: Line, setting: str, where: str, hint: str
+) -> None:
+    words = ["--workspace", str(line.workspace), "run", str(line.recipe), "--profile", "quick", "--devices", "cpu",
+             "--yes", "--set", setting]  # fmt: skip
+    try:
+        done = CliRunner().invoke(application, words, catch_exceptions=False)
+        said = done.output
+    except DetuiError as error:
+        said = f"{error.where} {error}"
+        assert error.exit_code == 2
+    assert where in said and hint in said
