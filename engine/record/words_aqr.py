@@ -7,8 +7,8 @@ unchanged, is several times lower than the mean over the features that are not z
 from __future__ import annotations
 
 _ENGLISH, _CHINESE = 0, 1
-_ENDS = {"mean": ("mean", "均值"), "std": ("standard deviation", "标准差"), "min": ("lowest", "最小值"),
-         "max": ("highest", "最大值")}  # fmt: skip
+_ENDS = dict(mean=("mean", "均值"), std=("standard deviation", "标准差"), min=("lowest", "最小值"),
+             max=("highest", "最大值"))  # fmt: skip
 _SIDES = {"lidar": ("LiDAR", "激光雷达"), "camera": ("camera", "相机")}
 _ALL = ("relative change of a feature, all features counted (those of zero as unchanged)",
         "特征相对变化，计入全部特征（零特征按未变化计）")  # fmt: skip
