@@ -165,6 +165,14 @@ def test_losses_are_means_over_the_steps_before(told: ExperimentFacts) -> None:
     assert both.terms().head == ["run", "loss cls", "loss bbox", "loss dn cls", "loss dn bbox", "source"]
 
 
+def test_a_loss_that_is_claimed_at_an_iteration_is_told_from_the_means(tmp_path: Path) -> None:
+    claim = {"metric": "train/loss", "arm": "aqr-2.5-0.6", "value": 13.35, "iteration": 50, "source": "a document"}
+    for claims, told in (([claim], True), ([{**claim, "iteration": None, "epoch": 1}], False)):
+        facts = gather(Routed(tmp_path / str(told), seeds=(0,), claims=claims).path)
+        assert ("of this very step" in find(render(facts, "en"))["claims"]) is told
+        assert ("该步本身的损失" in find(render(facts, "zh"))["claims"]) is told
+
+
 def test_cautions_have_a_reason(told: ExperimentFacts) -> None:
     lines = list(tables(told)[2].cautions())
     assert "`aqr-2.5-0.6` (2)" in lines[1] and "`no-aqr`" not in lines[1]
