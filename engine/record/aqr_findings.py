@@ -52,7 +52,9 @@ class AqrFindings:
                 *(words(f"aqr measured {sensor}") for sensor in SENSORS), words("aqr gradient at ends"),
                 words("n")]  # fmt: skip
         rows = [self._evidence(arm, metrics) for arm in self.facts.arms if self.facts.finished(arm)]
-        return Table(head, rows, frozenset(range(1, len(head))))
+        told = [place for place in range(len(head)) if any(row[place] != "–" for row in rows)]
+        kept = [[row[place] for place in told] for row in (head, *rows)]
+        return Table(kept[0], kept[1:], frozenset(range(1, len(told))))
 
     def _metrics(self) -> Sequence[str]:
         """mAP and NDS; of imported runs those of their framework; none of runs that detui does not evaluate."""
@@ -121,8 +123,17 @@ class AqrFindings:
         drawn = {arm: self.settings.of(arm).get("noised_drawn") for arm in self.facts.arms}
         if noised := [code(arm) for arm, on in drawn.items() if on and self.settings.of(arm).get("weights") != "off"]:
             yield words("aqr noised", ", ".join(noised))
-        if not self.settings.complete:
-            yield words("aqr settings unknown")
+        yield from self._unknown()
+
+    def _unknown(self) -> Iterator[str]:
+        """What is not known of how the arms of another program are set, of those that may have AQR at all."""
+        if self.settings.complete:
+            return
+        arms = {arm: known for arm in self.facts.arms if (known := self.settings.of(arm)).get("weights") != "off"}
+        if modeless := [code(arm) for arm, known in arms.items() if "mode" not in known]:
+            yield self.words("aqr mode untold", ", ".join(modeless))
+        if undrawn := [code(arm) for arm, known in arms.items() if "noised_drawn" not in known]:
+            yield self.words("aqr drawn untold", ", ".join(undrawn))
 
     def _background(self) -> Iterator[str]:
         """An arm and sensor each: the changes counted on all features, on the active ones, and how many those are."""

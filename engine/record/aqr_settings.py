@@ -19,6 +19,8 @@ OWN = "torch"
 SENSORS = ("lidar", "camera")
 SLACK = 1e-5
 """Relative: a gain is measured as a quotient of rounded numbers."""
+_STATED = ("weights", "mode", "kernel", "sigma", "noised_drawn")
+"""Names that say enough only within a section of AQR."""
 _MODES: tuple[Mode, ...] = ("convex", "additive")
 
 
@@ -46,7 +48,7 @@ def settings_of(config: Mapping[str, Any], backend: str) -> dict[str, Any]:
         *place, name = field.split(".")
         within = any(part.startswith(("aqr", "modulator", "renderer")) for part in place)
         certain = name in ("max_weight_clamp", "residual_weight")
-        if value is not None and (certain or (within and name in ("weights", "mode", "kernel", "sigma"))):
+        if value is not None and (certain or (within and name in _STATED)):
             found[name] = value
     if found.get("mode") not in _MODES:
         found.pop("mode", None)

@@ -189,7 +189,8 @@ class ImportedTables:
         for run in self._runs():
             names = [name for name in run.statistics if "/rank_" not in name and name not in but]
             steps = spread(sorted({step for name in names for step in run.statistics[name].steps}), _ROWS)
-            rows = [[plain(name), *(self._statistic(run, name, step) for step in steps)] for name in names]
+            rows = [[label(name, self.words.language), *(self._statistic(run, name, step) for step in steps)]
+                    for name in names]  # fmt: skip
             if rows:
                 self._cite([run.name])
                 head = [self.words("statistic"), *map(str, steps)]

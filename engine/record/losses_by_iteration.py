@@ -97,6 +97,12 @@ class LossesByIteration:
         self.results, self.facts, self.words = results, results.facts, results.words
         self.readings = readings
 
+    @property
+    def claimed(self) -> bool:
+        """Whether the recipe quotes a loss at an iteration: what stands beside that is of the one step."""
+        claims = self.facts.info.get("claims") or ()
+        return any(claim.get("iteration") and str(claim["metric"]).startswith(TOTAL) for claim in claims)
+
     def table(self) -> Table:
         """The whole training loss, a row for the runs of an arm and a column an iteration."""
         steps = self.readings.steps

@@ -7,12 +7,12 @@ unchanged, is several times lower than the mean over the features that are not z
 from __future__ import annotations
 
 _ENGLISH, _CHINESE = 0, 1
-_ENDS = {"mean": ("mean", "均值"), "std": ("standard deviation", "标准差"), "min": ("lowest", "最小值"),
-         "max": ("highest", "最大值")}  # fmt: skip
+_ENDS = (("mean", "mean", "均值"), ("std", "standard deviation", "标准差"), ("min", "lowest", "最小值"),
+         ("max", "highest", "最大值"))  # fmt: skip
 _SIDES = {"lidar": ("LiDAR", "激光雷达"), "camera": ("camera", "相机")}
 _ALL = ("relative change of a feature, all features counted (those of zero as unchanged)",
         "特征相对变化，计入全部特征（零特征按未变化计）")  # fmt: skip
-_WEIGHT = {end: (f"weight of the queries, {en}", f"查询权重{zh}") for end, (en, zh) in _ENDS.items()}
+_WEIGHT = {end: (f"weight of the queries, {en}", f"查询权重{zh}") for end, en, zh in _ENDS}
 _OF_A_SIDE: dict[str, tuple[str, str]] = {
     **{f"weight_{end}": text for end, text in _WEIGHT.items()},
     "map_max": ("largest value of the map, clamped", "权重图最大值（裁剪后）"),
@@ -41,12 +41,12 @@ _OF_BOTH: dict[str, tuple[str, str]] = {
 }
 _MAPS = {"bev": ("LiDAR (BEV)", "激光雷达 (BEV)"), "perspective": ("camera (perspective)", "相机 (透视)")}
 _OF_A_LOG: dict[str, tuple[str, str]] = {
-    **{f"map_{end}": (f"map of weights, {en}", f"权重图{zh}") for end, (en, zh) in _ENDS.items()},
-    **{f"change_{end}": (f"change of a feature, {en}", f"特征变化{zh}") for end, (en, zh) in _ENDS.items()},
+    **{f"map_{end}": (f"map of weights, {en}", f"权重图{zh}") for end, en, zh in _ENDS},
+    **{f"change_{end}": (f"change of a feature, {en}", f"特征变化{zh}") for end, en, zh in _ENDS},
     "change_relative": _ALL,
 }
 _LOGGED: dict[str, tuple[str, str]] = {
-    **{f"output_{end}": (f"modulated features, {en}", f"调制后特征{zh}") for end, (en, zh) in _ENDS.items()},
+    **{f"output_{end}": (f"modulated features, {en}", f"调制后特征{zh}") for end, en, zh in _ENDS},
     "queries": ("queries", "查询数"),
     "ranks": ("processes that printed the block", "打印该块的进程数"),
 }

@@ -122,9 +122,12 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
         "Noised queries are drawn into the maps of {}: they stand around the true boxes, and do so in training alone.",
         "{} 的权重图中也渲染加噪查询：它们位于真实框周围，而这只发生在训练中。",
     ),
-    "aqr settings unknown": (
-        "Settings that were neither dumped nor stated are not known: among them whether modulation was convex or "
-        "additive, and whether noised or padding queries were drawn into the maps.",
-        "没有导出、也没有声明的设置是未知的，其中包括调制为凸组合还是加性，以及加噪查询与填充查询是否渲染进权重图。",
+    "aqr mode untold": (
+        "Not known, as it was neither dumped nor stated: whether modulation was convex or additive in {}.",
+        "未导出也未声明，因此未知：{} 的调制为凸组合还是加性。",
+    ),
+    "aqr drawn untold": (
+        "Not known: whether noised queries were drawn into the maps of {}, or rows that are padding.",
+        "未知：{} 的权重图中是否渲染了加噪查询与填充查询。",
     ),
 }

@@ -165,6 +165,14 @@ def test_losses_are_means_over_the_steps_before(told: ExperimentFacts) -> None:
     assert both.terms().head == ["run", "loss cls", "loss bbox", "loss dn cls", "loss dn bbox", "source"]
 
 
+def test_a_loss_that_is_claimed_at_an_iteration_is_told_from_the_means(tmp_path: Path) -> None:
+    claim = {"metric": "train/loss", "arm": "aqr-2.5-0.6", "value": 13.35, "iteration": 50, "source": "a document"}
+    for claims, told in (([claim], True), ([{**claim, "iteration": None, "epoch": 1}], False)):
+        facts = gather(Routed(tmp_path / str(told), seeds=(0,), claims=claims).path)
+        assert ("of this very step" in find(render(facts, "en"))["claims"]) is told
+        assert ("该步本身的损失" in find(render(facts, "zh"))["claims"]) is told
+
+
 def test_cautions_have_a_reason(told: ExperimentFacts) -> None:
     lines = list(tables(told)[2].cautions())
     assert "`aqr-2.5-0.6` (2)" in lines[1] and "`no-aqr`" not in lines[1]
@@ -246,10 +254,21 @@ def test_an_imported_log_with_blocks_has_the_same_tables(tmp_path: Path, capsys:
     assert "| `b-s7` | 3000 | 0.5500 [0.5000, 0.6000] | 35.00 [30.00, 40.00] |" in blocks["modulation-perspective"]
     assert "relative change, active features (%);" in blocks["modulation-perspective"], "not told"
     assert "weight_mean" not in blocks["statistics"] and "perspective_change_relative" not in blocks["statistics"]
-    assert "neither dumped nor stated" in blocks["caution"] and "never amplified" not in blocks["caution"]
+    assert "whether modulation was convex or additive in `a`, `b`." in blocks["caution"]
+    assert "amplified" not in blocks["caution"] and "gain" not in blocks["evidence"].split("|", 1)[1]
     given = aqr_figure.inputs("aqr_changes", facts)
     assert list(given["lines"]) == ["camera all"] and list(given["lines"]["camera all"]) == ["b-s7"]
     assert list(find(render(facts, "zh"))) == list(blocks)
+
+
+def test_what_was_stated_of_an_imported_arm_is_no_longer_unknown(tmp_path: Path) -> None:
+    settings = {"max_weight_clamp": 2.5, "residual_weight": 0.6, "mode": "additive"}
+    stated = {"a": {"model": {"aqr": {"weights": "off"}}}, "b": {"model": {"aqr": settings}}}
+    block = "AQR Debug Info (Forward #1000):\nlidar_weights_stats:\nmean: 0.5\n"
+    blocks = find(render(imported(tmp_path, block, stated), "en"))
+    assert "| `a` | off: no AQR |" in blocks["configuration"] and "| 0.60–3.10 |" in blocks["configuration"]
+    assert "convex or additive" not in blocks["caution"] and "drawn into the maps of `b`," in blocks["caution"]
+    assert "camera" not in blocks["weights"]
 
 
 def test_an_imported_log_without_blocks_has_no_such_tables(tmp_path: Path) -> None:
