@@ -36,7 +36,7 @@ GAINS = {
 BANDS = {"aqr-2.5-0.60": (0.25, 0.30), "aqr-2.0-0.65": (0.30, 0.33), "aqr-2.0-0.70": (0.25, 0.28),
          "aqr-2.2-0.68": (0.28, 0.32), "aqr-1.5-0.70": (0.25, 0.30)}  # fmt: skip
 """Arm → the camera modulation that the document wants, or expects, of it."""
-ABSENT = re.compile(r"data set|There is no file|mixed precision|environment nuscenes")
+ABSENT = re.compile(r"data set|There is no file|mixed precision|evaluator nuscenes-devkit")
 """What a full plan may lack on a machine without data, weights and GPU."""
 
 Planner = Callable[..., Plan]
