@@ -29,12 +29,12 @@ DETUI = str(Path(sys.executable).with_name("detui"))
 ON_NUSCENES = ("configurations", "mode", "schedule", "balance")
 RECIPES = (*ON_NUSCENES, "one-frame")
 GAINS = {
-    "aqr-2.5-0.60": (0.60, 1.60), "aqr-2.0-0.65": (0.65, 1.35), "aqr-2.0-0.70": (0.70, 1.30),
-    "aqr-2.2-0.68": (0.68, 1.384), "aqr-1.5-0.70": (0.70, 1.15),
+    "aqr-2.5-0.6": (0.60, 1.60), "aqr-2.0-0.65": (0.65, 1.35), "aqr-2.0-0.7": (0.70, 1.30),
+    "aqr-2.2-0.68": (0.68, 1.384), "aqr-1.5-0.7": (0.70, 1.15),
 }  # fmt: skip
 """Arm → smallest and largest gain; the document has those of the first four."""
-BANDS = {"aqr-2.5-0.60": (0.25, 0.30), "aqr-2.0-0.65": (0.30, 0.33), "aqr-2.0-0.70": (0.25, 0.28),
-         "aqr-2.2-0.68": (0.28, 0.32), "aqr-1.5-0.70": (0.25, 0.30)}  # fmt: skip
+BANDS = {"aqr-2.5-0.6": (0.25, 0.30), "aqr-2.0-0.65": (0.30, 0.33), "aqr-2.0-0.7": (0.25, 0.28),
+         "aqr-2.2-0.68": (0.28, 0.32), "aqr-1.5-0.7": (0.25, 0.30)}  # fmt: skip
 """Arm → the camera modulation that the document wants, or expects, of it."""
 ABSENT = re.compile(r"data set|There is no file|mixed precision|evaluator nuscenes-devkit")
 """What a full plan may lack on a machine without data, weights and GPU."""

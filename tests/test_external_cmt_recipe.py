@@ -31,7 +31,14 @@ def test_with_a_repository_it_can_start(tmp_path: Path) -> None:
     assert plan.errors == []
     clamps = {arm.name: arm.flat().get("mmdet3d.options.model.pts_bbox_head.renderer_config.max_weight_clamp")
               for arm in plan.arms}  # fmt: skip
-    assert clamps == {"no-aqr": None, "aqr-2.5-0.6": 2.5, "aqr-2.0-0.65": 2.0, "aqr-2.0-0.7": 2.0, "aqr-2.2-0.68": 2.2}
+    assert clamps == {
+        "no-aqr": None,
+        "aqr-2.5-0.6": 2.5,
+        "aqr-2.0-0.65": 2.0,
+        "aqr-2.0-0.7": 2.0,
+        "aqr-2.2-0.68": 2.2,
+        "aqr-1.5-0.7": 1.5,
+    }
 
 
 @pytest.mark.slow
