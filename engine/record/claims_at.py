@@ -91,6 +91,8 @@ def _absent(facts: ExperimentFacts, arm: str, metric: str, words: Words) -> str:
     if metric in BUILT and begun and not any(metric in run.cost for run in begun):
         return words("not available")  # it is said when a training begins, or never
     told = [run.chosen["values"] for run in facts.finished(arm) if run.chosen]
+    if told and metric.count("/") == 2 and metric.rpartition("/")[2] not in facts.classes_of(arm):
+        return words("no number", words("claim of no class"))
     return words("not available") if told and all(metric in values for values in told) else words("missing")
 
 

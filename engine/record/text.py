@@ -51,6 +51,12 @@ def percent(value: float, digits: int = 1) -> str:
     return _no_negative_zero(f"{100 * value:.{digits}f}")
 
 
+def stated(value: float) -> str:
+    """0.6825 → "68.25": a number that a document states, in percent with all its digits, one at least."""
+    whole, _, behind = f"{100 * value:.6f}".rstrip("0").partition(".")
+    return f"{whole}.{behind or 0}"
+
+
 def points(value: float, digits: int = 1) -> str:
     """A difference in percent points, always with its sign."""
     return _no_negative_zero(f"{100 * value:+.{digits}f}")

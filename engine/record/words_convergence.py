@@ -47,6 +47,7 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
     "claim of no data": ("the claim does not say on which data set", "声称值未指明数据集"),
     "claim of other data": ("claimed of the data set {}", "声称值针对数据集 {}"),
     "claim without gpu": ("no GPU was used", "未使用 GPU"),
+    "claim of no class": ("the data has no such class", "该数据集没有此类别"),
     "claim without epoch": ("the claim names no epoch", "声称值未指明轮次"),
     "claim beyond": ("the run has {} epochs", "该运行共 {} 轮"),
     "claim after end": ("the run ended after epoch {}", "该运行在第 {} 轮之后结束"),

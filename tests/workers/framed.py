@@ -26,6 +26,7 @@ class Framed(Trial):
         claims = [
             {"metric": "val/NDS", "arm": "baseline", "value": 0.6825, "source": "document 004"},
             {"metric": "val/mATE", "arm": "baseline", "value": 0.3373, "source": "document 004"},
+            {"metric": "val/mAP/bus", "arm": "baseline", "value": 0.729, "source": "document 004"},
         ]
         rule = {"rule": "best", "metric": "val/NDS"}
         return super()._info() | {"checkpoint_rule": rule, "goals": [goal], "claims": claims}
