@@ -94,7 +94,8 @@ def _checked(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) 
         raise UsageError(f"There is no arm {unknown[0]!r}.", where="--set", hint=f"one of {', '.join(known)}")
     found: dict[str, dict[str, Any]] = {}
     for one in runs:
-        found.setdefault(one.arm, {**one.left.config, **stated.get(one.arm, {})})
+        # Nothing will be run with these settings, so that secrets among them are kept nowhere.
+        found.setdefault(one.arm, redacted({**one.left.config, **stated.get(one.arm, {})}))
     return found
 
 

@@ -118,6 +118,18 @@ def test_what_is_stated_is_declared_and_what_is_not_known_is_said(tmp_path: Path
         import_arms(tmp_path / "logs", [("a", [logs[0]])], stated={"c": {}})
 
 
+def test_secrets_among_the_settings_are_kept_nowhere(tmp_path: Path) -> None:
+    folder, other = ultralytics(tmp_path / "one"), ultralytics(tmp_path / "two")
+    with (folder / "args.yaml").open("a") as args:
+        args.write("api_key: hunter2\nproject: https://me:hunter2@host/x\n")
+    experiment = import_arms(
+        tmp_path / "logs", [("a", [folder]), ("b", [other])], stated={"b": {"hub_token": "hunter2"}}
+    )
+    fill(experiment.path)
+    told = [path for path in experiment.path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert told == []
+
+
 def test_several_trainings_of_an_arm(tmp_path: Path) -> None:
     unnamed = (LOG + SECOND).replace("Set random seed to 7", "no seed")
     logs = [written(tmp_path / f"{n}.log", unnamed) for n in range(3)]
