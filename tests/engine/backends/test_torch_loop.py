@@ -308,6 +308,10 @@ class TestBatches:
         assert set(seen[0]) | set(seen[1]) == set(range(ITEMS)) and len(seen[0]) == len(seen[1]) == 6
         assert len(parts[0]) == len(list(parts[0].epoch(1))) == len(list(parts[1].epoch(1)))
 
+    def test_fewer_items_than_processes_are_enough(self) -> None:
+        shares = [list(Batches([7], lambda items, _: list(items), 2, 0, rank, 4).epoch(1)) for rank in range(4)]
+        assert shares == [[[7]]] * 4
+
     def test_what_cannot_be_read_is_raised_where_it_is_trained_on(self) -> None:
         def load(items: Sequence[int], _: Any) -> int:
             return 1 // items[0]
