@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -178,3 +179,11 @@ def test_names_of_losses_and_lines_of_others() -> None:
     assert loss_name("loss") == "train/loss" and loss_name("loss_cls") == "train/loss_cls"
     assert text_line("mAP: 0.6397") is None and text_line("Epoch [1] starts") is None
     assert validation({"bbox_mAP_50": 0.5, "time": 1.0}) == {"mmdet/bbox_mAP_50": 0.5}
+
+
+@pytest.mark.parametrize(("last", "mean"), [(0.4, 0.25), (math.nan, None)])
+def test_the_ap_of_a_class_is_the_mean_of_all_four_distances(last: float, mean: float | None) -> None:
+    aps = zip(("0.5", "1.0", "2.0", "4.0"), (0.1, 0.2, 0.3, last), strict=True)
+    found = validation({f"pts_bbox_NuScenes/car_AP_dist_{at}": value for at, value in aps})
+    assert found.get("mmdet3d/mAP/car") == (None if mean is None else pytest.approx(mean))
+    assert found["mmdet3d/AP_dist_4.0/car"] == (None if mean is None else last)
