@@ -95,6 +95,17 @@ def test_aqr_blocks_of_several_ranks_are_folded(tmp_path: Path, capsys: pytest.C
     assert "aqr/bev_map_max" not in values, "nan is not available"
 
 
+def test_lines_between_the_blocks_of_two_ranks_do_not_part_them(tmp_path: Path) -> None:
+    block = ("AQR Debug Info (Forward #7):", "lidar_weights_stats:", "mean: {}")
+    first, second = ([line.format(mean) for line in block] for mean in (0.5, 0.7))
+    between = ["/env/torch/functional.py:445: UserWarning: indexing", "mean: 9.0"]
+    found = Watched(tmp_path, watch="aqr").history(*first, *between, *second, *["step"] * 6, *second)
+    assert [line["values"]["aqr/ranks"] for line in found.statistics] == [2, 1], (
+        "of a pass that is told nothing is kept"
+    )
+    assert found.statistics[0]["values"]["aqr/lidar_weight_mean"] == pytest.approx(0.6)
+
+
 def test_blocks_printed_into_each_other_are_told_and_left_out(tmp_path: Path) -> None:
     head, section = "AQR Debug Info (Forward #7):", "lidar_weights_stats:"
     lines = (head, section, "mean: 0.5", "mean: 0.6", "weight_map_bev_stats:", "mean: 0.1")
