@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,17 @@ class TestLoop:
                               "lr/backbone", "lr/backbone.bias", "lr/head", "lr/head.bias"}  # fmt: skip
         assert first["lr/head"] == pytest.approx(0.05 / 4) and first["lr/backbone"] == pytest.approx(0.005 / 4)
         assert lines(tmp_path, "step")[-1]["values"]["lr/head"] == pytest.approx(0.025)
+
+    def test_the_gradient_is_clipped_and_told_as_it_was(self, tmp_path: Path) -> None:
+        report = reporter(tmp_path)
+        loop = loop_of(report, ToyTask(report), epochs=1)
+        loop.options = replace(loop.options, clip=1e-3)
+        loop.run()
+        left = torch.stack([p.grad.norm() for p in loop.model.parameters()]).norm().item()
+        assert (
+            left == pytest.approx(1e-3, rel=1e-3)
+            and lines(tmp_path, "step")[-1]["values"]["train/gradient_norm"] > 0.01
+        )
 
     def test_mixed_precision_trains(self, tmp_path: Path) -> None:
         report = reporter(tmp_path)
