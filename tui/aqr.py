@@ -7,6 +7,7 @@ What a run does not report has no row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -36,7 +37,7 @@ class Cell:
 
     text: str
     past: tuple[float, ...] = ()
-    """What its first number was, oldest first, the latest included: at most BACK + 1."""
+    """What its first number was, oldest first, the latest included: at most BACK + 1, the finite ones."""
     wrong: bool = False
     """Whether it is what must not be."""
 
@@ -131,15 +132,19 @@ def _row(
         text = DASH if not line or line[-1] is None else form(line[-1])
         if wording is not None and text != DASH:
             text = wording(past[-1], side, text)
-        cells.append(Cell(text, tuple(one for one in line if one is not None) if trend and text != DASH else ()))
+        cells.append(Cell(text, _finite(line) if trend and text != DASH else ()))
     return Row(label, tuple(cells))
 
 
 def _both(label: str, past: Sequence[Values], what: str, form: Form) -> Row:
     line = [values.get(f"{PREFIX}{what}") for values in past]
     last = line[-1]
-    known = tuple(one for one in line if one is not None)
-    return Row(label, (Cell(DASH) if last is None else Cell(form(last), known),))
+    return Row(label, (Cell(DASH) if last is None else Cell(form(last), _finite(line)),))
+
+
+def _finite(line: Sequence[float | None]) -> tuple[float, ...]:
+    """Return what a trend can be seen in: a training that came apart reports nan and inf."""
+    return tuple(one for one in line if one is not None and math.isfinite(one))
 
 
 def _line(past: Sequence[Values], names: Sequence[str]) -> list[float | None]:
@@ -190,7 +195,9 @@ def _allowed(values: Values) -> Bounds | None:
 
 
 def _plain(value: float) -> str:
-    """Return a number so that it seldom changes its width."""
+    """Return a number so that it seldom changes its width; nan and inf are said as such."""
+    if not math.isfinite(value):
+        return str(value)
     if value == int(value) and abs(value) < 1e5:
         return f"{value:.0f}"
     return f"{value:.3f}" if 0.01 <= abs(value) < 10 else f"{value:.3g}"

@@ -87,9 +87,8 @@ def built(plan: Plan) -> Iterator[str]:
 def finding_text(finding: Finding) -> str:
     """Return what the audit of fairness says of one field, without a secret that differs between arms."""
     field = finding.field
-    if redacted({field: finding.text})[field] != finding.text:
-        return str(redacted({field: finding.text})[field])
-    values = ", ".join(f"{arm}: {_written(value)}" for arm, value in finding.values.items())
+    known = {arm: redacted({field: value})[field] for arm, value in finding.values.items()}
+    values = ", ".join(f"{arm}: {_written(value)}" for arm, value in known.items())
     if finding.level == "varies":
         return tr("{field} differs, as declared ({values}).", field=field, values=values)
     if finding.level == "note":

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detui.engine.secrets import redacted
+
 ABSENT = "(not set)"
 LEVELS = ("confounder", "varies", "note")
 """In the order in which findings are told."""
@@ -85,7 +87,7 @@ def _key(value: Any) -> str:
 
 
 def _finding(field: str, values: dict[str, Any], varies: Iterable[str]) -> Finding:
-    shown = ", ".join(f"{arm}: {_show(value)}" for arm, value in values.items())
+    shown = ", ".join(f"{arm}: {_show(field, value)}" for arm, value in values.items())
     if any(covers(name, field) for name in varies):
         return Finding(level="varies", field=field, values=values, text=f"{field} differs, as declared ({shown}).")
     text = f"{field} differs between the arms ({shown}) and the recipe does not declare it in `varies`."
@@ -98,5 +100,7 @@ def _equal(name: str, flat: Mapping[str, Mapping[str, Any]], fields: Sequence[st
     return Finding(level="note", field=name, values=values, text=f"{name} is declared in `varies` but does not differ.")
 
 
-def _show(value: Any) -> str:
+def _show(field: str, value: Any) -> str:
+    """A value as text. A secret stays hidden: in a sentence nobody could tell it from a word any more."""
+    value = redacted({field: value})[field]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

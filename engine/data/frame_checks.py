@@ -256,6 +256,9 @@ def _malformed(entry: Any) -> str | None:
         matrix = np.array(sweep["to_lidar"], float)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not 0 <= sweep["time"] < float("inf"):
             return f"{entry['token']}: an earlier sweep lacks a matrix of four rows, or a time"
+    for what, pose in (("ego2global", entry.get("ego2global")), ("lidar.lidar2ego", lidar.get("lidar2ego"))):
+        if pose is not None and (np.array(pose, float).shape != (4, 4) or not is_rigid(np.array(pose, float))):
+            return f"{entry['token']}: {what} is no rotation with a translation"
     for number, one in enumerate(entry["instances"]):
         numbers = [*map(float, one["box"]), *(float(v) for v in one["velocity"] if v is not None)]
         if not isinstance(one["name"], str) or len(one["box"]) != 7 or len(one["velocity"]) != 2 or not numbers:

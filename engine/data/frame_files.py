@@ -6,6 +6,9 @@
      "cameras": {name: {"file": …, "cam2img": 3×3, "lidar2cam": 4×4}},
      "instances": [{"name": class, "box": [7 numbers], "velocity": [vx, vy] or [null, null], "num_lidar_pts": n}]}
 
+Where it stands in the world, `ego2global` beside the token and `lidar.lidar2ego` (both 4×4), is for whoever judges
+detections, and may be absent; so may `num_radar_pts` and `attribute` of an instance.
+
 Boxes there are (cx, cy, cz, l, w, h, yaw) in the LiDAR's frame, as in the infos of mmdetection3d, but with the
 centre of gravity; a `Frame` has width before length, as nuScenes itself.
 """

@@ -173,7 +173,8 @@ def _stored_frame(path: Path, reading: Reading) -> Candidate:
         if lidar.get("sweeps"):
             lidar["sweeps"] = [{**one, "file": (below / one["file"]).as_posix()} for one in lidar["sweeps"]]
         cameras = {name: {**one, "file": (below / one["file"]).as_posix()} for name, one in entry["cameras"].items()}
-        kept = {"token": entry["token"], "lidar": lidar, "cameras": cameras, "instances": entry["instances"]}
+        pose = {"ego2global": entry["ego2global"]} if entry.get("ego2global") is not None else {}
+        kept = {"token": entry["token"], **pose, "lidar": lidar, "cameras": cameras, "instances": entry["instances"]}
         return Candidate(file=file, line=None, entry=kept)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Candidate(file=file, line=None, entry=None, fault=f"a field is absent or of another kind: {error!r}")

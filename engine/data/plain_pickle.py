@@ -7,6 +7,7 @@ and an ordered dictionary, and gets stand-ins of our own for the functions among
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import re
 import warnings
@@ -85,6 +86,9 @@ class _Array(np.ndarray[Any, Any]):
         _, shape, kind, fortran, content = state
         if not isinstance(kind, _Kind) or isinstance(content, list) is not kind.type.hasobject:
             raise RefusedError("an array that NumPy does not write")
+        # NumPy takes as many objects out of the list as the shape has places, whether they are there or not.
+        if isinstance(content, list) and math.prod(shape) != len(content):
+            raise RefusedError("an array with another number of objects than its shape")
         state = (1, shape, kind.type, bool(fortran), content)
         super().__setstate__(state)
 

@@ -72,7 +72,7 @@ def import_arms(
     facts["fairness"] = _fairness(checked, facts["varies"], facts["imported"]["configured"])
     write_json(experiment.path / FACTS, redacted({"schema": 1, **facts, **about}))
     for one in runs:
-        _write_run(experiment, one, checked[one.arm], recipe, rule)
+        _write_run(experiment, one, _settings(one, stated or {}), recipe, rule)
     return experiment
 
 
@@ -88,14 +88,30 @@ def _read(arms: Sequence[tuple[str, Sequence[Path]]]) -> list[Imported]:
 
 
 def _checked(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Arm → its settings: what was read, with what was stated laid over it."""
+    """Arm → the settings of its first training: what was read, with what was stated laid over it."""
     known = list(dict.fromkeys(one.arm for one in runs))
     if unknown := [arm for arm in stated if arm not in known]:
         raise UsageError(f"There is no arm {unknown[0]!r}.", where="--set", hint=f"one of {', '.join(known)}")
     found: dict[str, dict[str, Any]] = {}
     for one in runs:
-        found.setdefault(one.arm, {**one.left.config, **stated.get(one.arm, {})})
+        found.setdefault(one.arm, _settings(one, stated))
     return found
+
+
+def _settings(one: Imported, stated: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The settings of one training. Nothing will be run with them, so that secrets among them are kept nowhere."""
+    found: dict[str, Any] = redacted(_laid(one.left.config, stated.get(one.arm, {})))
+    return found
+
+
+def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """One mapping over another, section by section; null is a value, as the tools write it."""
+    sections = {
+        name: _laid(under[name], value)
+        for name, value in over.items()
+        if isinstance(value, Mapping) and isinstance(under.get(name), Mapping)
+    }
+    return {**under, **over, **sections}
 
 
 def _title(runs: Sequence[Imported]) -> dict[str, str]:

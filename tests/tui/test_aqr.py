@@ -119,6 +119,16 @@ class TestPicture:
         lidar, camera = rows["gain, measured"]
         assert (lidar.wrong, camera.wrong, camera.text.endswith(" !")) == (False, wrong, wrong)
 
+    @pytest.mark.parametrize(("spelled", "said"), [("NaN", "nan"), ("Infinity", "inf")])
+    def test_a_training_that_came_apart_is_shown_as_such(self, spelled: str, said: str) -> None:
+        line = statistic(16)
+        known = {"aqr/gain_low": 0.6, "aqr/gain_high": 1.6, "aqr/lidar_active_fraction": 0.5}
+        picture = of([statistic(8), {**line, "values": dict.fromkeys(line["values"], spelled) | known}])
+        found = cells(picture)
+        assert found["weight, min–max"] == [f"{said}–{said}"] * 2 and found["change, all features"] == [f"{said} %"] * 2
+        assert found["gain, measured"][0] == f"{said}–{said} !"
+        assert {len(cell.past) for row in picture.rows for cell in row.cells if said in cell.text} == {0, 1}
+
     def test_what_forks_print_has_fewer_rows_and_no_gain(self) -> None:
         told: list[dict[str, object]] = []
         blocks = AqrBlocks(lambda step, values: told.append({"step": step, "values": values}), print)

@@ -11,10 +11,12 @@ from pilots import LARGE, SMALL, play, shows, text, until
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
+from detui.engine.analysis import audit
 from detui.engine.recipe.library import recipe_files
 from detui.engine.recipe.schema import Claim, Goal
 from detui.tui import language
 from detui.tui.app import DetuiApp
+from detui.tui.plan_text import finding_text
 from detui.tui.recipe_page import claim_text, goal_text
 from detui.tui.screens.recipe import RecipeScreen
 from detui.tui.screens.recipes import RecipesScreen
@@ -294,3 +296,10 @@ def test_models_are_built_in_the_background_whoever_looks(workspace: Path, detec
         await until(pilot, lambda: "The models are built: see Models." in told(app))
 
     play(workspace, script, (120, 90))
+
+
+@pytest.mark.parametrize(("field", "value"), [("api_key", "hunter2"), ("server", "https://me:hunter2@host")])
+def test_a_secret_that_differs_is_told_without_it(field: str, value: str) -> None:
+    (finding,) = audit({"a": {field: value}, "b": {field: "other"}}, [field])
+    said = finding_text(finding)
+    assert said.startswith(f"{field} differs, as declared (a: ") and "***" in said and "hunter2" not in said

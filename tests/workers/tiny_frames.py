@@ -21,11 +21,11 @@ def look(angle: float) -> np.ndarray:
     return matrix
 
 
-def tiny_frame(seed: int = 0, boxes: int | None = None, points: int = 300) -> Frame:
-    """One frame; the same seed gives the same."""
+def tiny_frame(seed: int = 0, boxes: int | None = None, points: int = 300, size: tuple[int, int] = SIZE) -> Frame:
+    """One frame; the same seed gives the same. `size`: of its pictures, height and width."""
     draw = np.random.default_rng(seed)
     count = int(draw.integers(2, 5)) if boxes is None else boxes
-    height, width = SIZE
+    height, width = size
     intrinsics = np.array([[width / 2, 0, width / 2], [0, width / 2, height / 2], [0, 0, 1.0]])
     angles = draw.uniform(0, 2 * np.pi, count)
     away = draw.uniform(5, 15, count)

@@ -20,7 +20,8 @@ from detui.tui.output import print_json, say
               help="An arm and where it lies; several paths are the parts of one log. The first arm is the reference. "
                    "The same name again: another training of it.")  # fmt: skip
 @click.option("--set", "stated", metavar="ARM.FIELD=VALUE", multiple=True,
-              help="A setting that you know an arm had and no file says. Repeatable.")  # fmt: skip
+              help="A setting that you know an arm had and no file says; ARM:FIELD=VALUE where points are in the arm's "
+              "name. Repeatable.")  # fmt: skip
 @click.option("--best", metavar="METRIC", help="Choose the epoch with the highest METRIC.  [default: the last epoch]")
 @click.option("--recipe", metavar="FAMILY/NAME", default="imported/runs", show_default=True,
               help="What the experiment is called after.")  # fmt: skip
@@ -96,5 +97,7 @@ def _settings(stated: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         *sections, last = field.split(".")
         for section in sections:
             inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise click.UsageError(f"--set {text!r}: {section} was given a value before, and is no section.")
         inner[last] = parse_yaml(value, source="--set").value
     return found

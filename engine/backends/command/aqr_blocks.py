@@ -32,6 +32,9 @@ SECTIONS = {
 """The program's word for a group of numbers, and ours."""
 _ENTRIES = {"mean_change": "mean", "std_change": "std", "max_change": "max", "relative_change": "relative"}
 
+_PATIENCE = 5
+"""So many other lines may stand between the blocks of two ranks: a warning, a line of the log."""
+
 Told = Callable[[int, dict[str, float]], None]
 """Takes the number of the forward pass and the folded statistics."""
 
@@ -44,6 +47,7 @@ class AqrBlocks:
         self._told, self._trouble = told, trouble
         self._forward: int | None = None
         self._ranks = 0
+        self._others = 0
         self._section: str | None = None
         self._values: dict[str, list[float]] = {}
 
@@ -58,7 +62,7 @@ class AqrBlocks:
     def _open(self, forward: int) -> None:
         if forward != self._forward:
             self.end()
-        self._forward, self._section = forward, None
+        self._forward, self._section, self._others = forward, None, 0
         self._ranks += 1
 
     def _within(self, line: str) -> None:
@@ -67,7 +71,10 @@ class AqrBlocks:
         elif entry := _ENTRY.fullmatch(line):
             self._entry(entry[1], entry[2])
         elif line:
-            self.end()  # the program's next line: all ranks have printed theirs
+            self._section = None
+            self._others += 1
+            if self._others > _PATIENCE:
+                self.end()  # the program went on: all ranks have printed theirs
 
     def _entry(self, name: str, text: str) -> None:
         if self._section is None:
@@ -87,7 +94,7 @@ class AqrBlocks:
     def end(self) -> None:
         """Tell what is open: no more of this forward pass will come."""
         forward, ranks, values = self._forward, self._ranks, self._values
-        self._forward, self._ranks, self._section, self._values = None, 0, None, {}
+        self._forward, self._ranks, self._others, self._section, self._values = None, 0, 0, None, {}
         if forward is None:
             return
         torn = sorted(name for name, of in values.items() if len(of) > ranks)

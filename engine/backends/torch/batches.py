@@ -51,7 +51,8 @@ class Batches(Generic[Item, Batch]):
         """
         order = list(range(len(self.items)))
         random.Random(f"{self.seed}/{epoch}").shuffle(order)
-        return order + order[: -len(order) % self.processes]
+        more = -len(order) % self.processes
+        return order + (order * more)[:more]  # there may be fewer items than processes
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, without the first `skip`."""

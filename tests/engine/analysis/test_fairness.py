@@ -53,3 +53,10 @@ def test_three_arms_differ_when_any_does():
 
 def test_an_empty_section_is_no_field():
     assert levels({"a": {"train": {}}, "b": {"train": {"lr0": 1}}}, []) == [("confounder", "train.lr0")]
+
+
+def test_a_secret_is_not_told_in_the_sentence():
+    (finding,) = audit({"a": {"args": {"api_key": "hunter2"}}, "b": {}}, [])
+    assert "a: ***" in finding.text and "hunter2" not in finding.text
+    (finding,) = audit({"a": {"env": {"URL": "https://me:hunter2@host"}}, "b": {}}, ["env"])
+    assert "https://***@host" in finding.text

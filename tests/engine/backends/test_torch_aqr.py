@@ -170,6 +170,32 @@ def test_queries_that_no_camera_sees_are_drawn_above_alone() -> None:
     assert statistics(result.trace, 0.6, "convex")["aqr/unseen_fraction"] == 1.0
 
 
+def test_a_query_is_drawn_in_the_first_picture_alone_that_shows_it() -> None:
+    """Every other query is seen by both cameras, the rest by the second one."""
+    module, given = aqr(weights="constant"), inputs()
+
+    def raw(visible: torch.Tensor) -> torch.Tensor:
+        result = module(**{**given, "seen": given["seen"]._replace(visible=visible)}, trace=True)
+        return result.trace.camera.rendered.raw
+
+    both = torch.ones(BATCH, VIEWS, QUERIES, dtype=torch.bool)
+    both[:, 0, ::2] = False
+    apart = both.clone()
+    apart[:, 1, 1::2] = False
+    assert torch.equal(raw(both), raw(apart)) and (raw(both).flatten(2).amax(-1) > 0).all()
+
+
+def test_padding_is_none_of_the_unseen() -> None:
+    """Thirteen queries are seen by no camera, ten of which are padding: three of the others."""
+    module, given = aqr(), inputs()
+    given["real"][:, :10] = False
+    visible = torch.ones_like(given["seen"].visible)
+    visible[:, :, :13] = False
+    given["seen"] = given["seen"]._replace(visible=visible)
+    numbers = statistics(module(**given, trace=True).trace, 0.6, "convex")
+    assert numbers["aqr/unseen_fraction"] == pytest.approx(3 / (QUERIES - 10))
+
+
 def test_gradient_reaches_what_computes_the_weights_and_its_absence_is_an_error() -> None:
     module = aqr()
     result = module(**inputs())

@@ -29,7 +29,7 @@ from detui.engine.backends.torch.fusion.geometry import (
     to_unit,
 )
 from detui.engine.backends.torch.fusion.inputs import Batch, collate
-from detui.engine.backends.torch.fusion.losses import detection_losses, l1
+from detui.engine.backends.torch.fusion.losses import balance_loss, detection_losses, l1
 from detui.engine.backends.torch.fusion.matching import match
 from detui.engine.backends.torch.fusion.pillars import PillarEncoder
 from detui.engine.data.frame import Frame, corners, inside
@@ -185,6 +185,20 @@ class TestMatching:
         codes = torch.stack([encode(boxes[0][0]), torch.zeros(10)])[None]
         found = detection_losses([Predictions(logits, codes)], boxes, labels, None)
         assert set(found) == {"cls", "bbox"} and all(value < 1e-4 for value in found.values())
+
+
+class TestBalance:
+    def test_it_pulls_the_ratio_of_camera_to_lidar_weight_to_the_wished_one(self) -> None:
+        """Weights of LiDAR and camera 0.5 and 0.75, a ratio of 1.5; padding of 0.9 and 0.1 does not count."""
+        given = torch.tensor([[[0.5, 0.75], [0.9, 0.1]]], requires_grad=True)
+        real = torch.tensor([[True, False]])
+        assert balance_loss(given, real, 1.5).item() == pytest.approx(0.0, abs=1e-9)
+        loss = balance_loss(given, real, 1.0)
+        loss.backward()
+        assert loss.item() == pytest.approx(math.log(1.5) ** 2, rel=1e-6) and given.grad is not None
+        (lidar, camera), padding = given.grad[0]
+        assert lidar < 0 < camera, "the LiDAR's weight is to rise, the camera's to fall"
+        assert padding.tolist() == [0.0, 0.0]
 
 
 class TestDenoising:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,17 @@ class TestLoop:
         assert first["lr/head"] == pytest.approx(0.05 / 4) and first["lr/backbone"] == pytest.approx(0.005 / 4)
         assert lines(tmp_path, "step")[-1]["values"]["lr/head"] == pytest.approx(0.025)
 
+    def test_the_gradient_is_clipped_and_told_as_it_was(self, tmp_path: Path) -> None:
+        report = reporter(tmp_path)
+        loop = loop_of(report, ToyTask(report), epochs=1)
+        loop.options = replace(loop.options, clip=1e-3)
+        loop.run()
+        left = torch.stack([p.grad.norm() for p in loop.model.parameters()]).norm().item()
+        assert (
+            left == pytest.approx(1e-3, rel=1e-3)
+            and lines(tmp_path, "step")[-1]["values"]["train/gradient_norm"] > 0.01
+        )
+
     def test_mixed_precision_trains(self, tmp_path: Path) -> None:
         report = reporter(tmp_path)
         loop = loop_of(report, ToyTask(report), epochs=1, amp=True)
@@ -307,6 +319,10 @@ class TestBatches:
         seen = [[item for batch in part.epoch(1) for item in batch] for part in parts]
         assert set(seen[0]) | set(seen[1]) == set(range(ITEMS)) and len(seen[0]) == len(seen[1]) == 6
         assert len(parts[0]) == len(list(parts[0].epoch(1))) == len(list(parts[1].epoch(1)))
+
+    def test_fewer_items_than_processes_are_enough(self) -> None:
+        shares = [list(Batches([7], lambda items, _: list(items), 2, 0, rank, 4).epoch(1)) for rank in range(4)]
+        assert shares == [[[7]]] * 4
 
     def test_what_cannot_be_read_is_raised_where_it_is_trained_on(self) -> None:
         def load(items: Sequence[int], _: Any) -> int:

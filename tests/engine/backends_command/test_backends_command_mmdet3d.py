@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -94,6 +95,17 @@ def test_aqr_blocks_of_several_ranks_are_folded(tmp_path: Path, capsys: pytest.C
     assert "aqr/bev_map_max" not in values, "nan is not available"
 
 
+def test_lines_between_the_blocks_of_two_ranks_do_not_part_them(tmp_path: Path) -> None:
+    block = ("AQR Debug Info (Forward #7):", "lidar_weights_stats:", "mean: {}")
+    first, second = ([line.format(mean) for line in block] for mean in (0.5, 0.7))
+    between = ["/env/torch/functional.py:445: UserWarning: indexing", "mean: 9.0"]
+    found = Watched(tmp_path, watch="aqr").history(*first, *between, *second, *["step"] * 6, *second)
+    assert [line["values"]["aqr/ranks"] for line in found.statistics] == [2, 1], (
+        "of a pass that is told nothing is kept"
+    )
+    assert found.statistics[0]["values"]["aqr/lidar_weight_mean"] == pytest.approx(0.6)
+
+
 def test_blocks_printed_into_each_other_are_told_and_left_out(tmp_path: Path) -> None:
     head, section = "AQR Debug Info (Forward #7):", "lidar_weights_stats:"
     lines = (head, section, "mean: 0.5", "mean: 0.6", "weight_map_bev_stats:", "mean: 0.1")
@@ -178,3 +190,11 @@ def test_names_of_losses_and_lines_of_others() -> None:
     assert loss_name("loss") == "train/loss" and loss_name("loss_cls") == "train/loss_cls"
     assert text_line("mAP: 0.6397") is None and text_line("Epoch [1] starts") is None
     assert validation({"bbox_mAP_50": 0.5, "time": 1.0}) == {"mmdet/bbox_mAP_50": 0.5}
+
+
+@pytest.mark.parametrize(("last", "mean"), [(0.4, 0.25), (math.nan, None)])
+def test_the_ap_of_a_class_is_the_mean_of_all_four_distances(last: float, mean: float | None) -> None:
+    aps = zip(("0.5", "1.0", "2.0", "4.0"), (0.1, 0.2, 0.3, last), strict=True)
+    found = validation({f"pts_bbox_NuScenes/car_AP_dist_{at}": value for at, value in aps})
+    assert found.get("mmdet3d/mAP/car") == (None if mean is None else pytest.approx(mean))
+    assert found["mmdet3d/AP_dist_4.0/car"] == (None if mean is None else last)

@@ -68,6 +68,23 @@ def test_frames_in_folders(site: Site) -> None:
         open_frames(told, "val")
 
 
+def test_the_poses_of_a_frame_reach_its_ground_truth(site: Site) -> None:
+    """Detections are judged in the axes of the world: a pose that is no pose must not come out after a training."""
+    turned = [[0.0, -1.0, 0.0, 5.0], [1.0, 0.0, 0.0, 7.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    mounted = [[1.0, 0.0, 0.0, 0.9], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.8], [0.0, 0.0, 0.0, 1.0]]
+
+    def place(told: Any) -> None:
+        told["ego2global"], told["lidar"]["lidar2ego"] = turned, mounted
+
+    site.change(place)
+    configuration = Configuration.load(environ={"HOME": str(site.home)})
+    prepared = prepare({"name": str(site.home / "own.yaml")}, configuration, site.home / "cache", yolo=False)
+    (frame,) = json.loads((prepared.path / "train.json").read_text())["frames"]
+    assert frame["ego_to_world"] == turned and frame["lidar_to_ego"] == mounted
+    site.change(lambda told: told.update(ego2global=[[2.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 1]]))
+    assert "ego2global is no rotation with a translation" in site.kinds()["malformed"]
+
+
 def test_what_is_wrong_with_files(site: Site) -> None:
     first = next(site.frame.glob("*.png"))
     whole = {path: path.read_bytes() for path in (first, site.frame / "points.bin")}

@@ -75,18 +75,31 @@ def test_anything_else_is_refused_by_name(tmp_path: Path, content: Any, said: st
     assert not mark.exists()
 
 
+def _objects(shape: tuple[int, ...], content: Any) -> bytes:
+    """A pickle of an array of objects, of a shape and a content that need not belong together."""
+    whole = pickle.dumps(np.array([None], object), 2)
+    state = pickle.dumps((1, shape, np.dtype("O"), False, content), 2)
+    assert pickle.loads(whole)[0] is None
+    return whole[: whole.index(b"(K\x01K\x01\x85")] + state[2:-1] + b"b."
+
+
 def test_bytes_cannot_pass_for_addresses_of_objects(tmp_path: Path) -> None:
     """NumPy believes the flags of a type that a pickle states; here an array of objects comes from a list alone."""
-    address = struct.pack("<Q", 0x4141414141414141)
-    whole = pickle.dumps(np.array([None], object), 2)
-    state = pickle.dumps((1, (1,), np.dtype("O"), False, address), 2)
-    assert pickle.loads(whole)[0] is None
-    start = whole.index(b"(K\x01K\x01\x85")
-    forged = whole[:start] + state[2:-1] + b"b."
     path = tmp_path / "infos.pkl"
-    path.write_bytes(forged)
+    path.write_bytes(_objects((1,), struct.pack("<Q", 0x4141414141414141)))
     with pytest.raises(DataError, match="an array that NumPy does not write"):
         load_plain(path)
+
+
+@pytest.mark.parametrize("shape", [(2,), (100_000,), (2, 3), (0,), (-1,)])
+def test_an_array_of_objects_has_as_many_as_its_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """NumPy reads past the end of a list that is too short: what lies there in the memory is no object."""
+    path = tmp_path / "infos.pkl"
+    path.write_bytes(_objects(shape, ["car"]))
+    with pytest.raises(DataError, match="another number of objects"):
+        load_plain(path)
+    path.write_bytes(_objects((1, 1), ["car"]))
+    assert load_plain(path).tolist() == [["car"]]
 
 
 def test_damage_and_absence_are_said(tmp_path: Path) -> None:

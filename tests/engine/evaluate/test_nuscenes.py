@@ -112,6 +112,16 @@ def test_what_nothing_is_annotated_for_is_not_available_and_lowers_the_ceiling()
     assert set(empty.values.values()) == {None} and (empty.images, empty.boxes) == (2, 0)
 
 
+def test_the_ceiling_is_of_the_ground_truth_alone() -> None:
+    known = truth([CAR], attributes=["vehicle.parked"])
+    nothing, all_of_it = values(known, said([])), values(known, said([("car", box(10, 0), 0.9)]))
+    assert (nothing["mAP"], nothing["NDS"]) == (0.0, 0.0) and all_of_it["mAP"] == pytest.approx(0.1)
+    for found in (nothing, all_of_it):
+        # Five parts of a tenth, a tenth of ATE and ASE, a ninth of AOE, an eighth of AVE and AAE.
+        assert found["mAP_ceiling"] == pytest.approx(0.1)
+        assert found["NDS_ceiling"] == pytest.approx((0.5 + 0.2 + 1 / 9 + 0.25) / 10)
+
+
 def test_ranges_count_from_the_vehicle_and_boxes_without_points_do_not() -> None:
     shifted = [[1, 0, 0, 4.0], [0, 1, 0, 0], [0, 0, 1, 2.0], [0, 0, 0, 1]]
     boxes = [("car", box(45.9, 0)), ("car", box(46.1, 0)), ("traffic_cone", box(-33.9, 0)), ("car", box(0, 5))]

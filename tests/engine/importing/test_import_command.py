@@ -40,6 +40,7 @@ def test_lists_say_that_a_run_was_imported(tmp_path: Path) -> None:
         ((), "Nothing to import"),
         (("--arm", "A=x.log"), "is not NAME=PATH"),
         (("--arm", "a=x.log", "--set", "clamp=1"), "is not ARM.FIELD=VALUE"),
+        (("--arm", "a=x.log", "--set", "a.b=1", "--set", "a.b.c=2"), "b was given a value before"),
         (("x.log", "--recipe", "one"), "is not family/name"),
     ],
 )

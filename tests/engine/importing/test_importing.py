@@ -118,6 +118,33 @@ def test_what_is_stated_is_declared_and_what_is_not_known_is_said(tmp_path: Path
         import_arms(tmp_path / "logs", [("a", [logs[0]])], stated={"c": {}})
 
 
+def test_what_is_stated_lies_over_what_was_read_and_each_run_has_its_own(tmp_path: Path) -> None:
+    folders = [work_directory(tmp_path / name) for name in "ab"]
+    written(folders[1] / "cmt.py", "model = dict(head=dict(clamp=9, on=True))\nseed = None")
+    log = folders[1] / "20251013_120000.log"
+    log.write_text(log.read_text().replace("random seed to 7", "random seed to 8"))
+    arms = [("cmt", [folder]) for folder in folders]
+    stated = {"cmt": {"model": {"head": {"mode": "additive"}}}}
+    experiment = import_arms(tmp_path / "logs", arms, stated=stated)
+    head = {"clamp": 2.5, "on": True, "mode": "additive"}
+    assert experiment.facts()["arms"][0]["config"] == {"model": {"head": head}, "big": [1, [2]]}
+    first, second = (run.spec().config for run in experiment.runs())
+    assert first["model"]["head"] == head
+    assert second == {"model": {"head": {**head, "clamp": 9}}, "seed": None}
+
+
+def test_secrets_among_the_settings_are_kept_nowhere(tmp_path: Path) -> None:
+    folder, other = ultralytics(tmp_path / "one"), ultralytics(tmp_path / "two")
+    with (folder / "args.yaml").open("a") as args:
+        args.write("api_key: hunter2\nproject: https://me:hunter2@host/x\n")
+    experiment = import_arms(
+        tmp_path / "logs", [("a", [folder]), ("b", [other])], stated={"b": {"hub_token": "hunter2"}}
+    )
+    fill(experiment.path)
+    told = [path for path in experiment.path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert told == []
+
+
 def test_several_trainings_of_an_arm(tmp_path: Path) -> None:
     unnamed = (LOG + SECOND).replace("Set random seed to 7", "no seed")
     logs = [written(tmp_path / f"{n}.log", unnamed) for n in range(3)]
