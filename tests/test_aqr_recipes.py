@@ -6,12 +6,11 @@ import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from family_plans import Planner, planner
 
 from detui.engine.analysis.fairness import audit
 from detui.engine.backends.torch.gain import configured_bounds
@@ -39,23 +38,10 @@ BANDS = {"aqr-2.5-0.6": (0.25, 0.30), "aqr-2.0-0.65": (0.30, 0.33), "aqr-2.0-0.7
 ABSENT = re.compile(r"data set|There is no file|mixed precision|evaluator nuscenes-devkit")
 """What a full plan may lack on a machine without data, weights and GPU."""
 
-Planner = Callable[..., Plan]
-
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Planner:
-    """`plan(recipe, profile)` on a host without data and weights; each is planned once."""
-    folder = tmp_path_factory.mktemp("plans")
-    workspace = Workspace.open(str(folder))
-
-    @cache
-    def planned(name: str, profile: str = "full") -> Plan:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DETUI_DATA", str(folder))
-            patch.setenv("DETUI_WEIGHTS", str(folder))
-            return workspace.plan(f"aqr/{name}", profile=profile, devices="cpu")
-
-    return planned
+    return planner("aqr", tmp_path_factory.mktemp("plans"))
 
 
 def arms(made: Plan) -> dict[str, ResolvedArm]:

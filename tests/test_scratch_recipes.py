@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from family_plans import Planner, planner
 
 from detui.engine.analysis.fairness import audit
 from detui.engine.data.scene_draw import draw_scene
@@ -55,23 +56,9 @@ ABSENT = re.compile(r"data set|There is no file|pickle|mixed precision needs a G
 """What a full plan may lack on a machine without data, weights and GPU."""
 
 
-Planner = Callable[..., Plan]
-
-
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Planner:
-    """`plan(recipe, profile)` on a host without data and weights; each is planned once."""
-    folder = tmp_path_factory.mktemp("plans")
-    workspace = Workspace.open(str(folder))
-
-    @cache
-    def planned(name: str, profile: str = "full") -> Plan:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DETUI_DATA", str(folder))
-            patch.setenv("DETUI_WEIGHTS", str(folder))
-            return workspace.plan(f"{FAMILY}/{name}", profile=profile, devices="cpu")
-
-    return planned
+    return planner(FAMILY, tmp_path_factory.mktemp("plans"))
 
 
 def arms(made: Plan) -> dict[str, ResolvedArm]:
