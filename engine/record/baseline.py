@@ -38,7 +38,7 @@ class Baseline:
         yield from ((str(claim["metric"]), claim.get("arm"), claim) for claim in self.claims if claim not in told)
 
     def _row(self, metric: str, arm: str | None, claim: Mapping[str, Any] | None) -> list[str]:
-        form, unit = self.results.form(metric), " (%)" if in_percent(metric) else ""
+        form, unit = self.results.stated(metric), " (%)" if in_percent(metric) else ""
         stated = ["–", "–", "–"]
         if claim is not None:
             stated = [form(claim["value"]), plain(claim.get("source") or self.words("unknown")),

@@ -12,7 +12,7 @@ from detui.engine.record.claims_at import beside
 from detui.engine.record.facts import BUILT, SPEED, TOTAL_LOSS, ExperimentFacts, Measured, RunFacts, Source
 from detui.engine.record.goal_rows import GoalRows
 from detui.engine.record.sources import Ledger
-from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size
+from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size, stated
 from detui.engine.record.words import Words
 
 MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
@@ -304,6 +304,10 @@ class Results:
         forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
         return forms.get(metric, lambda value: f"{value:.4g}")
 
+    def stated(self, metric: str) -> Callable[[float], str]:
+        """How what somebody claims of a metric is written: what stands in a document is not rounded."""
+        return stated if in_percent(metric) else self.form(metric)
+
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.
 
@@ -317,7 +321,7 @@ class Results:
                 words("source")]  # fmt: skip
         rows = []
         for claim in claims:
-            metric, form = str(claim["metric"]), self.form(str(claim["metric"]))
+            metric, form = str(claim["metric"]), self.stated(str(claim["metric"]))
             unit = " %" if metric.startswith("val/") and in_percent(metric) else self._heading_unit(metric)
             measured, mark = self.beside(claim, words("said claimed"))
             final = claim.get("epoch") is None and claim.get("iteration") is None

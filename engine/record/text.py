@@ -51,6 +51,12 @@ def percent(value: float, digits: int = 1) -> str:
     return _no_negative_zero(f"{100 * value:.{digits}f}")
 
 
+def stated(value: float) -> str:
+    """0.6397 → "63.97": a metric that somebody claims, in percent with the digits that they gave, one at least."""
+    digits = f"{100 * value:.4f}".rstrip("0")
+    return _no_negative_zero(digits + "0" if digits.endswith(".") else digits)
+
+
 def points(value: float, digits: int = 1) -> str:
     """A difference in percent points, always with its sign."""
     return _no_negative_zero(f"{100 * value:+.{digits}f}")

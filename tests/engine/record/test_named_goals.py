@@ -117,8 +117,10 @@ def test_the_record_says_it_in_both_languages_and_names_the_file(whole: Experime
     assert "(those of zero as unchanged): 25 to 30 %" in english["goals"] and "mATE ≤ 0.3400 m" in english["goals"]
     assert "计入全部特征（零特征按未变化计）：25 至 30 %" in chinese["goals"] and "mATE ≤ 0.3400 米" in chinese["goals"]
     assert "✅ met – s0: 24.0 % (iteration 180)" in english["conclusions"]
-    assert "| 36 | 36.1 | document 004 | 5.2 ± 0.6 (n = 2) |" in english["claims"]
+    assert "| 36 | 36.09 | document 004 | 5.2 ± 0.6 (n = 2) |" in english["claims"]
     assert "| 迭代 |" in chinese["claims"]
+    row = goals(whole, stated[0], {"metric": "val/AP", "arm": ARM, "at_least": 0.4})[1]
+    assert " %" in row["measured"] and row["by seed"].startswith("s0: ") and row["source"]
     rows = [line for line in english["provenance"].splitlines() if "iteration 180" in line]
     assert len(rows) == 2 and all("metrics.jsonl" in row and "beside a goal" in row for row in rows)
 

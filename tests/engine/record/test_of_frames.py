@@ -69,7 +69,7 @@ def test_differences_goals_claims_and_milestones_are_of_the_same_metrics(blocks:
     assert [row[0] for row in rows(blocks["final"])[2:4]] == ["mAP (%)", "NDS (%)"]
     assert rows(blocks["milestones"])[0][2:4] == ["mAP (%)", "NDS (%)"]
     nds, ate = rows(blocks["claims"])[2:]
-    assert nds[:3] == ["NDS %", "`baseline`", "68.2"] and ate[:3] == ["mATE (m)", "`baseline`", "0.3373"]
+    assert nds[:3] == ["NDS %", "`baseline`", "68.25"] and ate[:3] == ["mATE (m)", "`baseline`", "0.3373"]
     assert "no bootstrap" in blocks["images"] and "no part of nuScenes' metric" in blocks["operating"]
     assert "NDS" in blocks["title"]
 
