@@ -46,4 +46,6 @@ def test_the_stand_in_is_read_and_recorded(tmp_path: Path) -> None:
     assert with_aqr.statistics["aqr/lidar_weight_mean"].values == pytest.approx((0.75, 0.75))
     record = fill(experiment.path)[0].read_text()
     assert "NDS (mmdet3d)" in record and "enter no mean, difference or goal" in record
-    assert "| mAP (mmdet3d) |" in record.split("## Claimed elsewhere")[1]
+    assert "| mAP (mmdet3d) |" in record.split("### Claimed and measured")[1]
+    assert "| 0.6825 | a published training log of 2025-10-12 | one run | 0.03 (n = 1) |" in record
+    assert "AQR weights by iteration" in record and "names no data" in record and "AP50" not in record
