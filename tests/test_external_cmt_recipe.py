@@ -48,4 +48,5 @@ def test_the_stand_in_is_read_and_recorded(tmp_path: Path) -> None:
     assert "NDS (mmdet3d)" in record and "enter no mean, difference or goal" in record
     assert "| mAP (mmdet3d) |" in record.split("### Claimed and measured")[1]
     assert "| 0.6825 | a published training log of 2025-10-12 | one run | 0.03 (n = 1) |" in record
+    assert "used every value" not in record and "report no settings" in record
     assert "AQR weights by iteration" in record and "names no data" in record and "AP50" not in record
