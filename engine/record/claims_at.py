@@ -50,7 +50,7 @@ def beside(facts: ExperimentFacts, claim: Mapping[str, Any], words: Words) -> Be
         points: Mapping[int, Measured] = facts.points(arm, metric, iteration)
         if points:
             return Beside(points, "")
-        told = {run.seed: value for run in facts.finished(arm) if (value := _last_told(run, metric))}
+        told = {run.seed: value for run in facts.finished(arm) if (value := last_told(run, metric))}
         if told:
             return Beside(told, "")
         named = is_named(facts, claim)
@@ -79,7 +79,7 @@ def at_epoch(run: RunFacts, metric: str, epoch: int) -> Measured | None:
     return Measured(value, run.source(line)) if line and value is not None else None
 
 
-def _last_told(run: RunFacts, metric: str) -> Measured | None:
+def last_told(run: RunFacts, metric: str) -> Measured | None:
     """A framework's own number of the last epoch of which it told one; no loss."""
     epochs = run.framework[metric][0] if metric in run.framework else ()
     return at_epoch(run, metric, epochs[-1]) if epochs else None
