@@ -304,9 +304,10 @@ class Results:
         forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
         return forms.get(metric, lambda value: f"{value:.4g}")
 
-    def stated(self, metric: str) -> Callable[[float], str]:
+    @staticmethod
+    def stated(metric: str) -> Callable[[float], str]:
         """How what somebody claims of a metric is written: what stands in a document is not rounded."""
-        return stated if in_percent(metric) else self.form(metric)
+        return stated if in_percent(metric) else Results.form(metric)
 
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.

@@ -161,7 +161,7 @@ def test_a_comparison_has_a_column_for_the_iteration(whole: ExperimentFacts) -> 
     report = compare_sides([Side(arm, facts, arm, tuple(facts.of(arm))) for arm in facts.arms])
     (grid,) = claim_grids(report)
     assert grid.head[2:5] == ("epoch", "iteration", "claimed")
-    assert "all features counted" in grid.rows[0][1] and grid.rows[0][2:6] == ("–", "36", "34.9", "5.2 ± 0.6 (2)")
+    assert "all features counted" in grid.rows[0][1] and grid.rows[0][2:6] == ("–", "36", "34.86", "5.2 ± 0.6 (2)")
 
 
 def test_labels_say_which_features_a_relative_change_counts() -> None:
