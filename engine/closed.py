@@ -36,7 +36,7 @@ def validate(model: type[Model], value: Any, where: Where) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        found = _of_one_branch(error.errors(include_url=False), value)
         # A misspelt key is also a missing one: the misspelling is what the writer must see first.
         found.sort(key=lambda problem: problem["type"] != "extra_forbidden")
         problems = [_describe(model, problem, value, where) for problem in found]
@@ -45,9 +45,20 @@ def validate(model: type[Model], value: Any, where: Where) -> Model:
         raise RecipeError(message + rest, where=place, hint=hint) from None
 
 
+def _of_one_branch(found: list[Any], value: Any) -> list[Any]:
+    """Problems without those of the other forms that a field may have, where something inside the form in use is wrong.
+
+    A mapping that has one wrong value is also "no text" and "no list"; nobody who wrote a mapping wants to read that.
+    """
+    written = [_written_keys(problem["loc"], value, absent=problem["type"] == "missing") for problem in found]
+    return [problem for problem, keys in zip(found, written, strict=True)
+            if not problem["type"].endswith("_type")
+            or not any(len(other) > len(keys) and other[: len(keys)] == keys for other in written)]  # fmt: skip
+
+
 def _describe(model: type[BaseModel], problem: Any, value: Any, where: Where) -> tuple[str, str, str | None]:
     """Place, message and next step of one pydantic error."""
-    keys = _written_keys(problem["loc"], value)
+    keys = _written_keys(problem["loc"], value, absent=problem["type"] == "missing")
     name = ".".join(map(str, keys)) or "the file"
     place = where(keys)
     if problem["type"] == "extra_forbidden":
@@ -82,15 +93,18 @@ def _alternative(found: Any, problem: Any) -> str | None:
     return next((word for word in words if word.lower() in close), None)
 
 
-def _written_keys(location: Keys, value: Any) -> Keys:
-    """A location without the parts that name a branch of a union: only keys that somebody wrote, and a missing last."""
+def _written_keys(location: Keys, value: Any, *, absent: bool) -> Keys:
+    """A location without the parts that name a branch of a union: only keys that somebody wrote.
+
+    `absent`: the last one is a key that is missing.
+    """
     keys: list[str | int] = []
     current: Any = value
     for index, part in enumerate(location):
         last = index == len(location) - 1
         if _holds(current, part):
             current = current[part]
-        elif not (last and isinstance(current, dict) and part != "[key]"):
+        elif not (absent and last and isinstance(current, dict)):
             continue
         keys.append(part)
     return tuple(keys)

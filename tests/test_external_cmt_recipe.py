@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from detui.engine.process.control import wait
+from detui.engine.record.claimed import claimed
 from detui.engine.record.fill import fill
 from detui.engine.record.gather import gather
 from detui.engine.workspace import Workspace
@@ -51,6 +52,12 @@ def test_the_stand_in_is_read_and_recorded(tmp_path: Path) -> None:
     without, with_aqr = gather(experiment.path).runs
     assert without.framework["mmdet3d/NDS"] == ((1, 2), (0.02, 0.03)) and without.statistics == {}
     assert with_aqr.statistics["aqr/lidar_weight_mean"].values == pytest.approx((0.75, 0.75))
+    facts = gather(experiment.path)
+    told = {one.metric: one.measured and one.measured.mean for one in claimed(facts, "no-aqr", "no-aqr", facts.runs)}
+    assert told == {"mmdet3d/mAP": 0.02, "mmdet3d/NDS": 0.03}
     record = fill(experiment.path)[0].read_text()
     assert "NDS (mmdet3d)" in record and "enter no mean, difference or goal" in record
-    assert "| mAP (mmdet3d) |" in record.split("## Claimed elsewhere")[1]
+    assert "| mAP (mmdet3d) |" in record.split("### Claimed and measured")[1]
+    assert "| 0.6825 | a published training log of 2025-10-12 | one run | 0.03 (n = 1) |" in record
+    assert "used every value" not in record and "report no settings" in record
+    assert "AQR weights by iteration" in record and "names no data" in record and "AP50" not in record

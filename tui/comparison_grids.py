@@ -133,7 +133,8 @@ def claim_grids(report: Report) -> list[Grid]:
     head = (tr("side"), tr("metric"), *moments, tr("claimed"), tr("measured"), tr("source of the claim"))
     note = tr(
         "Claimed: what a document states, and nothing that was measured here. No difference is computed and no verdict"
-        " rests on it. Without an epoch or iteration, measured is that of the chosen checkpoints: mean ± standard"
+        " rests on it. Without an epoch or iteration, measured is that of the chosen checkpoints, or the last that"
+        " a program told of its own: mean ± standard"
         " deviation (n)."
     )
     return [Grid(tr("Claimed elsewhere"), head, rows, note)]
@@ -150,7 +151,14 @@ def _claim(claim: Claimed, *, iterations: bool) -> tuple[str, ...]:
     source = f"{claim.source} ({claim.note})" if claim.note else claim.source
     moments = (claim.epoch, claim.iteration) if iterations else (claim.epoch,)
     at = (DASH if moment is None else str(moment) for moment in moments)
-    return (claim.side, _metric(claim.metric) + unit, *at, form(claim.value), measured, one_line(source))
+    return (
+        claim.side,
+        _metric(claim.metric) + unit,
+        *at,
+        Results.stated(claim.metric)(claim.value),
+        measured,
+        one_line(source),
+    )
 
 
 def _metric(name: str) -> str:

@@ -97,7 +97,12 @@ def _finding(field: str, values: dict[str, Any], varies: Iterable[str]) -> Findi
 def _equal(name: str, flat: Mapping[str, Mapping[str, Any]], fields: Sequence[str]) -> Finding:
     covered = [field for field in fields if covers(name, field)]
     values = _values(flat, covered[0]) if len(covered) == 1 else {}
-    return Finding(level="note", field=name, values=values, text=f"{name} is declared in `varies` but does not differ.")
+    return Finding(level="note", field=name, values=values, text=declared_equal(name))
+
+
+def declared_equal(name: str) -> str:
+    """What is said of a field that a recipe declares to vary, and that is the same in all arms."""
+    return f"{name} is declared in `varies` but does not differ."
 
 
 def _show(field: str, value: Any) -> str:

@@ -16,6 +16,7 @@ from detui.engine.record.results import OF_FRAMES, Results
 from detui.engine.record.text import Table, code, percent, plain, points
 
 GRADIENT = "aqr/gradient_norm"
+CLAMPED = tuple(f"aqr/{sensor}_clamped_fraction" for sensor in SENSORS)
 _MEAN = {sensor: weight_columns(sensor)[0] for sensor in SENSORS}
 _ALL, _ACTIVE, _SHARE = ({sensor: change_columns(sensor)[place] for sensor in SENSORS} for place in (1, 2, 3))
 
@@ -120,6 +121,8 @@ class AqrFindings:
             yield words("aqr background untold")
         if never := [code(arm) for arm in self.facts.arms if self._never_amplified(arm)]:
             yield words("aqr never amplified", ", ".join(never))
+        if unreached := [code(arm) for arm in self.facts.arms if self._never_clamped(arm)]:
+            yield words("aqr never clamped", ", ".join(unreached))
         drawn = {arm: self.settings.of(arm).get("noised_drawn") for arm in self.facts.arms}
         if noised := [code(arm) for arm, on in drawn.items() if on and self.settings.of(arm).get("weights") != "off"]:
             yield words("aqr noised", ", ".join(noised))
@@ -148,6 +151,11 @@ class AqrFindings:
         """Whether no sample of an arm with AQR has a gain above 1."""
         gains = [measured_gain(self.facts.of(arm), sensor) for sensor in SENSORS]
         return all(gains) and all(gain.high <= 1 for gain in gains if gain)
+
+    def _never_clamped(self, arm: str) -> bool:
+        """Whether no cell of a map of either sensor reached the clamp in any sample of an arm that reports it."""
+        each = [run.statistics[name].values for run in self.facts.of(arm) for name in CLAMPED if name in run.statistics]
+        return bool(each) and not any(map(any, each))
 
 
 def _last(run: RunFacts, column: Column) -> float | None:

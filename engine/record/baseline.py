@@ -38,10 +38,10 @@ class Baseline:
         yield from ((str(claim["metric"]), claim.get("arm"), claim) for claim in self.claims if claim not in told)
 
     def _row(self, metric: str, arm: str | None, claim: Mapping[str, Any] | None) -> list[str]:
-        unit = " (%)" if in_percent(metric) else ""
+        form, unit = self.results.stated(metric), " (%)" if in_percent(metric) else ""
         stated = ["–", "–", "–"]
         if claim is not None:
-            stated = [self.results.stated(claim), plain(claim.get("source") or self.words("unknown")),
+            stated = [form(claim["value"]), plain(claim.get("source") or self.words("unknown")),
                       plain(claim.get("note") or "") or "–"]  # fmt: skip
         asked = claim if claim is not None else {"metric": metric, "arm": arm}
         measured, mark = self.results.beside(asked, self.words("said baseline"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detui.engine.analysis import SeedSummary, summarise
-from detui.engine.record.claims_at import at_epoch
+from detui.engine.record.claims_at import at_epoch, last_told
 from detui.engine.record.facts import ExperimentFacts, Measured, RunFacts
 
 
@@ -53,7 +53,9 @@ def _beside(claim: Mapping[str, Any], side: str, runs: Sequence[RunFacts]) -> Cl
     def of(run: RunFacts) -> Measured | None:
         if iteration is not None:
             return run.at_iteration(metric, int(iteration))
-        return run.value(metric) if epoch is None else at_epoch(run, metric, int(epoch))
+        if epoch is None:
+            return run.value(metric) or last_told(run, metric)
+        return at_epoch(run, metric, int(epoch))
 
     points = [one.value for one in map(of, runs) if one is not None]
     return Claimed(

@@ -36,8 +36,9 @@ class Beside:
 def beside(facts: ExperimentFacts, claim: Mapping[str, Any], words: Words) -> Beside:
     """The claim's metric of the claim's arm.
 
-    Without an epoch that of the chosen checkpoint, with one that of this very epoch: the mean of a loss over it, the
-    evaluation at its end. With an iteration that of this very optimizer step.
+    Without an epoch that of the chosen checkpoint, or the last that a framework told of its own; with one that of this
+    very epoch: the mean of a loss over it, the evaluation at its end. With an iteration that of this very optimizer
+    step.
     """
     metric, arm, epoch = str(claim["metric"]), claim.get("arm"), claim.get("epoch")
     iteration = claim.get("iteration")
@@ -49,6 +50,9 @@ def beside(facts: ExperimentFacts, claim: Mapping[str, Any], words: Words) -> Be
         points: Mapping[int, Measured] = facts.points(arm, metric, iteration)
         if points:
             return Beside(points, "")
+        told = {run.seed: value for run in facts.finished(arm) if (value := last_told(run, metric))}
+        if told:
+            return Beside(told, "")
         named = is_named(facts, claim)
         return Beside({}, why_absent(facts, arm, claim, words) if named else _absent(facts, arm, metric, words))
     found = {run.seed: value for run in facts.finished(arm) if (value := at_epoch(run, metric, int(epoch)))}
@@ -73,6 +77,12 @@ def at_epoch(run: RunFacts, metric: str, epoch: int) -> Measured | None:
     line = next((line for line in run.evaluations if line["epoch"] == epoch), None)
     value = finite(line["values"].get(metric)) if line else None
     return Measured(value, run.source(line)) if line and value is not None else None
+
+
+def last_told(run: RunFacts, metric: str) -> Measured | None:
+    """A framework's own number of the last epoch of which it told one; no loss."""
+    epochs = run.framework[metric][0] if metric in run.framework else ()
+    return at_epoch(run, metric, epochs[-1]) if epochs else None
 
 
 def _unknown(facts: ExperimentFacts, arm: str | None) -> str:

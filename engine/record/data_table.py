@@ -34,7 +34,7 @@ class DataTable:
         """Title and value of every row of the set-up that is about data; with several sets each names its role."""
         for role, data in self.sets:
             for item, value in self._items(data):
-                title = self.words(item)
+                title = self.words(f"{item} of frames" if item == "objects per image" and _frames(data) else item)
                 yield (f"{title} ({plain(role)})" if role else title, value)
 
     def table(self) -> Table:
@@ -49,7 +49,8 @@ class DataTable:
         title = plain(data.get("title") or data.get("name") or "")
         generated = f" ({words('generated')})" if data.get("generated") else ""
         yield "data", f"{code(data.get('name'))} {title}{generated}"
-        yield "split", self._each(data, self._counts)
+        counts = "frame counts" if _frames(data) else "split counts"
+        yield "split", self._each(data, lambda split: words(counts, split.get("images", "?"), split.get("boxes", "?")))
         yield "objects per image", self._each(data, self._density)
         yield "selection", self._each(data, lambda split: code(_selection(split)))
         yield "classes", f"{len(classes)}: {', '.join(map(plain, classes))}" if classes else ""
@@ -60,9 +61,6 @@ class DataTable:
         """ "train: …; val: …", of the splits that have something to tell."""
         found = ((name, told(split)) for name, split in (data.get("splits") or {}).items())
         return "; ".join(f"{plain(name)}: {text}" for name, text in found if text)
-
-    def _counts(self, split: Data) -> str:
-        return self.words("split counts", split.get("images", "?"), split.get("boxes", "?"))
 
     def _density(self, split: Data) -> str:
         density = split.get("objects_per_image")
@@ -83,6 +81,11 @@ class DataTable:
         fingerprint = code(str(data.get("fingerprint") or "")[:SHORT]) or "–"
         classes = str(len(data.get("classes") or ())) if data.get("classes") else "–"
         return [name, plain(data.get("title") or ""), images, objects, mean, classes, selection, fingerprint]
+
+
+def _frames(data: Data) -> bool:
+    """Whether what is counted are frames of several cameras and a LiDAR."""
+    return data.get("metric") == "nuscenes"
 
 
 def _images(split: Data) -> str:

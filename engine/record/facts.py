@@ -312,6 +312,12 @@ class ExperimentFacts:
         return self.info.get("profile") != "full" and not self.imported
 
     @property
+    def judged(self) -> bool:
+        """Whether detui's evaluator judges its runs: there is data to judge them by, or it has done so."""
+        named = self.info.get("data") or self.info.get("data_sets")
+        return bool(named) or any(run.evaluations for run in self.runs)
+
+    @property
     def imported(self) -> bool:
         """Whether its runs were trained by another tool, and are here by what that left."""
         return bool(self.info.get("imported"))

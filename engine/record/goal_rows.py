@@ -26,6 +26,8 @@ class GoalRows:
 
     def __init__(self, results: Results) -> None:
         self.results, self.facts, self.words = results, results.facts, results.words
+        self._told = any(is_named(self.facts, goal) for goal in self.facts.info.get("goals", ()))
+        """Whether a goal is about a number that no other table shows: then each has its evidence, with units."""
 
     def table(self) -> Table:
         """The recipe's goals, each with the numbers that its verdict rests on."""
@@ -33,7 +35,7 @@ class GoalRows:
         head = [words("goal"), words("arm"), words("measured"), words("interval").split(" (")[0], words("n"),
                 words("verdict")]  # fmt: skip
         goals = self.facts.info.get("goals", ())
-        told = any(is_named(self.facts, goal) for goal in goals)
+        told = self._told
         if told:  # beside the verdict stands what no other table of the record shows
             head[5:5] = [words("paired"), words("source")]
         rows = []
@@ -59,7 +61,7 @@ class GoalRows:
         metric = str(goal["metric"])
         if "delta_at_least" in goal:
             return self._difference_form(metric)
-        told = is_named(self.facts, goal) or not in_percent(metric)  # AP is in percent in the whole table
+        told = self._told or not in_percent(metric)  # else AP is in percent in the whole table
         return self.results.written(metric) if told else self.results.form(metric)
 
     @staticmethod
@@ -118,8 +120,8 @@ class GoalRows:
         return f"{code(lacking)}: {why}" if len(arms) > 1 else why
 
     def evidence(self, goal: Mapping[str, Any]) -> tuple[str, str]:
-        """Of a goal about a statistic, a field or an iteration: each seed's number, and the marks; else twice ""."""
-        if not is_named(self.facts, goal):
+        """Each seed's number, and the marks; twice "" where no goal is about a statistic, a field or an iteration."""
+        if not self._told:
             return "", ""
         said = evidence(self.facts, self._arms_of(goal), goal, self.words, self.results.written(str(goal["metric"])))
         return said, self.results.ledger.cite_all(self._origins(goal), self.words("said goal"))

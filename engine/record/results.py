@@ -304,10 +304,10 @@ class Results:
         forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
         return forms.get(metric, lambda value: f"{value:.4g}")
 
-    def stated(self, claim: Mapping[str, Any]) -> str:
-        """The number of a claim, not rounded where it is in percent."""
-        metric, value = str(claim["metric"]), float(claim["value"])
-        return stated(value) if in_percent(metric) else self.form(metric)(value)
+    @staticmethod
+    def stated(metric: str) -> Callable[[float], str]:
+        """How what somebody claims of a metric is written: what stands in a document is not rounded."""
+        return stated if in_percent(metric) else Results.form(metric)
 
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.
@@ -322,13 +322,13 @@ class Results:
                 words("source")]  # fmt: skip
         rows = []
         for claim in claims:
-            metric = str(claim["metric"])
+            metric, form = str(claim["metric"]), self.stated(str(claim["metric"]))
             unit = " %" if metric.startswith("val/") and in_percent(metric) else self._heading_unit(metric)
             measured, mark = self.beside(claim, words("said claimed"))
             final = claim.get("epoch") is None and claim.get("iteration") is None
             at = [words("of chosen") if final else str(claim.get(key) or "–") for key in moments]
             noted = [plain(claim.get("note") or "") or "–"] if notes else []
-            rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, self.stated(claim),
+            rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
                          plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip
         return Table(head, rows)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from detui.engine.analysis.fairness import Finding, flatten
+from detui.engine.analysis.fairness import Finding, declared_equal, flatten
 from detui.engine.record.alike import compare_facts, facts_of
 from detui.engine.record.data_table import DataTable
 from detui.engine.record.facts import ExperimentFacts, RunFacts
@@ -143,7 +143,12 @@ class Setup:
 
     def notes(self) -> list[str]:
         """What else the audit has to say."""
-        return [plain(f.get("text") or f["field"]) for f in self.info.get("fairness") or () if f["level"] == "note"]
+        found = [f for f in self.info.get("fairness") or () if f["level"] == "note"]
+        return [self._note(str(f["field"]), str(f.get("text") or f["field"])) for f in found]
+
+    def _note(self, field: str, text: str) -> str:
+        """In the record's language where it is the one note that every recipe may get."""
+        return self.words("equal note", code(field)) if text == declared_equal(field) else plain(text)
 
     def environment(self) -> Table:
         """Machine, drivers, packages and the state of the code."""

@@ -52,9 +52,9 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def stated(value: float) -> str:
-    """0.6825 → "68.25": a number that a document states, in percent with all its digits, one at least."""
-    whole, _, behind = f"{100 * value:.6f}".rstrip("0").partition(".")
-    return f"{whole}.{behind or 0}"
+    """0.6397 → "63.97": a metric that somebody claims, in percent with the digits that they gave, one at least."""
+    digits = f"{100 * value:.4f}".rstrip("0")
+    return _no_negative_zero(digits + "0" if digits.endswith(".") else digits)
 
 
 def points(value: float, digits: int = 1) -> str:

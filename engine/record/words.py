@@ -224,6 +224,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "none": ("none", "无"),
     "varies": ("declared to vary", "声明的变量"),
     "confounder": ("**CONFOUNDER**", "**混杂因素**"),
+    "equal note": ("{} is declared in `varies`, but does not differ.", "{} 已在 `varies` 中声明，但各组相同。"),
     "declared but equal": ("declared, yet equal", "已声明但相同"),
     "field differs": ("differs", "不同"),
     # environment

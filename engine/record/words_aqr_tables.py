@@ -118,6 +118,12 @@ AQR_TABLES: dict[str, tuple[str, str]] = {
         "attenuate.",
         "{} 的任何样本中都没有特征被放大：实测增益均不超过 1，AQR 只起衰减作用。",
     ),
+    "aqr never clamped": (
+        "The clamp was reached in no sample of {}: its value changed nothing in what was sampled, and of arms that "
+        "differ in it alone the numbers are as good as equal for that reason.",
+        "{} 的任何样本中都没有权重达到裁剪上限：在所采样的范围内，上限的取值没有起作用；"
+        "只有裁剪上限不同的实验组，其数值几乎相同，原因在此。",
+    ),
     "aqr noised": (
         "Noised queries are drawn into the maps of {}: they stand around the true boxes, and do so in training alone.",
         "{} 的权重图中也渲染加噪查询：它们位于真实框周围，而这只发生在训练中。",

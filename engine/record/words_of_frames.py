@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 OF_FRAMES: dict[str, tuple[str, str]] = {
+    "frame counts": ("{} frames, {} boxes", "{} 帧, {} 个框"),
+    "objects per image of frames": ("objects per frame", "每帧的目标数"),
     "m": ("m", "米"),
     "1 − IoU": ("1 − IoU", "1 − IoU"),
     "rad": ("rad", "弧度"),

@@ -68,10 +68,11 @@ _TABLES = {
     "measured": "测得值",
     "source of the claim": "声称值来源",
     "Claimed: what a document states, and nothing that was measured here. No difference is computed and no verdict"
-    " rests on it. Without an epoch or iteration, measured is that of the chosen checkpoints: mean ± standard"
+    " rests on it. Without an epoch or iteration, measured is that of the chosen checkpoints, or the last that"
+    " a program told of its own: mean ± standard"
     " deviation (n).": (
         "声称值：某文献所述，并非此处测得。不据此求差值，也不据此判定。"
-        "未注明轮次或迭代时，测得值取自选定检查点：均值 ± 标准差 (n)。"
+        "未注明轮次或迭代时，测得值取自选定检查点，或程序自己最后报告的数值：均值 ± 标准差 (n)。"
     ),
     "no finished run of each has been evaluated": "至少一方还没有已完成且已评估的运行",
     "mean ± standard deviation (n) of the chosen checkpoints of finished runs. seen from: so large a difference"

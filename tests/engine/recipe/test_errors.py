@@ -105,6 +105,12 @@ def test_a_wrong_override_names_the_argument(tmp_path: Path, override: str, word
     assert words in caught.value.message  # type: ignore[attr-defined]
 
 
+def test_a_wrong_value_in_a_mapping_is_not_called_no_text_and_no_list(tmp_path: Path) -> None:
+    """`data` may be a name, a list or a mapping: what is wrong inside the mapping is all that is said."""
+    error = refusal(tmp_path, GOOD.replace("data: {name: scenes}", "data: {name: scenes, evaluator: foo}", 1))
+    assert error.message == "data.evaluator: found 'foo', expected 'detui' or 'nuscenes-devkit'."
+
+
 def test_unknown_profile_and_arm_name_those_there_are(tmp_path: Path) -> None:
     assert "full or quick" in str(refusal(tmp_path, GOOD, profile="quik").hint)
     assert refusal(tmp_path, GOOD, arms=["slo"]).hint == "slow"

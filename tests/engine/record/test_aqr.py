@@ -17,7 +17,7 @@ from detui.engine.backends.torch.gain import Bounds
 from detui.engine.importing import import_arms
 from detui.engine.record import aqr_figure, fill
 from detui.engine.record.aqr import AqrTables
-from detui.engine.record.aqr_findings import AqrFindings
+from detui.engine.record.aqr_findings import CLAMPED, AqrFindings
 from detui.engine.record.aqr_settings import AqrSettings, bounds_by_mode, settings_of, violations
 from detui.engine.record.blocks import find
 from detui.engine.record.by_iteration import shown, spread
@@ -178,6 +178,18 @@ def test_cautions_have_a_reason(told: ExperimentFacts) -> None:
     assert "`aqr-2.5-0.6` (2)" in lines[1] and "`no-aqr`" not in lines[1]
     assert re.search(r"`aqr-2.5-0.6` camera 3[56]\.\d % / 39\.\d % \(92\.0 %\)", lines[2])
     assert lines[3].startswith("Noised queries are drawn into the maps of `aqr-2.5-0.6`:") and len(lines) == 4
+
+
+def test_a_clamp_that_was_never_reached_is_named(told: ExperimentFacts) -> None:
+    """Arms that differ in it alone are one training, and their equal numbers would puzzle whoever reads them."""
+    assert not any("clamp was reached in no sample" in line for line in tables(told)[2].cautions())
+    runs = tuple(
+        replace(run, statistics={name: replace(one, values=tuple(0.0 for _ in one.values)) if name in CLAMPED else one
+                                 for name, one in run.statistics.items()})
+        for run in told.runs
+    )  # fmt: skip
+    (line,) = (line for line in tables(replace(told, runs=runs))[2].cautions() if "clamp was reached" in line)
+    assert "in no sample of `aqr-2.5-0.6`, `aqr-additive`:" in line
 
 
 def test_iterations_that_are_shown() -> None:

@@ -119,6 +119,8 @@ def test_the_record_says_it_in_both_languages_and_names_the_file(whole: Experime
     assert "✅ met – s0: 24.0 % (iteration 180)" in english["conclusions"]
     assert "| 36 | 36.09 | document 004 | 5.2 ± 0.6 (n = 2) |" in english["claims"]
     assert "| 迭代 |" in chinese["claims"]
+    row = goals(whole, stated[0], {"metric": "val/AP", "arm": ARM, "at_least": 0.4})[1]
+    assert " %" in row["measured"] and row["by seed"].startswith("s0: ") and row["source"]
     rows = [line for line in english["provenance"].splitlines() if "iteration 180" in line]
     assert len(rows) == 2 and all("metrics.jsonl" in row and "beside a goal" in row for row in rows)
 
@@ -159,7 +161,7 @@ def test_a_comparison_has_a_column_for_the_iteration(whole: ExperimentFacts) -> 
     report = compare_sides([Side(arm, facts, arm, tuple(facts.of(arm))) for arm in facts.arms])
     (grid,) = claim_grids(report)
     assert grid.head[2:5] == ("epoch", "iteration", "claimed")
-    assert "all features counted" in grid.rows[0][1] and grid.rows[0][2:6] == ("–", "36", "34.9", "5.2 ± 0.6 (2)")
+    assert "all features counted" in grid.rows[0][1] and grid.rows[0][2:6] == ("–", "36", "34.86", "5.2 ± 0.6 (2)")
 
 
 def test_labels_say_which_features_a_relative_change_counts() -> None:
