@@ -79,8 +79,9 @@ def test_json_has_every_source(detui, experiment, document):
     done = detui("record", "fill", str(document), "--json", "--map", "mAP@0.5=val/AP", "--arm", "baseline")
     report = json.loads(done.stdout)
     assert report["written"] and [entry["quantity"] for entry in report["filled"]] == ["val/AP", "val/AP"]
+    file = "runs/baseline-s0/attempts/1/evaluations.jsonl"
     assert report["filled"][0]["sources"] == [
-        {"run": "baseline-s0", "attempt": 1, "epoch": 12, "file": "runs/baseline-s0/attempts/1/evaluations.jsonl"}
+        {"run": "baseline-s0", "attempt": 1, "epoch": 12, "iteration": None, "file": file}
     ]
     assert report["left"][0]["note"] == "a person's to write" and report["left"][0]["line"] == 4
 
