@@ -133,7 +133,7 @@ def uninterrupted(device: str, tmp_path_factory: pytest.TempPathFactory) -> RunD
     [
         pytest.param(5, "kill", id="in the warm-up", marks=pytest.mark.slow),
         pytest.param(9, "stop", id="with waiting gradients"),
-        pytest.param(17, "stop", id="where mosaic ends"),
+        pytest.param(17, "stop", id="where mosaic ends", marks=pytest.mark.slow),
         pytest.param(21, "kill", id="after mosaic has ended", marks=pytest.mark.slow),
     ],
 )
