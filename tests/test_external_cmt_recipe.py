@@ -56,7 +56,9 @@ def test_the_stand_in_is_read_and_recorded(tmp_path: Path) -> None:
     told = {one.metric: one.measured and one.measured.mean for one in claimed(facts, "no-aqr", "no-aqr", facts.runs)}
     assert told == {"mmdet3d/mAP": 0.02, "mmdet3d/NDS": 0.03}
     record = fill(experiment.path)[0].read_text()
-    assert "NDS (mmdet3d)" in record and "enter no mean, difference or goal" in record
+    assert "NDS (mmdet3d)" in record and "decide no goal" in record
+    assert "| mAP (mmdet3d) | `no-aqr` | 0.0200 | 1 | – | – | – |" in record
+    assert "| mAP (mmdet3d) | `aqr-2.5-0.6` | 0.0200 | 1 | +0.0000 | – |" in record, "both say the same"
     assert "| mAP (mmdet3d) |" in record.split("### Claimed and measured")[1]
     assert "| 0.6825 | a published training log of 2025-10-12 | one run | 0.03 (n = 1) |" in record
     assert "used every value" not in record and "report no settings" in record

@@ -12,9 +12,11 @@ from statistics import fmean, median
 from typing import Any
 
 from detui.engine.analysis import summarise
+from detui.engine.analysis.seeds import Comparison, compare
 from detui.engine.evaluate.tables import ERRORS
 from detui.engine.record.by_iteration import Form, at_step, sources, spread
-from detui.engine.record.facts import RunFacts
+from detui.engine.record.claims_at import last_told
+from detui.engine.record.facts import Measured, RunFacts
 from detui.engine.record.results import Results, label
 from detui.engine.record.text import Table, code, percent, plain, points, size
 from detui.engine.record.words import WORDS
@@ -77,9 +79,7 @@ class ImportedTables:
 
     def own(self) -> Table:
         """What each run's program validated itself, at the last epoch that it told; of other backends nothing."""
-        runs = self._runs() if self.facts.info.get("backend") == "command" else []
-        names = list(dict.fromkeys(name for run in runs for name in run.framework))
-        names = [name for name in names if name.count("/") == 1]  # by class there would be no end
+        runs, names = self._told_of_itself()
         head = [self.words("run"), self.words("epoch"), *map(label, names)]
         rows = []
         for run in runs:
@@ -87,6 +87,45 @@ class ImportedTables:
             cells = [dict(zip(*run.framework.get(name, ((), ())), strict=True)).get(last or 0) for name in names]
             rows.append([code(run.name), str(last or "–"), *map(_cell, cells)])
         return Table(head, rows if names else [], frozenset(range(1, len(head))))
+
+    def _told_of_itself(self) -> tuple[list[RunFacts], list[str]]:
+        """The runs of a program that is watched, and the names of what it validated."""
+        runs = self._runs() if self.facts.info.get("backend") == "command" else []
+        names = dict.fromkeys(name for run in runs for name in run.framework)
+        return runs, [name for name in names if name.count("/") == 1]  # by class there would be no end
+
+    def own_means(self) -> Table:
+        """The same as means of each arm's finished seeds, and each arm minus the first with Welch's interval."""
+        words, (reference, *_) = self.words, self.facts.arms
+        _, names = self._told_of_itself()
+        head = [words("metric"), words("arm"), words("import mean of"), words("n"), words("delta"), words("interval"),
+                words("verdict"), words("source")]  # fmt: skip
+        rows = []
+        for name in names:
+            base = self._last_told(reference, name)
+            for arm in self.facts.arms:
+                points = self._last_told(arm, name)
+                if not points:
+                    continue
+                values = {seed: one.value for seed, one in points.items()}
+                found = None
+                if arm != reference and base:
+                    unfinished = self.facts.unfinished(reference, arm)
+                    found = compare({seed: one.value for seed, one in base.items()}, values, unfinished)
+                mark = self.results.ledger.cite_all([one.source for one in points.values()], words("said own"))
+                rows.append([label(name), code(arm), _mean(values), str(len(values)), *self._against(found), mark])
+        return Table(head, rows if len(rows) > len(names) else [], frozenset({2, 3, 4}))
+
+    def _last_told(self, arm: str, name: str) -> dict[int, Measured]:
+        found = {run.seed: last_told(run, name) for run in self.facts.finished(arm)}
+        return {seed: one for seed, one in found.items() if one is not None}
+
+    def _against(self, found: Comparison | None) -> list[str]:
+        """Difference, interval and verdict; of the reference itself nothing."""
+        if found is None:
+            return ["–", "–", "–"]
+        interval = f"[{found.interval[0]:+.4f}, {found.interval[1]:+.4f}]" if found.interval else "–"
+        return [f"{found.delta:+.4f}", interval, self.results.verdict(found)]
 
     def headline(self) -> list[str]:
         """The differences in the main metrics, in a line for each further arm on the same framework."""
@@ -207,6 +246,11 @@ class ImportedTables:
         named = set(runs)
         told = sources(self.facts, (run for run in self._runs() if run.name in named))
         self.results.ledger.cite_all(told, self.words("said logged"))
+
+
+def _mean(values: Mapping[int, float]) -> str:
+    summary = summarise(list(values.values()))
+    return f"{summary.mean:.4f}" + (f" ± {summary.std:.4f}" if summary.std is not None else "")
 
 
 def _cell(value: float | None) -> str:

@@ -47,6 +47,8 @@ IMPORTED: dict[str, tuple[str, str]] = {
         "results.csv ends at epoch {} of {}, and not where early stopping would end it",
         "results.csv 止于第 {} 轮，共 {} 轮，并非提前停止之处",
     ),
+    "import mean of": ("mean ± std over seeds", "种子间均值 ± 标准差"),
+    "said own": ("the program's own validation", "程序自身的验证结果"),
     "import headline": (
         "{} against {}, by {}: {} (one training each says nothing of chance)",
         "{} 相对 {}，{} 自报：{}（各一次训练，不能排除偶然）",
