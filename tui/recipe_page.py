@@ -57,9 +57,7 @@ def page(plan: Plan, missing: Sequence[str] = (), key: str | None = None) -> lis
         Section(tr("Data"), tuple(_data(plan))),
         Section(tr("Models"), tuple(_models(plan, key))),
         Section(tr("Goals"), tuple(map(goal_text, of_runs(plan, file.goals)))),
-        Section(
-            tr("Claimed (stated by documents, not measured here)"), tuple(map(claim_text, of_runs(plan, file.claims)))
-        ),
+        Section(tr("Claimed (stated by documents, not measured here)"), tuple(claim_lines(of_runs(plan, file.claims)))),
         Section(tr("Is the comparison fair?"), tuple(_fairness(plan)), warns=bool(_confounders(plan))),
         Section(tr("Memory and time"), tuple(needs(plan))),
         Section(tr("Built model"), () if describable(plan) and not _told_by_runs(plan) else tuple(built(plan))),
@@ -231,15 +229,28 @@ def goal_text(goal: Goal) -> str:
     return f"{title} – {name}: {reached}" if title else f"{name}: {reached}"
 
 
-def claim_text(claim: Claim) -> str:
-    """Return what a document states, labelled as claimed."""
-    value = _value(claim.metric, claim.value)
-    said = [claim.arm or "", tr("epoch {epoch}", epoch=claim.epoch) if claim.epoch else "",
-            tr("iteration {iteration}", iteration=claim.iteration) if claim.iteration else ""]  # fmt: skip
+def claim_lines(claims: Sequence[Claim]) -> Iterator[str]:
+    """Return what documents state, labelled as claimed; what they state of one metric over time is one line."""
+    alike: dict[tuple[object, ...], list[Claim]] = {}
+    for claim in claims:
+        final = claim.epoch is None and claim.iteration is None
+        moment = id(claim) if final else "epoch" if claim.iteration is None else "iteration"
+        alike.setdefault((claim.metric, claim.arm, claim.data_set, claim.note, moment), []).append(claim)
+    return map(_claim_line, alike.values())
+
+
+def _claim_line(claims: Sequence[Claim]) -> str:
+    first = claims[0]
+    value = "; ".join(_value(claim.metric, claim.value) for claim in claims)
+    epochs, iterations = (", ".join(str(at) for claim in claims if (at := getattr(claim, name)) is not None)
+                          for name in ("epoch", "iteration"))  # fmt: skip
+    said = [first.arm or "", tr("epoch {epoch}", epoch=epochs) if epochs else "",
+            tr("iteration {iteration}", iteration=iterations) if iterations else ""]  # fmt: skip
     arm = f" ({', '.join(filter(None, said))})" if any(said) else ""
-    note = f" – {claim.note}" if claim.note else ""
-    return tr("claimed: {metric} {value}{arm} – {source}{note}", metric=_named(claim.metric), value=value, arm=arm,
-              source=claim.source, note=note)  # fmt: skip
+    note = f" – {first.note}" if first.note else ""
+    source = "; ".join(dict.fromkeys(claim.source for claim in claims))
+    return tr("claimed: {metric} {value}{arm} – {source}{note}", metric=_named(first.metric), value=value, arm=arm,
+              source=source, note=note)  # fmt: skip
 
 
 _LARGE = 10_000

@@ -17,7 +17,7 @@ from detui.engine.recipe.schema import Claim, Goal
 from detui.tui import language
 from detui.tui.app import DetuiApp
 from detui.tui.plan_text import finding_text
-from detui.tui.recipe_page import claim_text, goal_text
+from detui.tui.recipe_page import claim_lines, goal_text
 from detui.tui.screens.recipe import RecipeScreen
 from detui.tui.screens.recipes import RecipesScreen
 from detui.tui.screens.runs import RunsScreen
@@ -222,12 +222,23 @@ def test_a_band_and_an_iteration_are_said_in_chinese(monkeypatch: pytest.MonkeyP
     goal = Goal(metric="aqr/camera_relative_change", arm="a", at_least=0.25, at_most=0.3)
     assert goal_text(goal).endswith("（零特征按未变化计）): a 在 25 至 30 % 之间")
     claim = Claim(metric="train/loss", value=13.35, source="文献 004", arm="a", iteration=50)
-    assert claim_text(claim) == "声称值：train/loss 13.35 (a, 第 50 次迭代) – 文献 004"
+    assert [*claim_lines([claim])] == ["声称值：train/loss 13.35 (a, 第 50 次迭代) – 文献 004"]
 
 
 def test_claims_are_labelled_as_claimed() -> None:
     claim = Claim(metric="val/AP", value=0.406, source="seeds/a.md", arm="b", note="of another split")
-    assert claim_text(claim) == "claimed: val/AP 40.6 % (b) – seeds/a.md – of another split"
+    assert [*claim_lines([claim])] == ["claimed: val/AP 40.6 % (b) – seeds/a.md – of another split"]
+
+
+def test_what_is_claimed_of_one_metric_over_time_is_one_line() -> None:
+    losses = [Claim(metric="train/loss", value=value, source="a.md", arm="b", iteration=at)
+              for at, value in ((50, 13.35), (1000, 10.83))]  # fmt: skip
+    final = [Claim(metric="val/AP", value=value, source=source) for value, source in ((0.4, "a.md"), (0.5, "b.md"))]
+    assert [*claim_lines([*losses, *final])] == [
+        "claimed: train/loss 13.35; 10.83 (b, iteration 50, 1000) – a.md",
+        "claimed: val/AP 40 % – a.md",
+        "claimed: val/AP 50 % – b.md",
+    ]
 
 
 DETECTORS = """\

@@ -75,7 +75,7 @@ def _show_models(session: Session, plan: Plan, spoken: str, *, speed: bool, as_j
     from detui.tui import language
     from detui.tui.commands.run import preparing
     from detui.tui.model_table import model_lines, models_json
-    from detui.tui.recipe_page import claim_text
+    from detui.tui.recipe_page import claim_lines
 
     with preparing() as progress:
         plan = session.workspace.describe(plan, speed=speed, progress=progress)
@@ -86,4 +86,4 @@ def _show_models(session: Session, plan: Plan, spoken: str, *, speed: bool, as_j
         return
     language.use(spoken)
     click.echo(f"{plan.recipe.ref}: {plan.recipe.title.in_language(spoken)}\n")
-    click.echo("\n".join([*model_lines(plan), *map(claim_text, claims)]))
+    click.echo("\n".join([*model_lines(plan), *claim_lines(claims)]))
