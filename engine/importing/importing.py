@@ -11,7 +11,8 @@ from typing import Any
 from detui.engine.analysis.fairness import audit, flatten
 from detui.engine.errors import UsageError
 from detui.engine.experiment import FACTS, Experiment, new_directory, now
-from detui.engine.importing.left import Left, left
+from detui.engine.importing.finding import left
+from detui.engine.importing.left import Left
 from detui.engine.importing.replay import Replay
 from detui.engine.record.words import LANGUAGES, Words
 from detui.engine.run.directory import IMPORT, RunDir

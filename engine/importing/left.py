@@ -1,13 +1,12 @@
-"""What a path holds that another tool left."""
+"""What another tool left of a training: the form that every reader gives it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detui.engine.errors import MissingError, RunError, UsageError
 from detui.engine.record.words import Words
 
 if TYPE_CHECKING:
@@ -19,10 +18,6 @@ FORMS = (
     "mmcv 1.x log", "mmengine log", "mmcv 1.x work directory", "mmengine work directory", "Ultralytics run directory",
 )  # fmt: skip
 """What can be read. They are among the record's words, and the terminal's."""
-KNOWN = (
-    "a text log of mmcv 1.x (with or without printed AQR blocks), a scalars.json of mmengine, a work directory of "
-    "either, or a run directory of Ultralytics (results.csv)"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,27 +70,6 @@ class Left:
     """First and last time in the log, as they stand there; the zone is not known."""
     weights: tuple[Path, ...] = ()
     """Files of weights beside it."""
-
-
-def left(paths: Sequence[Path]) -> Left:
-    """Find out what was left of one training. Several paths are the parts of one log, in order.
-
-    Raises MissingError where a path is absent, UsageError where it holds nothing that is known.
-    """
-    from detui.engine.importing import openmmlab_left, ultralytics_left
-
-    for path in paths:
-        if not path.exists():
-            raise MissingError("There is no such file or folder.", where=str(path))
-    first = paths[0]
-    try:
-        if len(paths) == 1 and (found := ultralytics_left.read(first) or openmmlab_left.read_folder(first)):
-            return found
-        if all(path.is_file() for path in paths) and (found := openmmlab_left.read_files(paths)):
-            return found
-    except OSError as error:
-        raise RunError(f"Cannot read: {error.strerror}.", where=str(error.filename or first)) from error
-    raise UsageError("Nothing here is known.", where=str(first), hint=f"what can be imported is {KNOWN}")
 
 
 def lines_of(path: Path) -> list[str]:

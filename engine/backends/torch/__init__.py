@@ -1,6 +1,7 @@
-"""Detectors in plain PyTorch, of detui's own. `plan.py` is light; everything else is imported inside the worker.
+"""Detectors in plain PyTorch, of detui's own. The first four are light; everything else is imported inside the worker.
 
-plan.py          the closed schema of the recipe's sections
+plan.py          the plan half of the backend
+schema.py        the closed schema of the recipe's sections
 checks.py        what is wrong with a configuration before anything starts
 gain.py          by how much AQR scales a feature, for whoever asks
 train.py         the training half: recipe in, model, loop and reports out

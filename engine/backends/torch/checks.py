@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detui.engine.backends.base import CheckContext, Problem
-from detui.engine.backends.torch.plan import Aqr
+from detui.engine.backends.torch.schema import Aqr
 
 CELL = 16
 """Pixels along an edge of a cell of the pictures' maps."""

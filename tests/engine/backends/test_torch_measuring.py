@@ -13,7 +13,7 @@ from tiny_frames import SIZE, tiny_frame
 from detui.engine.backends.torch import state
 from detui.engine.backends.torch.build import build
 from detui.engine.backends.torch.measuring import describe, gflops, speed
-from detui.engine.backends.torch.plan import TorchConfig
+from detui.engine.backends.torch.schema import TorchConfig
 from detui.engine.configuration import Configuration
 from detui.engine.data.frame import Frame
 from detui.engine.errors import UsageError

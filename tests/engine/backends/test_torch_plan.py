@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from detui.engine.backends.base import CheckContext, Problem
-from detui.engine.backends.torch.plan import TorchBackend, TorchConfig
+from detui.engine.backends.torch.plan import TorchBackend
+from detui.engine.backends.torch.schema import TorchConfig
 from detui.engine.closed import validate
 from detui.engine.errors import RecipeError
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from tiny_frames import tiny_frame
 
-from detui.engine.backends.torch.plan import TorchBackend, TorchConfig
+from detui.engine.backends.torch.plan import TorchBackend
+from detui.engine.backends.torch.schema import TorchConfig
 from detui.engine.backends.torch.train import TorchTrainer
 from detui.engine.data.frame_files import FILE, write_frame
 from detui.engine.data.frame_truth import write_truth
