@@ -22,6 +22,9 @@ from detui.engine.secrets import redacted
 
 PROFILE = "imported"
 """Stands where the profile of a run does, in lists and in the record."""
+_OF_A_RUN = ("seed", "name", "save_dir", "project", "exist_ok", "device", "work_dir", "log_file", "resume",
+             "resume_from", "gpu_ids")  # fmt: skip
+"""Settings that differ between repetitions of one thing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +73,9 @@ def import_arms(
     about = {"name": name, "tags": list(tags), "note": note, "command": command, "title": titles}
     facts = _facts(experiment, runs, checked, recipe, rule)
     facts["varies"] = sorted({field for of in (stated or {}).values() for field in flatten(of)})
-    facts["fairness"] = _fairness(checked, facts["varies"], facts["imported"]["configured"])
+    facts["fairness"] = [
+        *_fairness(checked, facts["varies"], facts["imported"]["configured"]), *_within_arms(runs, stated or {})
+    ]  # fmt: skip
     write_json(experiment.path / FACTS, redacted({"schema": 1, **facts, **about}))
     for one in runs:
         _write_run(experiment, one, _settings(one, stated or {}), recipe, rule)
@@ -188,6 +193,17 @@ def _fairness(
     found = audit(configs, varies) if len(configs) > 1 else []
     told = found if len(configured) == len(configs) else [one for one in found if one.level == "varies"]
     return [{"level": one.level, "field": one.field, "text": one.text} for one in told]
+
+
+def _within_arms(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What differs between trainings that are called one arm: they are averaged, and are no repetitions of one thing."""
+    found = []
+    for arm in dict.fromkeys(one.arm for one in runs):
+        settings = {one.run: _settings(one, stated) for one in runs if one.arm == arm and one.left.config}
+        differing = audit(settings, _OF_A_RUN) if len(settings) > 1 else []
+        found += [{"level": "confounder", "within_arm": arm, "field": one.field, "text": f"Within {arm}, {one.text}"}
+                  for one in differing if one.level == "confounder"]  # fmt: skip
+    return found
 
 
 def _write_run(

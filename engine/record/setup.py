@@ -116,7 +116,7 @@ class Setup:
     def differs(self) -> Table:
         """Field × arm, with what the fairness audit says of the field."""
         words, arms = self.words, self.facts.arms
-        levels = {finding["field"]: finding["level"] for finding in self.info.get("fairness") or ()}
+        levels = {one["field"]: one["level"] for one in self.info.get("fairness") or () if not one.get("within_arm")}
         names = {"note": "declared but equal", "varies": "varies", "confounder": "confounder"}
         rows = []
         for field, values in (self.info.get("differs") or {}).items():
@@ -130,6 +130,11 @@ class Setup:
         told = {f["field"] for f in self.info.get("fairness") or ()}
         measured = [one.text for one in self._measured() if one.level == "confounder" and one.field not in told]
         return [plain(text) for text in (*(f.get("text") or f["field"] for f in planned), *measured)]
+
+    def within_arms(self) -> list[str]:
+        """What differs between imported trainings that are called one arm."""
+        found = self.info.get("fairness") or ()
+        return [plain(str(one["text"])) for one in found if one.get("within_arm")]
 
     def _measured(self) -> list[Finding]:
         """Arms are to be alike within one data set: across data sets nothing is subtracted."""

@@ -131,6 +131,9 @@ def test_what_is_stated_lies_over_what_was_read_and_each_run_has_its_own(tmp_pat
     first, second = (run.spec().config for run in experiment.runs())
     assert first["model"]["head"] == head
     assert second == {"model": {"head": {**head, "clamp": 9}}, "seed": None}
+    record = fill(experiment.path)[0].read_text()
+    assert "Within cmt, model.head.clamp differs" in record, "their mean is none of repetitions"
+    assert "Within cmt, seed" not in record
 
 
 def test_secrets_among_the_settings_are_kept_nowhere(tmp_path: Path) -> None:
