@@ -196,7 +196,7 @@ def _fairness(
 
 
 def _within_arms(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What differs between trainings that are called one arm: they are averaged, and are no repetitions of one thing."""
+    """What differs between trainings that are called one arm: averaged as they are, they repeat no one thing."""
     found = []
     for arm in dict.fromkeys(one.arm for one in runs):
         settings = {one.run: _settings(one, stated) for one in runs if one.arm == arm and one.left.config}
