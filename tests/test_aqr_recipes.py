@@ -184,7 +184,7 @@ class TestRuns:
         monkeypatch.chdir(tmp_path)
         done = detui("run", f"aqr/{name}", "--profile", "smoke", "--yes", "--name", "tried")
         assert done.returncode == 0, done.stderr[-2000:]
-        (experiment,) = (tmp_path / "logs").iterdir() if (tmp_path / "logs").is_dir() else tmp_path.glob("aqr.*")
+        (experiment,) = tmp_path.glob("logs/aqr.*")
         runs = sorted((experiment / "runs").iterdir())
         assert len(runs) == len(Workspace.open(str(tmp_path)).plan(f"aqr/{name}", profile="smoke").arms)
         for folder in runs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import lt
@@ -43,9 +43,16 @@ class StepTable:
         self._columns: dict[str, tuple[array[int], array[float]]] = {}
 
     def append(self, line: dict[str, Any]) -> None:
-        """Add a line. One whose step is not beyond the last replaces what it repeats."""
+        """Add a line. One whose step is not beyond the last replaces what it repeats; one that says of the last step
+        what was not said yet adds to it.
+        """
         step = line.get("step")
         if not isinstance(step, int):
+            return
+        values = line.get("values")
+        if self._step and step == self._step[-1] and isinstance(values, dict) and not self._says(values):
+            for name, value in values.items():
+                self._put(name, len(self._step) - 1, number(value))
             return
         if self._step and step <= self._step[-1]:
             self.cut(step - 1)
@@ -55,9 +62,14 @@ class StepTable:
         t = number(line.get("t"))
         self._t.append(0.0 if t is None else t)
         self._stage.append(line.get("stage"))
-        values = line.get("values")
         for name, value in values.items() if isinstance(values, dict) else ():
             self._put(name, row, number(value))
+
+    def _says(self, names: Collection[str]) -> bool:
+        """Whether the last line says anything by these names; one that says nothing is repeated by any."""
+        last = len(self._step) - 1
+        rows = [self._columns[name][0] for name in names if name in self._columns]
+        return not names or any(where and where[-1] == last for where in rows)
 
     def extend(self, block: StepBlock) -> None:
         """Add lines as `append` would, at once."""

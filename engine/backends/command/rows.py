@@ -43,6 +43,11 @@ class Tell:
 
     def event(self, values: Mapping[str, float], at: int) -> None:
         """Report values of an event file, which counts in one number: epochs where these are told, else steps."""
+        if self._kind == "step" and at < self._report.last_step:
+            # A file that is written late says something of a step that others have left behind. A step line would take
+            # back all that came since.
+            self._report.statistic(at, dict(values))
+            return
         self.tell(values, *((None, at) if self._kind == "epoch" else (at, None)))
 
     def _whole(self, step: int) -> int:

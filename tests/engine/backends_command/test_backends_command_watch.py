@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,28 @@ def test_event_files_are_read_as_tensorboard_reads_them(folder: Path) -> None:
     told = [(event.step, event.value) for event in reader.Scalars("loss/train")]
     assert list(zip(*found.series("train/loss"), strict=True)) == told and len(told) == 3
     assert found.series("lr/all")[0] == [1, 2, 3] and found.epoch_series("mine/mAP") == ([2], [0.5])
+
+
+@pytest.mark.slow
+def test_event_files_that_come_in_pieces_lose_nothing(tmp_path: Path) -> None:
+    """Of one step the values may be flushed apart, and another writer of the program may be late with its own."""
+    from tensorboardX import SummaryWriter
+
+    metrics = {"train/loss": "loss/train", "lr/all": "lr", "mine/late": "late"}
+    watched = Watched(tmp_path, watch=[{"format": "tensorboard", "file": "tb", "metrics": metrics}])
+    watching = watched.start()
+    with SummaryWriter(str(watched.out / "tb" / "one")) as writer:
+        for step in range(1, 4):
+            for tag in ("loss/train", "lr"):
+                writer.add_scalar(tag, step, step)
+                writer.flush()
+                time.sleep(0.05)  # its thread writes
+                watching.poll()
+    with SummaryWriter(str(watched.out / "tb" / "two")) as writer:
+        writer.add_scalar("late", 7.0, 2)
+    found = watched.history()
+    assert found.series("train/loss") == found.series("lr/all") == ([1, 2, 3], [1.0, 2.0, 3.0])
+    assert [(line["step"], line["values"]) for line in found.statistics] == [(2, {"mine/late": 7.0})]
 
 
 def test_a_torn_event_is_not_yet_there_and_a_damaged_one_is_said(tmp_path: Path) -> None:

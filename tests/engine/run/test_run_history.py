@@ -178,3 +178,14 @@ def test_a_step_table_gives_its_lines_back() -> None:
     assert [line["step"] for line in table] == [1, 2, 3] and table.series("b") == ([2], [-1.0])
     with pytest.raises(IndexError):
         table[3]
+
+
+def test_what_two_lines_say_of_one_step_stands_together() -> None:
+    """Two places in the output of a program may tell of one step; what is said again replaces what was."""
+    table = StepTable()
+    for values in ({"a": 1.0}, {"b": 2.0}):
+        table.append({"step": 1, "epoch": 1, "values": values})
+    assert [line["values"] for line in table] == [{"a": 1.0, "b": 2.0}]
+    table.append({"step": 2, "epoch": 1, "values": {"a": 3.0}})
+    table.append({"step": 2, "epoch": 1, "values": {"a": 4.0, "c": 5.0}})
+    assert [line["values"] for line in table] == [{"a": 1.0, "b": 2.0}, {"a": 4.0, "c": 5.0}]
