@@ -199,6 +199,7 @@ def test_stages_continue_from_each_others_weights(tmp_path: Path) -> None:
     assert "Transferred" in run.attempt(1).console_path.read_text()
 
 
+@pytest.mark.slow
 def test_a_kill_in_a_later_stages_first_epoch_resumes_that_stage(tmp_path: Path) -> None:
     run = staged(tmp_path)
     deadline = time.monotonic() + 90
