@@ -281,6 +281,8 @@ def test_what_differences_build_up_is_the_whole_picture(terminal: Callable[..., 
     for key in ("j", "k", "\r", "q", "2", "j", "1", "?", "\x1b"):
         screen.press(key)
         screen.read(0.2)
+        if key == "2":
+            screen.shows("missing: data coco-indoor, data homeobjects")  # they are read one by one, with pauses between
         screen.agrees()
 
 
