@@ -24,10 +24,14 @@ class Bounds(NamedTuple):
     high: float
 
 
+def map_factor(residual_weight: float, mode: Mode) -> float:
+    """What a map is multiplied by before it is added to the residual weight."""
+    return 1 - residual_weight if mode == "convex" else 1.0
+
+
 def gain_bounds(max_weight_clamp: float, residual_weight: float, mode: Mode) -> Bounds:
     """The tight bounds of the gain, by the formulas above: what a map of 0, and a map of the clamp, come to."""
-    share = 1 - residual_weight if mode == "convex" else 1.0
-    return Bounds(residual_weight, residual_weight + max_weight_clamp * share)
+    return Bounds(residual_weight, residual_weight + max_weight_clamp * map_factor(residual_weight, mode))
 
 
 ROUNDING = 8

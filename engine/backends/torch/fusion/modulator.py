@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from detui.engine.backends.torch.gain import Mode
+from detui.engine.backends.torch.gain import Mode, map_factor
 
 
 class Modulator(nn.Module):
@@ -18,8 +18,7 @@ class Modulator(nn.Module):
 
     def gain(self, weights: Tensor) -> Tensor:
         """A map → the factor of the features under it, of the same shape."""
-        share = 1 - self.residual_weight if self.mode == "convex" else 1.0
-        return self.residual_weight + weights * share
+        return self.residual_weight + weights * map_factor(self.residual_weight, self.mode)
 
     def forward(self, features: Tensor, weights: Tensor) -> Tensor:
         """`features` [..., C, H, W] under `weights` [..., H, W] → features of the same shape."""
