@@ -66,7 +66,10 @@ def import_arms(
     otherwise. `stated`: arm → settings that the person says it had. Raises MissingError, UsageError, RunError.
     """
     runs = _read(arms)
-    checked = _checked(runs, stated or {})
+    settings = _settings_of(runs, stated or {})
+    checked: dict[str, dict[str, Any]] = {}
+    for one in runs:
+        checked.setdefault(one.arm, settings[one.run])  # an arm's are those of its first training
     rule = {"rule": "best", "metric": best} if best else {"rule": "last"}
     experiment = Experiment(new_directory(workspace, recipe))
     titles = {"en": title, "zh": title} if title else _title(runs)
@@ -74,11 +77,11 @@ def import_arms(
     facts = _facts(experiment, runs, checked, recipe, rule)
     facts["varies"] = sorted({field for of in (stated or {}).values() for field in flatten(of)})
     facts["fairness"] = [
-        *_fairness(checked, facts["varies"], facts["imported"]["configured"]), *_within_arms(runs, stated or {})
+        *_fairness(checked, facts["varies"], facts["imported"]["configured"]), *_within_arms(runs, settings)
     ]  # fmt: skip
     write_json(experiment.path / FACTS, redacted({"schema": 1, **facts, **about}))
     for one in runs:
-        _write_run(experiment, one, _settings(one, stated or {}), recipe, rule)
+        _write_run(experiment, one, settings[one.run], recipe, rule)
     return experiment
 
 
@@ -93,21 +96,16 @@ def _read(arms: Sequence[tuple[str, Sequence[Path]]]) -> list[Imported]:
     return runs
 
 
-def _checked(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Arm → the settings of its first training: what was read, with what was stated laid over it."""
+def _settings_of(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Run → the settings of its training: what was read, with what was stated of its arm laid over it.
+
+    Nothing will be run with them, so that secrets among them are kept nowhere. Raises UsageError where something is
+    stated of an arm that is not there.
+    """
     known = list(dict.fromkeys(one.arm for one in runs))
     if unknown := [arm for arm in stated if arm not in known]:
         raise UsageError(f"There is no arm {unknown[0]!r}.", where="--set", hint=f"one of {', '.join(known)}")
-    found: dict[str, dict[str, Any]] = {}
-    for one in runs:
-        found.setdefault(one.arm, _settings(one, stated))
-    return found
-
-
-def _settings(one: Imported, stated: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The settings of one training. Nothing will be run with them, so that secrets among them are kept nowhere."""
-    found: dict[str, Any] = redacted(_laid(one.left.config, stated.get(one.arm, {})))
-    return found
+    return {one.run: redacted(_laid(one.left.config, stated.get(one.arm, {}))) for one in runs}
 
 
 def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,12 +193,12 @@ def _fairness(
     return [{"level": one.level, "field": one.field, "text": one.text} for one in told]
 
 
-def _within_arms(runs: Sequence[Imported], stated: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _within_arms(runs: Sequence[Imported], settings: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What differs between trainings that are called one arm: averaged as they are, they repeat no one thing."""
     found = []
     for arm in dict.fromkeys(one.arm for one in runs):
-        settings = {one.run: _settings(one, stated) for one in runs if one.arm == arm and one.left.config}
-        differing = audit(settings, _OF_A_RUN) if len(settings) > 1 else []
+        read = {one.run: settings[one.run] for one in runs if one.arm == arm and one.left.config}
+        differing = audit(read, _OF_A_RUN) if len(read) > 1 else []
         found += [{"level": "confounder", "within_arm": arm, "field": one.field, "text": f"Within {arm}, {one.text}"}
                   for one in differing if one.level == "confounder"]  # fmt: skip
     return found
