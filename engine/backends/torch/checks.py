@@ -35,8 +35,7 @@ def problems(context: CheckContext) -> list[Problem]:
     ]
     if not frames:
         return found
-    frames *= train["repeat"]
-    steps = train["epochs"] * -(-frames // train["batch"])
+    steps = train["epochs"] * -(-frames * train["repeat"] // train["batch"])
     wrong = [*_batch(train, frames), *_warm_up(train, steps)]
     return [*found, *(wrong or _few(train, steps))]
 
@@ -96,10 +95,12 @@ def _few(train: Mapping[str, Any], steps: int) -> list[Problem]:
 
 
 def _batch(train: Mapping[str, Any], frames: int) -> list[Problem]:
-    if train["batch"] <= frames:
+    epoch, repeat = frames * train["repeat"], train["repeat"]
+    if train["batch"] <= epoch:
         return []
-    text = f"A batch of {train['batch']} is more than the {frames} frames there are to train on."
-    return [_error("train.batch", text, f"--set train.batch={frames}")]
+    often = f", {repeat} times each" if repeat > 1 else ""
+    text = f"A batch of {train['batch']} is more than the {frames} frames there are to train on{often}."
+    return [_error("train.batch", text, f"--set train.batch={epoch}")]
 
 
 def _amp(train: Mapping[str, Any], device: str) -> list[Problem]:

@@ -91,6 +91,15 @@ def test_a_batch_is_no_larger_than_what_there_is() -> None:
     assert problems(frames=3, train={"batch": 3, "epochs": 60, "warmup_steps": 1}) == {}
 
 
+def test_an_epoch_may_go_through_few_frames_several_times() -> None:
+    where, text, hint = only(frames=3, train={"batch": 7, "repeat": 2, "warmup_steps": 1})
+    assert where == "train.batch" and "the 3 frames there are to train on, 2 times each" in text
+    assert hint == "--set train.batch=6"
+    train = {"batch": 6, "repeat": 2, "epochs": 60}
+    assert problems(frames=3, train={**train, "warmup_steps": 59}) == {}
+    assert problems(frames=3, train={**train, "warmup_steps": 60}) == {"train.warmup_steps": "error"}
+
+
 def test_too_few_steps_are_warned_of_with_a_number_that_is_enough() -> None:
     train = {"epochs": 4, "batch": 2, "warmup_steps": 1}
     where, text, hint = only(frames=8, train=train)
