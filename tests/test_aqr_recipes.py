@@ -88,6 +88,9 @@ class TestEveryRecipe:
         assert {"no-aqr", "constant"} < set(quick) <= set(full) and not plan(name, "quick").errors
         assert all(aqr_of(arm) == aqr_of(full[name]) for name, arm in quick.items())
 
+    def test_a_repository_of_ones_own_has_the_same_arms_but_constant_weights(self, plan: Planner) -> None:
+        assert [*arms(plan("external-cmt"))] == [name for name in arms(plan("configurations")) if name != "constant"]
+
     def test_the_four_on_nuscenes_train_the_same_model_the_same_way(self, plan: Planner) -> None:
         found = {name: arms(plan(name))["no-aqr"].config for name in ON_NUSCENES}
         assert not audit(found, ())
@@ -191,10 +194,15 @@ class TestRuns:
         assert done.returncode == 0, done.stderr[-2000:]
         (experiment,) = tmp_path.glob("logs/aqr.*")
         runs = sorted((experiment / "runs").iterdir())
+        train, frames = made.arms[0].config["train"], made.resolved.data_sets[None].train.images
+        assert frames is not None
+        steps = -(-frames * train["repeat"] // train["batch"])
         assert sorted(run.name for run in runs) == sorted(f"{arm}-s0" for arm in tried)
         for folder in runs:
             (attempt,) = RunDir(folder).attempts()
             (judged,) = read_lines(attempt.evaluations_path)
+            begun = next(line for line in read_lines(attempt.metrics_path) if line["kind"] == "begin")
+            assert (begun["steps_per_epoch"], judged["step"]) == (steps, steps * train["epochs"])
             assert "val/mAP" in judged["values"] and judged["values"]["val/mAP_ceiling"] > 0
             statistics = [line for line in read_lines(attempt.metrics_path) if line["kind"] == "statistic"]
             assert bool(statistics) == (not folder.name.startswith("no-aqr"))

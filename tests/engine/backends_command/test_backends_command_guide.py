@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 
@@ -14,6 +15,7 @@ from detui.engine.backends.command.watch import Watch
 from detui.engine.process.control import wait
 from detui.engine.recipe.load import read_recipe
 from detui.engine.recipe.resolve import resolve
+from detui.engine.record.fill import fill
 from detui.engine.run.history import load_history
 from detui.engine.workspace import Workspace
 
@@ -55,6 +57,23 @@ def test_the_script_is_watched_as_the_guide_says(repository: Path, tmp_path: Pat
     epochs, values = found.epoch_series("mine/mAP50")
     assert epochs == [1, 2, 3, 4] and values[-1] > 0.8
     assert [Path(line["path"]).name for line in found.checkpoints] == ["last.txt"]
+
+
+@pytest.mark.slow
+def test_the_record_answers_the_guides_question(repository: Path, tmp_path: Path) -> None:
+    """Nobody but the program judged its runs, and its own numbers are compared over the seeds."""
+    workspace = Workspace.open(str(tmp_path / "logs"))
+    experiment = workspace.start(workspace.plan(str(written(repository, tmp_path)), devices="cpu"))
+    assert {seen.state.word for seen in wait(experiment.runs(), 120)} == {"finished"}
+    of: dict[str, list[float]] = {}
+    for run in experiment.runs():
+        of.setdefault(run.spec().arm, []).append(load_history(run).epoch_series("mine/mAP50")[1][-1])
+    (row,) = re.findall(r"\| mine, mAP50 \| `fast` \|.*", fill(experiment.path)[0].read_text())
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[2] == f"{fmean(of['fast']):.4f} ± {stdev(of['fast']):.4f}" and cells[3] == "3"
+    assert cells[4] == f"{fmean(of['fast']) - fmean(of['slow']):+.4f}"
+    low, high = (float(bound) for bound in cells[5].strip("[]").split(", "))
+    assert 0 < low < fmean(of["fast"]) - fmean(of["slow"]) < high and "higher" in cells[6]
 
 
 def test_every_field_format_and_placeholder_is_in_the_guide(repository: Path) -> None:
