@@ -189,15 +189,21 @@ def _data(plan: Plan) -> Iterator[str]:
     for state in plan.data:
         yield state.text
         indent = "  " if state.role else ""  # of several data sets, what belongs to which
-        yield from (f"{indent}{line}" for line in _selected(plan.resolved.data_sets[state.role]))
+        yield from (f"{indent}{line}" for line in _selected(plan, plan.resolved.data_sets[state.role]))
 
 
-def _selected(data: DataSelection) -> Iterator[str]:
+def _selected(plan: Plan, data: DataSelection) -> Iterator[str]:
+    frames = plan.recipe.backend.trains_on == "frames"
     splits = {"train": data.train, "val": data.val, "test": data.test}
     for role, split in ((role, split) for role, split in splits.items() if split):
         name, count = split.split, split.images
-        first = tr("{role}: the first {count} images of {split}", role=role, count=count, split=name)
-        yield first if count else f"{role}: {name}"
+        chosen = {"role": role, "count": count, "split": name}
+        if count is None:
+            yield f"{role}: {name}"
+        elif frames:
+            yield tr("{role}: the first {count} frames of {split}", **chosen)
+        else:
+            yield tr("{role}: the first {count} images of {split}", **chosen)
     if data.depth:
         yield tr("with a depth map for every image")
 

@@ -335,6 +335,12 @@ class TestRecipe:
         plan = Workspace.open(str(tmp_path / "logs")).plan("starter/mosaic", profile="quick", devices="cpu")
         assert "Gain of AQR, computed" not in [one.title for one in page(plan)]
 
+    @pytest.mark.parametrize(("recipe", "held"), [("aqr/one-frame", "frames"), ("starter/mosaic", "images")])
+    def test_frames_are_called_frames(self, tmp_path: Path, recipe: str, held: str) -> None:
+        plan = Workspace.open(str(tmp_path)).plan(recipe, profile="smoke", devices="cpu")
+        (data,) = [one.lines for one in page(plan) if one.title == "Data"]
+        assert [held in line for line in data if "the first" in line] == [True, True], data
+
     def test_arms_without_a_model_have_no_gain(self) -> None:
         (row,) = gain_table({"arm": {"train": {}}})
         assert (row.weights, row.low, row.high, row.same_as) == ("off", None, None, None)

@@ -70,6 +70,7 @@ _PAGE = {
     "with a depth map for every image": "每张图像附有深度图",
     "the program brings its own": "由程序自带",
     "{role}: the first {count} images of {split}": "{role}：{split} 的前 {count} 张图像",
+    "{role}: the first {count} frames of {split}": "{role}：{split} 的前 {count} 帧",
     "every arm": "所有实验组",
     "{arm} at least {by} above {against}": "{arm} 比 {against} 至少高 {by}",
     "{arm} at most {by} below {against}": "{arm} 比 {against} 至多低 {by}",
