@@ -16,6 +16,7 @@ from detui.engine.errors import RecipeError
 BACKENDS = {
     "ultralytics": "detui.engine.backends.ultralytics.plan:UltralyticsBackend",
     "torch": "detui.engine.backends.torch.plan:TorchBackend",
+    "mmdet": "detui.engine.backends.mmdet.plan:MmdetBackend",
     "command": "detui.engine.backends.command.plan:CommandBackend",
 }
 """The plan half of each backend, as module:class, imported when it is asked for."""

@@ -1,0 +1,1 @@
+"""MMDetection: Mask R-CNN, fine-tuned and from scratch, in an environment of its own."""
