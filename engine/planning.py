@@ -407,6 +407,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 train_images=data.train.images if data else None,
                 pictures=_pictures(data),
                 depth=data is not None and data.depth,
+                continues=stage is not arm.stages[0],
             )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)

@@ -46,6 +46,8 @@ class CheckContext:
     """Cameras, height and width of a frame's pictures, where the data is frames and that is known beforehand."""
     depth: bool = False
     """Whether the recipe asks for its data's depth maps."""
+    continues: bool = False
+    """Whether a stage comes before this one, whose weights it starts from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
