@@ -408,6 +408,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 pictures=_pictures(data),
                 depth=data is not None and data.depth,
                 continues=stage is not arm.stages[0],
+                followed=stage is not arm.stages[-1],
             )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)

@@ -48,6 +48,8 @@ class CheckContext:
     """Whether the recipe asks for its data's depth maps."""
     continues: bool = False
     """Whether a stage comes before this one, whose weights it starts from."""
+    followed: bool = False
+    """Whether a stage comes after this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class Backend(Protocol):
     """What a stop loses, in words: `the epoch in progress is repeated`."""
     statistics: tuple[str, ...] | None
     """Names of the statistics of AQR that its trainings can report; None where whatever a program prints is taken."""
+    model_of_stage: tuple[str, ...]
+    """Fields of the model that a later stage may set: what learns, and what is taken of the weights before."""
     fixed_in_branches: tuple[str, ...]
     """Fields, or sections, that a branch cannot change: its checkpoint would not fit."""
 

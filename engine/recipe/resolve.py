@@ -287,8 +287,8 @@ def _check_stages(
     for index, stage in enumerate(stages):
         if stage.name in names[:index]:
             raise RecipeError(f"Two stages are called {stage.name!r}.", where=where((*at, index, "name")))
-        if "model" in stage.set:
-            message = f"Stage {stage.name!r} sets the model, and a stage continues with the weights of the one before."
+        if strange := _other_model(stage.set, recipe.backend.model_of_stage):
+            message = f"Stage {stage.name!r} sets {strange}, and it continues with the weights of the stage before."
             raise RecipeError(
                 message, where=where((*at, index, "set", "model")), hint="set the model in base or in an arm"
             )
@@ -299,6 +299,12 @@ def _check_stages(
     if key in merged.origins and key not in merged.reset and total != epochs:
         message = f"The stages have {total} epochs together, and {dotted} says {epochs}."
         raise RecipeError(message, where=merged.where(key), hint=f"set {dotted} to {total}, or leave it out")
+
+
+def _other_model(sections: Mapping[str, Any], allowed: Sequence[str]) -> str | None:
+    """The first field of the model that would make it another one, or None."""
+    fields = flatten({"model": sections["model"]}) if "model" in sections else {}
+    return next((f for f in fields if not any(f == one or f.startswith(f"{one}.") for one in allowed)), None)
 
 
 def _get(config: Mapping[str, Any], keys: Sequence[str]) -> Any:

@@ -56,7 +56,7 @@ def _start(context: CheckContext) -> Iterator[Problem]:
     """What to take of weights that there are none of."""
     model = context.config["model"]
     asked = {name: value for name, value in model["start"].items() if value != Start.model_fields[name].default}
-    if asked and not (context.continues or model["weights"]):
+    if asked and not (context.continues or context.followed or model["weights"]):
         text = f"There are no weights of a whole detector, and so nobody reads {', '.join(asked)}."
         yield _warning("model.start", text, "set model.weights, or leave the section out of this arm")
     if model["start"]["take"] == "backbone" and {"anew", "box_std", "mask_std"} & set(asked):

@@ -209,6 +209,7 @@ class UltralyticsBackend:
     yolo_layout = True
     resume_grain = "the epoch in progress is repeated"
     statistics = ()
+    model_of_stage = ()
     fixed_in_branches = ("model", "train.optimizer")
 
     def epochs_key(self) -> tuple[str, ...]:
