@@ -27,7 +27,5 @@ def rate_lines(plan: Plan) -> list[str]:
             rows.append((name, backbone, f"{found.neck:.4g}", f"{found.heads:.4g}", str(found.pictures), reference))
     return [
         *table(rows, right=(1, 2, 3, 4, 5)),
-        tr(
-            "After the warm-up, before the first drop: lr × the part's factor × pictures a step / pictures that lr is of."
-        ),
+        tr("After the warm-up, before any drop: lr × the part's factor × pictures a step / pictures that lr is of."),
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.fairness import flatten
+from detui.engine.analysis.fairness import covers, flatten
 from detui.engine.closed import Keys, Where, validate
 from detui.engine.errors import RecipeError
 from detui.engine.recipe.load import FULL, Arm, Recipe, check_fields, nearest, profile_arms
@@ -304,7 +304,7 @@ def _check_stages(
 def _other_model(sections: Mapping[str, Any], allowed: Sequence[str]) -> str | None:
     """The first field of the model that would make it another one, or None."""
     fields = flatten({"model": sections["model"]}) if "model" in sections else {}
-    return next((f for f in fields if not any(f == one or f.startswith(f"{one}.") for one in allowed)), None)
+    return next((field for field in fields if not any(covers(one, field) for one in allowed)), None)
 
 
 def _get(config: Mapping[str, Any], keys: Sequence[str]) -> Any:

@@ -99,7 +99,7 @@ _RATES = {
     "frozen": "冻结",
     "pictures a step": "每步图片数",
     "lr is of": "lr 对应的图片数",
-    "After the warm-up, before the first drop: lr × the part's factor × pictures a step / pictures that lr is of.": (
+    "After the warm-up, before any drop: lr × the part's factor × pictures a step / pictures that lr is of.": (
         "预热之后、首次下降之前：lr × 该部分的系数 × 每步图片数 / lr 对应的图片数。"
     ),
 }

@@ -141,7 +141,7 @@ class TestStages:
 
     def test_the_model_of_a_stage(self, tmp_path: Path) -> None:
         text = self.STAGED.replace("epochs: 6}", "epochs: 6, set: {model: {name: yolo11n}}}")
-        assert "sets the model" in refusal(tmp_path, text).message
+        assert "sets model.name, and it continues" in refusal(tmp_path, text).message
 
     def test_a_stage_overrides_its_own_sections(self, tmp_path: Path) -> None:
         text = self.STAGED.replace("epochs: 6}", "epochs: 6, set: {augment: {mosaic: 0.0}}}")
