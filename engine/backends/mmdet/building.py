@@ -48,7 +48,7 @@ def ready() -> str:
     if find_spec("mmdet") is None or find_spec("mmcv") is None:
         message = "MMDetection is not installed in the environment that builds the models."
         raise MissingError(message, where="environment", hint="detui env create mmdet")
-    operators = ensure_ops()
+    operators: str = ensure_ops()
     from mmdet.utils import register_all_modules
 
     register_all_modules()

@@ -60,7 +60,7 @@ class DetuiEpochLoop(EpochBasedTrainLoop):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.watch: Watch = self.runner.watch
-        self.dataloader = seeded(self.dataloader, self.runner.seed)
+        self.dataloader: Any = seeded(self.dataloader, self.runner.seed)
         self.epoch_open = False
         """Whether an epoch's steps are done, and what comes after them is not."""
 
@@ -100,7 +100,6 @@ class DetuiEpochLoop(EpochBasedTrainLoop):
         self.watch.close_epoch(self.runner)
 
 
-
 def runner_of(
     settings: dict[str, Any], watch: Watch, *, place: str, resumed: bool, starting: Callable[[Any], None]
 ) -> Any:
@@ -113,7 +112,7 @@ def runner_of(
     class Placed(DetuiRunner):
         """With its device known before it builds anything."""
 
-    Placed.place, Placed.resumed, Placed.starting = place, resumed, staticmethod(starting)  # type: ignore[assignment]
+    Placed.place, Placed.resumed, Placed.starting = place, resumed, staticmethod(starting)
     ours = {
         **settings,
         "val_dataloader": None, "val_cfg": None, "val_evaluator": None,

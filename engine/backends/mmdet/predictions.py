@@ -22,7 +22,8 @@ def detect(model: Any, loader: Any, stopped: Callable[[], bool] = lambda: False)
     """
     import torch
 
-    training, found = model.training, []
+    training = model.training
+    found: list[dict[str, Any]] = []
     model.eval()
     try:
         with torch.no_grad():
