@@ -96,6 +96,7 @@ class CommandBackend:
     yolo_layout = False
     resume_grain = "what the program did since its last checkpoint is repeated"
     statistics = None
+    compares_weights = False
     fixed_in_branches = ()
 
     def epochs_key(self) -> tuple[str, ...]:

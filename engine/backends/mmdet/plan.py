@@ -26,6 +26,7 @@ class MmdetBackend:
     yolo_layout = False
     resume_grain = "nothing is lost but the step in progress"
     statistics = ()
+    compares_weights = True
     fixed_in_branches = ("model", "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ class TorchBackend:
     yolo_layout = False
     resume_grain = "nothing is lost but the step in progress"
     statistics = STATISTICS
+    compares_weights = False
     fixed_in_branches = (*(f"model.{name}" for name in FIXED), "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:

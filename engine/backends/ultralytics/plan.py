@@ -209,6 +209,7 @@ class UltralyticsBackend:
     yolo_layout = True
     resume_grain = "the epoch in progress is repeated"
     statistics = ()
+    compares_weights = False
     fixed_in_branches = ("model", "train.optimizer")
 
     def epochs_key(self) -> tuple[str, ...]:
