@@ -31,6 +31,10 @@ from detui.engine.recipe.schema import DataSelection
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
 
+ENVIRONMENT = "environment"
+"""Where a problem of the environment that a recipe trains in is."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataState:
     """Whether the data of a plan is here."""
@@ -241,6 +245,7 @@ def make_plan(
         placement=placement,
         data=tuple(data),
         problems=(
+            *_environment(resolved, configuration),
             *{problem.text: problem for problem in problems}.values(),
             *absent,
             *_checks(resolved, placement),
@@ -348,6 +353,18 @@ def _data_state(
             text = f"The data set {name} has no split {split!r}."
             problems.append(Problem(level="error", text=text, where=f"{where}.{part}.split", hint=hint))
     return DataState(role, name, definition.title, definition.generated, place, None), problems
+
+
+def _environment(resolved: Resolved, configuration: Configuration) -> list[Problem]:
+    """Whether the environment is there that the recipe trains in."""
+    from detui.engine.environment import OWN
+    from detui.engine.environment.standing import standing
+
+    name = resolved.recipe.file.environment
+    found = standing(name, configuration) if name != OWN else None
+    if found is None or found.problem is None:
+        return []
+    return [Problem(level="error", text=found.problem, where=ENVIRONMENT, hint=found.hint, missing=True)]
 
 
 def _devkit(where: str, configuration: Configuration) -> list[Problem]:

@@ -124,7 +124,8 @@ def check_recipe(name: str, document: Document) -> Recipe:
 def _arm(name: str, values: Mapping[str, Any], keys: Keys, where: Where) -> Arm:
     title = values.get("title", name)
     stages, overrides = own_stages({key: value for key, value in values.items() if key != "title"}, keys, where)
-    return Arm(name, Words(**title) if isinstance(title, dict) else Words(en=str(title)), overrides, stages, keys)
+    said = title if isinstance(title, dict) else {"en": str(title)}
+    return Arm(name, validate(Words, said, lambda inner: where((*keys, "title", *inner))), overrides, stages, keys)
 
 
 def own_stages(values: Mapping[str, Any], keys: Keys, where: Where) -> tuple[tuple[Stage, ...] | None, dict[str, Any]]:
