@@ -144,13 +144,14 @@ def _first(split: Split, limit: int | None) -> Split:
 
 
 def keep_images(split: Split, images: tuple[Image, ...]) -> Split:
-    """The split with only these of its images, their annotations, and their ignore regions."""
+    """The split with only these of its images, their annotations, ignore regions and void pixels."""
     kept = {image.id for image in images}
     annotations = tuple(a for a in split.annotations if a.image_id in kept)
     regions = split.ignore_regions
     if regions is not None:
         regions = tuple(region for region in regions if region.image_id in kept)
-    return replace(split, images=images, annotations=annotations, ignore_regions=regions)
+    void = None if split.void is None else tuple(one for one in split.void if one.image_id in kept)
+    return replace(split, images=images, annotations=annotations, ignore_regions=regions, void=void)
 
 
 def _look_at(split: Split, check: MapCheck, progress: Progress) -> Split:

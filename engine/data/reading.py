@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from detui.engine.data.boxes import BoxCheck
-from detui.engine.data.form import Annotation, Box, IgnoreRegion, Image, Selection, Split
+from detui.engine.data.form import Annotation, Box, IgnoreRegion, Image, Selection, Split, Void
 from detui.engine.data.imagefiles import NoImageError, size_of
 from detui.engine.data.problems import Ledger
 from detui.engine.errors import DataError, MissingError
@@ -109,6 +109,8 @@ class Gathering:
     declared_crowd: int = 0
     ignore_regions: list[IgnoreRegion] | None = None
     """A list where the format knows such regions."""
+    void: list[Void] | None = None
+    """A list where the format knows such pixels."""
     selection: Selection | None = None
     """What a rule took, where the definition states one."""
     check: BoxCheck = field(init=False)
@@ -169,6 +171,7 @@ class Gathering:
             declared_boxes=self.declared_boxes,
             declared_crowd=self.declared_crowd,
             ignore_regions=None if self.ignore_regions is None else tuple(self.ignore_regions),
+            void=None if self.void is None else tuple(self.void),
             selection=self.selection,
         )
 
