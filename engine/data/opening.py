@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from detui.engine.configuration import Configuration
-from detui.engine.data import coco, visdrone, voc, yolo
+from detui.engine.data import coco, visdrone, voc, voc_instances, yolo
 from detui.engine.data.checksums import checksums, report_differences
 from detui.engine.data.definition import (
     CocoDefinition,
@@ -17,6 +17,7 @@ from detui.engine.data.definition import (
     SceneDefinition,
     VisdroneDefinition,
     VocDefinition,
+    VocInstancesDefinition,
     YoloDefinition,
 )
 from detui.engine.data.depth_reading import MapCheck, assign, with_depth
@@ -127,6 +128,7 @@ _READERS: Mapping[type[Layout], Callable[[Any, Reading], Content]] = {
     CocoDefinition: coco.read_coco,
     YoloDefinition: yolo.read_yolo,
     VocDefinition: voc.read_voc,
+    VocInstancesDefinition: voc_instances.read_voc_instances,
     VisdroneDefinition: visdrone.read_visdrone,
     SceneDefinition: _read_scenes,
 }

@@ -19,8 +19,8 @@ def coco_json(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
     """A split in COCO's form, categories 1…n in the order of the classes.
 
     With `ignore_regions` exactly where the format knows such regions, empty where none was found: the evaluator takes
-    their presence for the metric that the data is judged by. So with `void`, a list of ``{"image_id", "segmentation"}``:
-    those pixels are taken out of a detection's mask before it is compared.
+    their presence for the metric that the data is judged by. So with `void`, a list of
+    ``{"image_id", "segmentation"}``: those pixels are taken out of a detection's mask before it is compared.
     """
     content: dict[str, Any] = {
         "images": [_image(image) for image in split.images],
