@@ -200,6 +200,7 @@ class Plan:
                 for stage in arm.stages
             ),
             data=data.get(arm.data_set),
+            masks=backend.masks,
             milestones=tuple(sorted(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs)),
             checkpoint_rule=self.resolved.checkpoint_rule,
             stop_on=tuple(self.recipe.file.stop_on),

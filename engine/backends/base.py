@@ -78,6 +78,8 @@ class Backend(Protocol):
     """Images with boxes in pixels, or frames of cameras and LiDAR; None: whatever a program of the user's reads."""
     yolo_layout: bool
     """Whether prepared data needs the YOLO layout beside the internal form."""
+    masks: bool | None
+    """Whether what it predicts carries masks: then none at all is a mask AP of 0. None: whatever a program writes."""
     resume_grain: str
     """What a stop loses, in words: `the epoch in progress is repeated`."""
     statistics: tuple[str, ...] | None

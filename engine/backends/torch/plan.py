@@ -29,6 +29,7 @@ class TorchBackend:
     needs_data = True
     trains_on: Literal["images", "frames"] | None = "frames"
     yolo_layout = False
+    masks: bool | None = False
     resume_grain = "nothing is lost but the step in progress"
     statistics = STATISTICS
     model_of_stage = ()

@@ -207,6 +207,7 @@ class UltralyticsBackend:
     needs_data = True
     trains_on: Literal["images", "frames"] | None = "images"
     yolo_layout = True
+    masks: bool | None = False
     resume_grain = "the epoch in progress is repeated"
     statistics = ()
     model_of_stage = ()
