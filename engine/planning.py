@@ -31,6 +31,10 @@ from detui.engine.recipe.schema import DataSelection
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
 
+ENVIRONMENT = "environment"
+"""Where a problem of the environment that a recipe trains in is."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataState:
     """Whether the data of a plan is here."""
@@ -185,17 +189,18 @@ class Plan:
             environ={**(environ or {}), **backend.environ()},
             device=self._request(arm),
             threads=self.placement.threads,
-            config=self._placed(arm, arm.config),
+            config=self.placed(arm, arm.config),
             stages=tuple(
                 StageSpec(
                     name=stage.name,
                     epochs=stage.epochs,
-                    config=self._placed(arm, stage.config),
+                    config=self.placed(arm, stage.config),
                     data=data[stage.data_set] if stage.data_set else None,
                 )
                 for stage in arm.stages
             ),
             data=data.get(arm.data_set),
+            masks=backend.masks,
             milestones=tuple(sorted(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs)),
             checkpoint_rule=self.resolved.checkpoint_rule,
             stop_on=tuple(self.recipe.file.stop_on),
@@ -209,7 +214,7 @@ class Plan:
             return request
         return replace(request, min_free_memory=min_free(known.measured, [total for _, _, total in self.gpus]))
 
-    def _placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
+    def placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration with the names of weight files replaced by where they are."""
         placed = copy.deepcopy(dict(config))
         for (name, keys), path in self.weights.items():
@@ -241,6 +246,7 @@ def make_plan(
         placement=placement,
         data=tuple(data),
         problems=(
+            *_environment(resolved, configuration),
             *{problem.text: problem for problem in problems}.values(),
             *absent,
             *_checks(resolved, placement),
@@ -350,6 +356,18 @@ def _data_state(
     return DataState(role, name, definition.title, definition.generated, place, None), problems
 
 
+def _environment(resolved: Resolved, configuration: Configuration) -> list[Problem]:
+    """Whether the environment is there that the recipe trains in."""
+    from detui.engine.environment import OWN
+    from detui.engine.environment.standing import standing
+
+    name = resolved.recipe.file.environment
+    found = standing(name, configuration) if name != OWN else None
+    if found is None or found.problem is None:
+        return []
+    return [Problem(level="error", text=found.problem, where=ENVIRONMENT, hint=found.hint, missing=True)]
+
+
 def _devkit(where: str, configuration: Configuration) -> list[Problem]:
     """Whether the environment is there that the evaluations of a run will need."""
     from detui.engine.environment.standing import standing
@@ -408,6 +426,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 pictures=_pictures(data),
                 depth=data is not None and data.depth,
                 continues=stage is not arm.stages[0],
+                followed=stage is not arm.stages[-1],
             )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)

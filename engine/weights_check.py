@@ -142,7 +142,7 @@ def _models(plan: Plan, configuration: Configuration, files: Sequence[FileCheck]
         except DetuiError as error:
             failed.append(ModelCheck((arm.name,), {}, error))
             continue
-        section = plan.spec(arm, plan.seeds[0], experiment="weights", data=_no_data(arm)).stages[0].config["model"]
+        section = plan.placed(arm, stage.config)["model"]
         key = json.dumps([section, classes], sort_keys=True)
         groups.setdefault(key, []).append(arm)
         models[key] = {"section": section, "classes": classes}

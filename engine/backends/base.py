@@ -49,6 +49,8 @@ class CheckContext:
     """Whether the recipe asks for its data's depth maps."""
     continues: bool = False
     """Whether a stage comes before this one, whose weights it starts from."""
+    followed: bool = False
+    """Whether a stage comes after this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +79,16 @@ class Backend(Protocol):
     """Images with boxes in pixels, or frames of cameras and LiDAR; None: whatever a program of the user's reads."""
     yolo_layout: bool
     """Whether prepared data needs the YOLO layout beside the internal form."""
+    masks: bool | None
+    """Whether what it predicts carries masks: then none at all is a mask AP of 0. None: whatever a program writes."""
     resume_grain: str
     """What a stop loses, in words: `the epoch in progress is repeated`."""
     statistics: tuple[str, ...] | None
     """Names of the statistics of AQR that its trainings can report; None where whatever a program prints is taken."""
     compares_weights: bool
     """Whether its training half has `check_weights`: what a file would give a model is told before anything runs."""
+    model_of_stage: tuple[str, ...]
+    """Fields of the model that a later stage may set: what learns, and what is taken of the weights before."""
     fixed_in_branches: tuple[str, ...]
     """Fields, or sections, that a branch cannot change: its checkpoint would not fit."""
 

@@ -56,7 +56,7 @@ def _start(context: CheckContext) -> Iterator[Problem]:
     """What to take of weights that there are none of."""
     model = context.config["model"]
     asked = {name: value for name, value in model["start"].items() if value != Start.model_fields[name].default}
-    if asked and not (context.continues or model["weights"]):
+    if asked and not (context.continues or context.followed or model["weights"]):
         text = f"There are no weights of a whole detector, and so nobody reads {', '.join(asked)}."
         yield _warning("model.start", text, "set model.weights, or leave the section out of this arm")
     if model["start"]["take"] == "backbone" and {"anew", "box_std", "mask_std"} & set(asked):
@@ -80,7 +80,8 @@ def _layers(model: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Prob
 def _schedule(train: Mapping[str, Any], images: int | None) -> Iterator[Problem]:
     if late := [epoch for epoch in train["drops"] if epoch >= train["epochs"]]:
         text = f"The rate would drop after epoch {late[0]}, and the training has {train['epochs']}."
-        yield _warning("train.drops", text, f"--set train.drops=[{', '.join(_inside(train))}]")
+        kept = ",".join(str(epoch) for epoch in train["drops"] if epoch not in late)
+        yield _warning("train.drops", text, f"--set train.drops=[{kept}]")
     if not images:
         return
     steps = train["epochs"] * -(-images // train["batch"])
@@ -90,13 +91,6 @@ def _schedule(train: Mapping[str, Any], images: int | None) -> Iterator[Problem]
     elif steps < FEW_STEPS:
         text = f"The training has {steps} optimizer steps in all: a detector learns next to nothing in so few."
         yield _warning("train.epochs", text, f"--set train.epochs={-(-FEW_STEPS * train['epochs'] // steps)}")
-
-
-def _inside(train: Mapping[str, Any]) -> list[str]:
-    """The same drops, at the same parts of the training that there is."""
-    last = max(train["drops"]) * 8 / 7  # the document's 35 of 40
-    scaled = {max(1, round(epoch * train["epochs"] / last)) for epoch in train["drops"]}
-    return [str(epoch) for epoch in sorted(scaled) if epoch < train["epochs"]]
 
 
 def _error(where: str, text: str, hint: str) -> Problem:

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from detui.engine.backends.mmdet.rates import PARTS
+
 Settings = dict[str, Any]
 Kind = Literal["train", "val", "loss"]
 """Of a loader: to train with; to find detections with; or to compute losses on pictures that are not trained on."""
 
 CHANNELS = {18: [64, 128, 256, 512], 34: [64, 128, 256, 512], 50: [256, 512, 1024, 2048], 101: [256, 512, 1024, 2048]}
 """Depth of a ResNet → channels of its four stages."""
-PARTS = {"backbone": "backbone", "neck": "neck", "rpn_head": "heads", "roi_head": "heads"}
-"""Part of the model → the field of `train.layers` that is its factor."""
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 """Of ImageNet's red, green and blue, of 255: what the published weights were trained with."""
 STANDIN = "detui.engine.backends.mmdet.standin"
@@ -255,13 +255,6 @@ def schedule(train: Mapping[str, Any], epochs: int) -> list[Settings]:
         found.append({"type": "MultiStepLR", "begin": 0, "end": epochs, "by_epoch": True,
                       "milestones": list(train["drops"]), "gamma": train["drop_factor"]})  # fmt: skip
     return found
-
-
-def effective_rate(train: Mapping[str, Any], devices: int = 1) -> float:
-    """The rate of parts whose factor is 1, after linear scaling (Goyal et al., 2017): lr × images / reference_batch."""
-    reference = train["reference_batch"]
-    scale = 1.0 if reference is None else train["batch"] * devices / reference
-    return float(train["lr"] * scale)
 
 
 def text(settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
