@@ -396,8 +396,9 @@ def _weights(
 
 
 def _absent(weight: WeightFile, places: Sequence[Path], configuration: Configuration) -> Problem:
-    tried = "\n  ".join(map(str, places)) or "(no place is configured)"
-    hint = f"put the file there, set DETUI_WEIGHTS, or add `weights: {{{weight.name}: /path}}` to {configuration.file}"
+    tried = "\n  ".join(map(str, places))
+    command = f"detui weights add FILE --name {Path(weight.name).name}"
+    hint = f"{command}, set DETUI_WEIGHTS, or add `weights: {{{weight.name}: /path}}` to {configuration.file}"
     text = f"There is no file {weight.name}. Tried:\n  {tried}"
     return Problem(level="error", text=text, where=".".join(weight.keys), hint=hint, missing=True)
 
