@@ -98,6 +98,7 @@ class CommandBackend:
     resume_grain = "what the program did since its last checkpoint is repeated"
     statistics = None
     model_of_stage = ()
+    compares_weights = False
     fixed_in_branches = ()
 
     def epochs_key(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class TorchBackend:
     resume_grain = "nothing is lost but the step in progress"
     statistics = STATISTICS
     model_of_stage = ()
+    compares_weights = False
     fixed_in_branches = (*(f"model.{name}" for name in FIXED), "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:
