@@ -30,7 +30,6 @@ from detui.engine.recipe.resolve import Resolved, ResolvedArm, ResolvedStage, ar
 from detui.engine.recipe.schema import DataSelection
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
-
 ENVIRONMENT = "environment"
 """Where a problem of the environment that a recipe trains in is."""
 

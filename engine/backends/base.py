@@ -85,10 +85,10 @@ class Backend(Protocol):
     """What a stop loses, in words: `the epoch in progress is repeated`."""
     statistics: tuple[str, ...] | None
     """Names of the statistics of AQR that its trainings can report; None where whatever a program prints is taken."""
-    compares_weights: bool
-    """Whether its training half has `check_weights`: what a file would give a model is told before anything runs."""
     model_of_stage: tuple[str, ...]
     """Fields of the model that a later stage may set: what learns, and what is taken of the weights before."""
+    compares_weights: bool
+    """Whether its training half has `check_weights`: what a file would give a model is told before anything runs."""
     fixed_in_branches: tuple[str, ...]
     """Fields, or sections, that a branch cannot change: its checkpoint would not fit."""
 

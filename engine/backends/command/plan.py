@@ -97,8 +97,8 @@ class CommandBackend:
     masks: bool | None = None
     resume_grain = "what the program did since its last checkpoint is repeated"
     statistics = None
-    compares_weights = False
     model_of_stage = ()
+    compares_weights = False
     fixed_in_branches = ()
 
     def epochs_key(self) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ class MmdetBackend:
     masks: bool | None = True
     resume_grain = "nothing is lost but the step in progress"
     statistics = ()
-    compares_weights = True
     model_of_stage = ("model.backbone.frozen_stages", "model.backbone.norm_eval", "model.start")
+    compares_weights = True
     fixed_in_branches = ("model", "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:

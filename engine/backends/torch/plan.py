@@ -32,8 +32,8 @@ class TorchBackend:
     masks: bool | None = False
     resume_grain = "nothing is lost but the step in progress"
     statistics = STATISTICS
-    compares_weights = False
     model_of_stage = ()
+    compares_weights = False
     fixed_in_branches = (*(f"model.{name}" for name in FIXED), "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:

@@ -210,8 +210,8 @@ class UltralyticsBackend:
     masks: bool | None = False
     resume_grain = "the epoch in progress is repeated"
     statistics = ()
-    compares_weights = False
     model_of_stage = ()
+    compares_weights = False
     fixed_in_branches = ("model", "train.optimizer")
 
     def epochs_key(self) -> tuple[str, ...]:
