@@ -117,7 +117,7 @@ class Comparison:
         if self.whole and bare & set(self.unexpected):
             text = "The file holds a backbone alone, whose tensors have other names in a whole detector: nothing of it "
             return f"{text}would be loaded.", "name it as model.backbone.weights instead of model.weights"
-        if not self.whole and any(part_of(name) == BACKBONE for name in self.unexpected):
+        if not self.whole and any(name.startswith(f"{BACKBONE}.{BACKBONE}.") for name in self.unexpected):
             text = "The file holds a whole detector, not a backbone alone: nothing of it would be loaded."
             return text, "name it as model.weights, with model.start.take=backbone"
         shown = ", ".join(self.unexpected[:SHOWN]) or "nothing"
@@ -127,10 +127,10 @@ class Comparison:
         """What is worth knowing although the training can begin."""
         found = []
         for part, count in self.parts().items():
-            whole = count["loaded"] + count["reinitialised"] == 0
-            if count["missing"]:
-                amount = "no tensor" if whole else f"{count['missing']} tensors fewer than the model"
-                found.append(f"The file has {amount} of {part}: {count['missing']} start at random.")
+            if count["missing"] and part != BACKBONE:
+                none = count["loaded"] + count["reinitialised"] == 0
+                lacks = f"has no tensor of {part}" if none else f"lacks tensors of {part}"
+                found.append(f"The file {lacks}: {count['missing']} start at random.")
             if count["unexpected"] and part not in (OTHER, BACKBONE) and self.whole:
                 found.append(f"{count['unexpected']} tensors of {part} in the file are left behind.")
         other = [one for one in self.reinitialised if one.why == "shape" and not of_classes(one.name)]
@@ -191,11 +191,11 @@ def compare(
 
 def as_backbone(tensors: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     """The tensors of a file of a backbone alone by the detector's names; what the backbone has no place for keeps its
-    own name, but for layers that look like a backbone's."""
+    own name, but for what looks like a backbone's: layers of another depth, and those of a whole detector."""
     found = {}
     for name, value in tensors.items():
         inner = f"{BACKBONE}.{name}"
-        belongs = inner in ours or name.startswith(("layer", "conv1.", "bn1."))
+        belongs = inner in ours or name.startswith(("layer", "conv1.", "bn1.", f"{BACKBONE}."))
         found[inner if belongs else name] = value
     return found
 

@@ -27,7 +27,7 @@ from detui.engine.backends.torch_support.transfer import ANEW, LEFT, TRANSFERRED
 from detui.engine.errors import RunError
 from detui.engine.run.files import sha256_of
 
-__all__ = ["Transfer", "begin_with", "part_of", "shapes"]
+__all__ = ["Transfer", "begin_with", "part_of", "same_classes", "shapes", "source"]
 
 
 def begin_with(
@@ -44,12 +44,12 @@ def begin_with(
     `section`: the recipe's `model`, its files as paths. `before`: the checkpoint of the stage before, which goes before
     the recipe's files; `model.start` says of it, too, what is taken. `classes`: of the data, in the order of the heads'
     rows. `seed`: of what starts anew, which is drawn from generators of its own, one for each tensor, so that no other
-    random number moves and arms that start more anew draw the same for the same layer. `stage`: the name of the stage before, for the
-    report.
+    random number moves and arms that start more anew draw the same for the same layer. `stage`: the name of the stage
+    before, for the report.
 
     Raises RunError for a file that cannot be read, or is another model's; MissingError without it.
     """
-    field, file = _source(section, before)
+    field, file = source(section, before)
     if file is None:
         return None
     whole, start = field != "model.backbone.weights", section["start"]
@@ -57,7 +57,7 @@ def begin_with(
     state = model.state_dict()
     found = compare(shapes(state), shapes(given.tensors), start, whole=whole)
     found.check(str(given.path))
-    _same_classes(found, given, classes)
+    same_classes(found, given, classes)
     tensors = given.tensors if whole else as_backbone(given.tensors, state)
     _copy(state, tensors, found)
     _draw(state, [one.name for one in found.reinitialised], start, seed)
@@ -70,12 +70,8 @@ def shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in tensors.items()}
 
 
-def source_field(section: Mapping[str, Any]) -> str | None:
-    """The field of a recipe that names the weights to start from; None where they are random."""
-    return _source(section, None)[0] or None
-
-
-def _source(section: Mapping[str, Any], before: Path | None) -> tuple[str, Any]:
+def source(section: Mapping[str, Any], before: Path | None) -> tuple[str, Any]:
+    """The field that names the weights to start from, and the file; None as file where values are random."""
     if before is not None:
         return "stages", before
     for field, file in (("model.weights", section["weights"]),
@@ -91,8 +87,8 @@ def _about(kind: str, given: Checkpoint, stage: str | None) -> dict[str, Any]:
     return told | ({"stage": stage, "epoch": given.epoch} if kind == "stage" else {})
 
 
-def _same_classes(found: Comparison, given: Checkpoint, classes: Sequence[str]) -> None:
-    """Rows that are kept must be of the same classes in the same order, where the file says its own."""
+def same_classes(found: Comparison, given: Checkpoint, classes: Sequence[str]) -> None:
+    """Raise RunError where rows are kept that are other classes' in the file, which need not say its own."""
     kept = [name for name in found.loaded if of_classes(name)]
     if not kept or given.classes is None or [*map(_plain, given.classes)] == [*map(_plain, classes)]:
         return

@@ -70,6 +70,7 @@ def test_the_good_one_is_good(tmp_path: Path) -> None:
         ("{train: {epochs: 5}}", "{train: {epoch: 5}}", 18, "train.epoch", "train.epochs"),
         ("  baseline: {}", "  baseline: {}\n  baseline: {}", 12, "second time", None),
         ("  baseline: {}", "  Base Line: {}", 11, "not a name", None),
+        ("  baseline: {}", "  baseline: {title: {en: warm, then cold, zh: 热}}", 11, "then cold", None),
         ("title: a test", "title: [a", 3, "not valid YAML", None),
         ("title: a test", "title: !!python/object/apply:os.system [ls]", 2, "tag", None),
     ],
