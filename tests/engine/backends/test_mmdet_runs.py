@@ -1,4 +1,4 @@
-"""Whole runs of Mask R-CNN in MMDetection by the command line: stopped, killed, resumed, in stages, scored, measured."""
+"""Whole runs of Mask R-CNN in MMDetection: stopped, killed, resumed, in stages, scored, measured."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,7 @@ profiles:
     milestones: [1, 2]
 """
 EPOCH, STEPS = 6, 12
+WORKERS = Path(__file__).parents[2] / "workers"
 RESTORED = ["weights", "momentum", "rates and their schedule", "random generators", "position in the data",
             "augmentation of each picture"]  # fmt: skip
 
@@ -263,3 +265,43 @@ def test_weights_go_on_to_a_stage_of_other_classes_and_rates_are_scaled(line: Li
     assert second["used"]["train.rates.backbone"] == pytest.approx(0.01 * 2 / 4)
     assert [one["epoch"] for one in lines(run, "evaluation")] == [2], "a model of other classes is not judged"
     assert list(values(run, "step")) == list(range(1, 2 + EPOCH + 1))
+
+
+class TestInterfered:
+    """Workers without a supervisor, with the spec of the run that nothing interrupted."""
+
+    def attempt(self, whole: RunDir, run: Path, trainer: str | None = None, resume: Any = None) -> RunDir:
+        """Run the next attempt to its end, by another trainer where one is named."""
+        found, spec = RunDir(run), json.loads((whole.path / "spec.json").read_text())
+        number = len(found.attempts()) + 1
+        folder = run / "attempts" / str(number)
+        folder.mkdir(parents=True)
+        environ = {**os.environ, **spec["environ"], "OMP_NUM_THREADS": "1",
+                   "PYTHONPATH": os.pathsep.join([*spec["pythonpath"], str(WORKERS)])}  # fmt: skip
+        (run / "spec.json").write_text(json.dumps({**spec, "trainer": trainer or spec["trainer"]}))
+        told = json.loads((latest(whole) / "attempt.json").read_text())
+        (folder / "attempt.json").write_text(json.dumps({**told, "number": number, "resume": resume}))
+        subprocess.run([spec["python"], "-m", "detui.engine.worker", folder], env=environ, check=False)
+        return found
+
+    def done(self, run: RunDir) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((latest(run) / "done.json").read_text())
+        return found
+
+    def test_another_rate_than_asked_ends_the_run_before_its_first_step(self, whole: RunDir, tmp_path: Path) -> None:
+        run = self.attempt(whole, tmp_path / "meddled", "meddled:MeddledTrainer")
+        said = self.done(run)
+        assert said["outcome"] == "failed" and said["error"] == "RunError"
+        assert "train.layers.neck: asked 0.5, used 1.0" in said["message"]
+        assert lines(run, "step") == [] and lines(run, "begin")[0]["used"]["train.rates.neck"] == 0.01
+
+    def test_a_stop_in_a_validation_leaves_it_to_the_resumed_attempt(self, whole: RunDir, tmp_path: Path) -> None:
+        run = self.attempt(whole, tmp_path / "stopped", "meddled:StoppedTrainer")
+        assert self.done(run)["outcome"] == "stopped" and lines(run, "epoch") == []
+        (saved,) = lines(run, "checkpoint")
+        assert (saved["step"], saved["epoch"], saved["resumable"]) == (EPOCH, 0, True)
+        place = {name: saved[name] for name in ("step", "epoch", "stage")}
+        self.attempt(whole, run.path, None, {**place, "attempt": 1, "checkpoint": str(latest(run) / saved["path"])})
+        assert self.done(run)["outcome"] == "finished"
+        assert values(run, "epoch") == values(whole, "epoch") and values(run, "step") == values(whole, "step")
+        assert [one["epoch"] for one in lines(run, "evaluation")] == [1, 2]
