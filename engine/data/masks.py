@@ -94,8 +94,9 @@ def _mask_of_runs(lengths: Mapping[str, Any], height: int, width: int) -> npt.ND
     whole = isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts)
     if not whole or list(lengths.get("size") or ()) != [height, width] or sum(counts or ()) != height * width:
         return None
-    pixels: npt.NDArray[np.bool_] = np.repeat(np.arange(len(counts or ())) % 2 == 1, counts or ())
-    return pixels.reshape(width, height).T
+    inside = np.arange(len(counts or ())) % 2 == 1
+    pixels: npt.NDArray[np.bool_] = np.repeat(inside, counts or ()).reshape(width, height).T
+    return pixels
 
 
 def _is_polygon(value: Any) -> bool:

@@ -100,7 +100,7 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
             Picture("val_losses", "figures/val_losses.png"), [own, label], lambda: _own_losses(facts, own, label)
         )
     if rates := finetune_figures.rates_of(facts):
-        yield _Job(Picture("rates", "figures/rates.png"), [rates, label], lambda: _rates(facts, rates, label))
+        yield _Job(Picture("part_rates", "figures/part_rates.png"), [rates, label], lambda: _rates(facts, rates, label))
     curves = dict(_curves(facts))
     if curves:
         yield _Job(Picture("pr", "figures/pr.png"), [curves, label, *apart], lambda: _pr(facts, curves, label))

@@ -148,7 +148,12 @@ class FinetuneSettings:
         stages, words = arm.get("model.backbone.frozen_stages"), self.words
         if stages is None:
             return ""
-        known = {-1: words("frozen none"), 0: words("frozen stem"), _ALL_STAGES: words("frozen all")}
+        known = {
+            -1: words("frozen none"),
+            0: words("frozen stem"),
+            1: words("frozen first"),
+            _ALL_STAGES: words("frozen all"),
+        }
         told = known.get(int(stages)) or words("frozen to", stages)
         return words("norm kept", told) if arm.get("model.backbone.norm_eval") else told
 

@@ -63,7 +63,8 @@ class Picture:
     """A figure beside the record."""
 
     name: str
-    """"losses", "val_losses", "ap", "rates", "pr", "shares", "detections", "small_objects", "failures" or "misses"."""
+    """"losses", "val_losses", "ap", "part_rates", "pr", "shares", "detections", "small_objects", "failures" or
+    "misses"."""
     path: str
     """Relative to the record."""
     runs: tuple[tuple[str, int, int], ...] = ()

@@ -79,8 +79,9 @@ class Results:
         self.facts, self.words, self.ledger = facts, words, ledger
 
     def label(self, metric: str) -> str:
-        """As the function of that name, in the record's language."""
-        return label(metric, self.words.language)
+        """As the function of that name, in the record's language; AP is "box AP" where masks are judged, too."""
+        text = label(metric, self.words.language)
+        return self.words("of boxes", text) if metric.startswith("val/AP") and self.masks else text
 
     @property
     def rule_metric(self) -> str:

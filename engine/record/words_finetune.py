@@ -10,6 +10,7 @@ LABELS: dict[str, tuple[str, str]] = {
 }
 """Names of losses that say too little by themselves."""
 FINETUNE: dict[str, tuple[str, str]] = {
+    "of boxes": ("box {}", "框 {}"),
     # configuration
     "setting": ("setting", "配置项"),
     "weights before": ("pretrained weights", "预训练权重"),
@@ -47,6 +48,7 @@ FINETUNE: dict[str, tuple[str, str]] = {
     "sgd": ("SGD, momentum {}, weight decay {}", "SGD，动量 {}，权重衰减 {}"),
     "frozen": ("frozen stages of the backbone", "主干网络冻结的层级"),
     "frozen none": ("none", "无"),
+    "frozen first": ("stem and stage 1", "stem 与第 1 级"),
     "frozen to": ("stem and stages 1 to {}", "stem 与第 1–{} 级"),
     "frozen stem": ("stem", "stem"),
     "frozen all": ("the whole backbone", "整个主干网络"),
