@@ -33,8 +33,8 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
         "at or above; in a row of means the mean of b. Mean {1}: the area under the curve by trapezoids, divided by "
         "the epochs that it spans, from the first evaluated epoch to the last (in brackets). Spread: highest minus "
         "lowest evaluation within the last {0} epochs trained, and their standard deviation (n − 1); a curve that "
-        "still rises has one, too. Rising: the last evaluation is above every earlier one. Time: the mean of the epochs "
-        "that say theirs. Memory: the allocator's peak on a GPU, of the process on the host (RSS) otherwise.",
+        "still rises has one, too. Rising: the last evaluation is above every earlier one. Time: the mean of the "
+        "epochs that say theirs. Memory: the allocator's peak on a GPU, of the process on the host (RSS) otherwise.",
         "依据 detui 评估器的结果，{2}。最终 {1}：最后一次评估，而非最高。(a, b]：第 a 轮已评估且低于该值，"
         "最迟在第 b 轮（首次评估达到或超过）；均值行为 b 的均值。各轮平均 {1}：曲线下面积（梯形法）除以所跨轮数，"
         "自首次评估的轮次至最后一次（见括号）。波动：所训练的最后 {0} 轮内评估的最高值减最低值，以及标准差（n − 1）；"

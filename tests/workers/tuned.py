@@ -119,15 +119,11 @@ class Tuned(Trial):
 
 
 def masked(folder: Path) -> None:
-    """Give the truth of `prepare` masks, a void band around each object, and the areas of the masks."""
+    """Give the truth of `prepare` masks, and the areas of those."""
     truth = read_json(folder / "val.json")
-    truth["void"] = []
     for entry in truth["annotations"]:
         mask = shape(entry["bbox"], entry["category_id"], 240, 320)
-        x, y, width, height = entry["bbox"]
-        band = shape([x - 3, y - 3, width + 6, height + 6], entry["category_id"], 240, 320) & ~mask
         entry |= {"segmentation": run_lengths(mask), "area": int(mask.sum())}
-        truth["void"].append({"image_id": entry["image_id"], "segmentation": run_lengths(band)})
     write_json(folder / "val.json", truth)
 
 
