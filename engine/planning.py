@@ -188,12 +188,12 @@ class Plan:
             environ={**(environ or {}), **backend.environ()},
             device=self._request(arm),
             threads=self.placement.threads,
-            config=self._placed(arm, arm.config),
+            config=self.placed(arm, arm.config),
             stages=tuple(
                 StageSpec(
                     name=stage.name,
                     epochs=stage.epochs,
-                    config=self._placed(arm, stage.config),
+                    config=self.placed(arm, stage.config),
                     data=data[stage.data_set] if stage.data_set else None,
                 )
                 for stage in arm.stages
@@ -213,7 +213,7 @@ class Plan:
             return request
         return replace(request, min_free_memory=min_free(known.measured, [total for _, _, total in self.gpus]))
 
-    def _placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
+    def placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration with the names of weight files replaced by where they are."""
         placed = copy.deepcopy(dict(config))
         for (name, keys), path in self.weights.items():
@@ -395,8 +395,9 @@ def _weights(
 
 
 def _absent(weight: WeightFile, places: Sequence[Path], configuration: Configuration) -> Problem:
-    tried = "\n  ".join(map(str, places)) or "(no place is configured)"
-    hint = f"put the file there, set DETUI_WEIGHTS, or add `weights: {{{weight.name}: /path}}` to {configuration.file}"
+    tried = "\n  ".join(map(str, places))
+    command = f"detui weights add FILE --name {Path(weight.name).name}"
+    hint = f"{command}, set DETUI_WEIGHTS, or add `weights: {{{weight.name}: /path}}` to {configuration.file}"
     text = f"There is no file {weight.name}. Tried:\n  {tried}"
     return Problem(level="error", text=text, where=".".join(weight.keys), hint=hint, missing=True)
 

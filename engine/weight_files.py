@@ -39,7 +39,7 @@ def promised(name: str) -> str | None:
 
 
 def check_sum(path: Path, names: Sequence[str], wanted: str | None, where: str) -> str:
-    """The SHA-256 of a file, which must be what the recipe (`wanted`) and its names say.
+    """The SHA-256 of a file, which must be what the recipe says (`wanted`), or else its names.
 
     `names`: the recipe's, and the file's own. `where`: the field of `wanted`. Raises RunError naming both sums, or
     where the file cannot be read.
@@ -51,7 +51,7 @@ def check_sum(path: Path, names: Sequence[str], wanted: str | None, where: str) 
     if wanted is not None and found != wanted:
         message = f"The file is not the one that the recipe names.\n  wanted {wanted}\n  found  {found}"
         raise RunError(message, where=str(path), hint=f"fetch the right file, or correct {where}")
-    for name in dict.fromkeys(Path(one).name for one in (*names, path.name)):
+    for name in dict.fromkeys(Path(one).name for one in (*names, path.name)) if wanted is None else ():
         digits = promised(name)
         if digits is not None and not found.startswith(digits):
             message = (f"The name {name} says that the file's SHA-256 begins with {digits}: it is cut off, or another "
@@ -115,7 +115,7 @@ def _told(form: str, names: Iterator[str], path: Path) -> str:
     if not objects:
         return f"{form}: tensors alone"
     more = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
-    return f"{form}: a pickle that names {', '.join(objects[:_SHOWN])}{more}"
+    return f"{form}: beside tensors it names {', '.join(objects[:_SHOWN])}{more}"
 
 
 def _each(file: IO[bytes]) -> Iterator[str]:

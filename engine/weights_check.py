@@ -129,31 +129,32 @@ def _file(weight: WeightFile, arms: tuple[str, ...], path: Path | None, configur
 
 def _models(plan: Plan, configuration: Configuration, files: Sequence[FileCheck]) -> list[ModelCheck]:
     """Compare the models of arms whose files are here and right."""
+    named = {arm for one in files for arm in one.arms}
     bad = {arm for one in files if one.problem is not None for arm in one.arms}
     groups: dict[str, list[ResolvedArm]] = {}
     models: dict[str, dict[str, Any]] = {}
-    failed: list[ModelCheck] = []
+    told: list[ModelCheck] = []
     for arm in plan.arms:
-        if arm.name in bad:
+        if arm.name not in named or arm.name in bad:
             continue
         stage = arm.stages[0]  # later stages start from the one before
         try:
             classes = classes_of(stage.data or arm.data, configuration)
         except DetuiError as error:
-            failed.append(ModelCheck((arm.name,), {}, error))
+            told.append(ModelCheck((arm.name,), {}, error))
             continue
-        section = plan.spec(arm, plan.seeds[0], experiment="weights", data=_no_data(arm)).stages[0].config["model"]
+        section = plan.placed(arm, stage.config)["model"]
         key = json.dumps([section, classes], sort_keys=True)
         groups.setdefault(key, []).append(arm)
         models[key] = {"section": section, "classes": classes}
-    if not groups:
-        return failed
     names = [tuple(arm.name for arm in arms) for arms in groups.values()]
     try:
-        found = _compared(plan, configuration, next(iter(groups.values()))[0], list(models.values()))
+        found = _compared(plan, configuration, next(iter(groups.values()))[0], [*models.values()]) if groups else []
     except DetuiError as error:  # the environment is absent, or cannot build the model
-        return [ModelCheck(tuple(name for one in names for name in one), {}, error), *failed]
-    return [*(ModelCheck(arms, one, _problem(one)) for arms, one in zip(names, found, strict=True)), *failed]
+        return [*told, ModelCheck(tuple(name for one in names for name in one), {}, error)]
+    told += [ModelCheck(arms, one, _problem(one)) for arms, one in zip(names, found, strict=True)]
+    random = tuple(arm.name for arm in plan.arms if arm.name not in named)
+    return [*told, *([ModelCheck(random, {"random": True})] if random else [])]
 
 
 def _no_data(arm: ResolvedArm) -> dict[str | None, dict[str, Any]]:
@@ -188,7 +189,9 @@ def named_by(name: str) -> list[str]:
 
     found = []
     for ref, path in recipe_files():
-        with suppress(DetuiError):
+        with suppress(DetuiError, OSError, UnicodeDecodeError):
+            if name not in path.read_text(encoding="utf-8"):  # reading each as a recipe takes a second
+                continue
             recipe = read_recipe(ref, path)
             for profile in dict.fromkeys((FULL, *recipe.file.profiles)):
                 arms = resolve(recipe, profile=profile).arms

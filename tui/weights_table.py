@@ -50,7 +50,10 @@ def _file(file: FileCheck) -> Iterator[str]:
                 "nothing": tr("known to neither recipe nor name")}  # fmt: skip
         yield f"  sha256 {file.sha256}, {held[file.known_by]}"
         yield f"  {file.form}"
-    yield from _problem(file.problem)
+    if file.path is None and file.problem is not None:  # what is wrong is said above
+        yield f"  {tr('try: {hint}', hint=file.problem.hint)}"
+    else:
+        yield from _problem(file.problem)
 
 
 def _model(model: ModelCheck) -> Iterator[str]:

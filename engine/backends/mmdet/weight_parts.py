@@ -127,10 +127,10 @@ class Comparison:
         """What is worth knowing although the training can begin."""
         found = []
         for part, count in self.parts().items():
-            whole = count["loaded"] + count["reinitialised"] == 0
-            if count["missing"]:
-                amount = "no tensor" if whole else f"{count['missing']} tensors fewer than the model"
-                found.append(f"The file has {amount} of {part}: {count['missing']} start at random.")
+            if count["missing"] and part != BACKBONE:
+                none = count["loaded"] + count["reinitialised"] == 0
+                lacks = f"has no tensor of {part}" if none else f"lacks tensors of {part}"
+                found.append(f"The file {lacks}: {count['missing']} start at random.")
             if count["unexpected"] and part not in (OTHER, BACKBONE) and self.whole:
                 found.append(f"{count['unexpected']} tensors of {part} in the file are left behind.")
         other = [one for one in self.reinitialised if one.why == "shape" and not of_classes(one.name)]
