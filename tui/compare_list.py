@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.segment import Segment
 
 from detui.engine.evaluate.tables import UNITS, in_percent
-from detui.tui.curves import LOSS, Arm, Curves, Member
+from detui.tui.curves import ACCURACY, LOSS, Arm, Curves, Member
 from detui.tui.language import tr
 from detui.tui.output import cut, number, pad, percent_tick, width
 from detui.tui.widgets.line_list import Line
@@ -85,9 +85,13 @@ def metric_title(metric: str) -> str:
         return tr("Total loss")
     if metric.startswith("val/"):
         name = metric.removeprefix("val/").replace("_", " ")
+        if name.startswith("mask "):
+            name = tr("mask {metric}", metric=name.removeprefix("mask "))
         return f"{name}, {'%' if in_percent(metric) else UNITS[name.split('/')[0]]}"
     if metric.startswith("lr/"):
         return tr("Learning rate ({name})", name=metric.removeprefix("lr/"))
+    if metric == ACCURACY:
+        return tr("Accuracy of the box head, %")
     return tr("Loss ({name})", name=metric.removeprefix("train/").removeprefix("loss_"))
 
 

@@ -13,18 +13,20 @@ from detui.engine.run.history import History, Line
 from detui.tui.aqr import PREFIX
 from detui.tui.aqr_charts import aqr_lines
 from detui.tui.axis import end_of, of_epochs, of_steps, usable
-from detui.tui.curves import of_name
+from detui.tui.curves import ACCURACY, of_name
 from detui.tui.language import tr
 from detui.tui.output import number as shown
 from detui.tui.output import percent_tick
 from detui.tui.run_facts import statistic_points
 from detui.tui.widgets.chart import Series
 
-_OURS = ("val/AP", "val/AP50", "val/mAP", "val/NDS")
+_OURS = ("val/AP", "val/mask_AP", "val/AP50", "val/mAP", "val/NDS")
 _MAIN = ("mAP", "NDS", "bbox_mAP", "segm_mAP", "mIoU")
 """What frameworks call their main metrics, beside mAP50."""
 _GRADIENT = ("train/gradient_norm", "gradient/norm")
 """The norm of the whole gradient: beside losses, which it exceeds many times over, none of them could be read."""
+_VALIDATION_LOSS = "/val_loss"
+"""What a framework's own losses on validation pictures go by, behind its name."""
 _LISTED = ("val", "train", "lr", "memory")
 _MIB = 1 << 20
 _COARSE = 4096
@@ -64,6 +66,7 @@ def mib(value: float | None) -> str:
 KINDS = (
     ChartKind("loss", "Loss", shown),
     ChartKind("validation", "Validation AP, %", percent_tick),
+    ChartKind("own_loss", "Validation loss (framework's own)", shown),
     ChartKind("aqr_weights", "AQR weights ± std", shown),
     ChartKind("aqr_change", "AQR change, %", percent_tick),
     ChartKind("rate", "Learning rate", shown),
@@ -72,6 +75,7 @@ KINDS = (
     ChartKind("power", "GPU power, W", shown),
     ChartKind("host", "CPU of the run, %", shown),
     ChartKind("gradient", "Gradient norm", shown),
+    ChartKind("accuracy", "Accuracy of the box head, %", shown),
     ChartKind("aqr_gain", "AQR gain", shown),
     ChartKind("aqr_maps", "AQR map maxima", shown),
     ChartKind("aqr_gradient", "AQR gradient norm", shown),
@@ -89,7 +93,7 @@ def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dic
     end, label = end_of(history, axis), "minutes" if axis == "time" else axis
     epochs = "epoch" if axis == "step" else axis
     points = statistic_points(history)
-    losses = [name for name in names if name.startswith("train/") and name not in _GRADIENT]
+    losses = [name for name in names if name.startswith("train/") and name not in (*_GRADIENT, ACCURACY)]
     found = {
         "loss": ChartData(_lines(history, losses, axis, 1.0, coarse), label, end),
         "validation": ChartData(
@@ -98,6 +102,10 @@ def charts(history: History, axis: str = "step", *, coarse: bool = False) -> dic
             end_of(history, epochs),
             tr("Validation mAP, NDS, %") if "val/NDS" in history.epoch_names() else None,
         ),
+        "own_loss": ChartData(
+            _own_losses(history, epochs), "minutes" if epochs == "time" else epochs, end_of(history, epochs)
+        ),
+        "accuracy": ChartData(_lines(history, [n for n in names if n == ACCURACY], axis, 1.0, coarse), label, end),
         "rate": ChartData(_lines(history, [n for n in names if n.startswith("lr/")], axis, 1.0, coarse), label, end),
         "memory": _memory(
             history, _lines(history, [n for n in names if n.startswith("memory/")], axis, 1 / _MIB, coarse), label, end
@@ -134,6 +142,18 @@ def _epoch_lines(history: History, axis: str) -> tuple[Series, ...]:
         epochs, y = history.epoch_series(name)
         x = of_epochs(history, np.asarray(epochs, dtype=np.float64), axis)
         found.append(Series(name.removeprefix("val/"), x, np.asarray(y, dtype=np.float64)))
+    return tuple(found)
+
+
+def _own_losses(history: History, axis: str) -> tuple[Series, ...]:
+    """Return a framework's own losses on validation pictures, which come every epoch: the whole one, then its terms."""
+    names = [name for name in history.epoch_names() if _VALIDATION_LOSS in name and not name.startswith("val/")]
+    found = []
+    for name in sorted(names, key=lambda name: (not name.endswith(_VALIDATION_LOSS), names.index(name))):
+        epochs, y = history.epoch_series(name)
+        x = of_epochs(history, np.asarray(epochs, dtype=np.float64), axis)
+        label = name.split("/", 1)[1].removeprefix("val_loss_").removeprefix("val_")
+        found.append(Series(label, x, np.asarray(y, dtype=np.float64)))
     return tuple(found)
 
 

@@ -29,6 +29,11 @@ def standing(history: _History, split: str = "val") -> list[dict[str, Any]]:
     return [found[epoch] for epoch in sorted(found)]
 
 
+def rule_metric(rule: Mapping[str, Any]) -> str:
+    """The metric that a checkpoint rule looks at; AP of boxes for a rule that looks at none."""
+    return str(rule.get("metric") or "val/AP")
+
+
 def chosen(history: _History, rule: Mapping[str, Any]) -> dict[str, Any] | None:
     """The evaluation line (validation split) of the checkpoint that `rule` chooses, or None while there is none.
 
@@ -39,7 +44,7 @@ def chosen(history: _History, rule: Mapping[str, Any]) -> dict[str, Any] | None:
     lines = [line for line in standing(history) if line.get("candidate") is not False]
     if rule.get("rule") == "last":
         return lines[-1] if lines else None
-    metric = str(rule.get("metric", "val/AP"))
+    metric = rule_metric(rule)
     scored = [(value, line) for line in lines if (value := finite(line["values"].get(metric))) is not None]
     return max(scored, key=lambda pair: (pair[0], -int(pair[1]["epoch"])))[1] if scored else None
 

@@ -1,4 +1,4 @@
-"""Areas and run lengths of COCO segmentations, without pycocotools.
+"""Areas, run lengths and pixels of COCO segmentations, without pycocotools.
 
 Run lengths count pixels column by column, starting with a run of zeros, as
 the COCO API defines them; the compressed string packs them five bits a
@@ -7,6 +7,7 @@ character, each from the third on as the difference to the one two before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,6 +78,39 @@ def run_lengths(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     if remainder:
         counts.append(remainder)
     return {"size": [int(mask.shape[0]), int(mask.shape[1])], "counts": [int(run) for run in counts]}
+
+
+def mask_of(segmentation: Any, height: int, width: int) -> npt.NDArray[np.bool_] | None:
+    """The pixels [height, width] of a segmentation; None where it is none, or one of a picture of another size.
+
+    Exact for run lengths. Polygons are filled as Pillow fills them, their outline included.
+    """
+    if isinstance(segmentation, dict):
+        return _mask_of_runs(segmentation, height, width)
+    if not (isinstance(segmentation, list) and segmentation and all(map(_is_polygon, segmentation))):
+        return None
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("1", (width, height))
+    brush = ImageDraw.Draw(picture)
+    for polygon in segmentation:
+        brush.polygon([float(value) for value in polygon], fill=1, outline=1)
+    return np.asarray(picture, dtype=np.bool_)
+
+
+def _mask_of_runs(lengths: Mapping[str, Any], height: int, width: int) -> npt.NDArray[np.bool_] | None:
+    import numpy as np
+
+    counts = lengths.get("counts")
+    if isinstance(counts, (str, bytes)):
+        counts = decompress(counts)
+    whole = isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts)
+    if not whole or list(lengths.get("size") or ()) != [height, width] or sum(counts or ()) != height * width:
+        return None
+    inside = np.arange(len(counts or ())) % 2 == 1
+    pixels: npt.NDArray[np.bool_] = np.repeat(inside, counts or ()).reshape(width, height).T
+    return pixels
 
 
 def _is_polygon(value: Any) -> bool:

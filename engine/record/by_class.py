@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detui.engine.record.results import Results, label
+from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, plain, points
 
 MOST = 3
@@ -60,5 +60,5 @@ class ByClass:
 
     def gained_most(self, metric: str) -> list[str]:
         """A line an arm: "`weighted`: AP small of car +2.1, van +1.0 pp"."""
-        return [self.words("gained most", code(arm), label(metric), self.most(self.gains(arm, metric)))
+        return [self.words("gained most", code(arm), self.results.label(metric), self.most(self.gains(arm, metric)))
                 for arm in self.facts.compared]  # fmt: skip

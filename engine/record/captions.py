@@ -4,6 +4,8 @@ from __future__ import annotations
 
 CAPTIONS: dict[str, tuple[str, str]] = {
     "losses": ("Training losses", "训练损失"),
+    "val_losses": ("Losses of training and validation", "训练损失与验证损失"),
+    "part_rates": ("Learning rates by part", "各部分学习率"),
     "ap": ("AP over epochs", "AP 随轮次的变化"),
     "pr": ("Precision and recall", "精确率与召回率"),
     "detections": ("Detections on the same pictures", "同一组图像上的检测结果"),
@@ -36,6 +38,18 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "detail losses": (
         "One line a run; colour: arm, line style: seed.",
         "每条线为一个运行；颜色表示实验组，线型表示随机种子。",
+    ),
+    "detail val_losses": (
+        "Thick: MMDetection's own losses on the validation pictures after each epoch, which enter no comparison; "
+        "dashed: the means of training over the same epoch, with its augmentation. One line a run, colour: arm.",
+        "粗线：MMDetection 自身在每轮之后于验证图像上计算的损失，不参与比较；虚线：同一轮训练损失的均值（含数据增强）。"
+        "每条线为一个运行，颜色表示实验组。",
+    ),
+    "detail part_rates": (
+        "Effective rates as the training reports them at its steps, warm-up and drops included; one line a part and "
+        "arm, of its lowest seed. Where arms share a rate, the wider line is the one below.",
+        "训练逐步报告的实际学习率，含预热与下降；每个实验组的每个部分一条线，取最小的随机种子。"
+        "若各组学习率相同，较宽的线在下方。",
     ),
     "detail ap": (
         "Solid or dashed with dots: detui's evaluator, at the milestones. Thin: the framework's own numbers on its "

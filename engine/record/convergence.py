@@ -12,14 +12,13 @@ from detui.engine.record.facts import RunFacts, Source
 from detui.engine.record.results import Results, seed_of
 from detui.engine.record.text import Table, code, duration, percent, points, size
 
-METRIC = "val/AP"
 MEMORY = {"cost/gpu_memory": "on gpu", "cost/host_memory": "on host"}
 """Peaks of memory, that which is shown where both are known first, and the words for where it is."""
 
 
-def of_run(run: RunFacts) -> Convergence:
-    """The convergence of a run as far as it got."""
-    evaluations = [(int(line["epoch"]), finite(line["values"].get(METRIC))) for line in run.evaluations]
+def of_run(run: RunFacts, metric: str = "val/AP") -> Convergence:
+    """The convergence of a run as far as it got, by the curve of a metric that is the better the higher."""
+    evaluations = [(int(line["epoch"]), finite(line["values"].get(metric))) for line in run.evaluations]
     return converge(evaluations, run.epoch or None)
 
 
@@ -39,13 +38,17 @@ class ConvergenceTable:
 
     def __init__(self, results: Results) -> None:
         self.results, self.facts, self.words = results, results.facts, results.words
+        self.metric = results.rule_metric
+        """The one whose curve is looked at: that of the checkpoint rule."""
 
     def table(self) -> Table:
         """A row a run, then the finished seeds' mean ± standard deviation of each arm."""
         words = self.words
-        head = [words("arm"), words("seed"), words("final AP"), *(words("reached", round(100 * s)) for s in SHARES),
-                words("area"), words("spread of last", LAST), words("still rising"), words("time an epoch"),
-                words("peak memory"), words("source")]  # fmt: skip
+        name = self.results.label(self.metric)
+        reached = [words("reached", round(100 * share)) for share in SHARES]
+        head = [words("arm"), words("seed"), words("final AP", name), *reached, words("area", name),
+                words("spread of last", LAST), words("still rising"), words("time an epoch"), words("peak memory"),
+                words("source")]  # fmt: skip
         rows = []
         for arm in self.facts.arms:
             rows += [self._run_row(run) for run in self.facts.of(arm)]
@@ -54,10 +57,16 @@ class ConvergenceTable:
 
     def about(self) -> str:
         """How to read the table."""
-        return self.words("convergence rule", LAST)
+        evaluated = [(run.epoch - run.judged_from, len(run.evaluations)) for run in self.facts.runs if run.finished]
+        every = bool(evaluated) and all(epochs == number for epochs, number in evaluated)
+        when = self.words("every epoch" if every else "not every epoch")
+        return self.words("convergence rule", LAST, self.results.label(self.metric), when)
 
     def _run_row(self, run: RunFacts) -> list[str]:
-        found, mark = _row(run), self.results.ledger.cite_all(_sources(run), self.words("said convergence"))
+        found, mark = (
+            _row(run, self.metric),
+            self.results.ledger.cite_all(_sources(run), self.words("said convergence")),
+        )
         cells = self._curve(run, found.curve)
         seconds = self.words("missing") if found.seconds is None else duration(found.seconds)
         memory = self.words("missing") if found.memory is None else self.words(found.memory[0], size(found.memory[1]))
@@ -100,7 +109,7 @@ class ConvergenceTable:
 
     def _mean_row(self, arm: str) -> list[str]:
         runs = self.facts.finished(arm)
-        rows = [_row(run) for run in runs]
+        rows = [_row(run, self.metric) for run in runs]
         title = self.words("mean ± std" if len(rows) > 1 else "mean", len(rows)) + self.results.seeds_finished(arm)
         curves = [row.curve for row in rows]
         finals = [curve.final for curve in curves if not isinstance(curve.final, Reason)]
@@ -154,10 +163,10 @@ class ConvergenceTable:
         return "; ".join(told) or self.words("missing")
 
 
-def _row(run: RunFacts) -> _Row:
+def _row(run: RunFacts, metric: str) -> _Row:
     seconds = run.timed[0].value / run.timed[1] if run.timed else None
     memory = next(((word, run.cost[name].value) for name, word in MEMORY.items() if name in run.cost), None)
-    return _Row(of_run(run), seconds, memory)
+    return _Row(of_run(run, metric), seconds, memory)
 
 
 def _sources(run: RunFacts) -> list[Source]:

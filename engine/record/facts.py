@@ -25,8 +25,13 @@ BUILT = ("model/parameters", "model/gflops", "model/backbone_convolutions",
          *(f"model/parameters_{part}" for part in (*PARTS, *FUSION_PARTS)),
          *(f"model/channels_{level}" for level in LEVELS))  # fmt: skip
 """What the worker says of the model that it built; FLOPs as the framework counts them."""
-COST = (*BUILT, *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory")
-"""Measurements of a run that are no evaluation; bytes and seconds."""
+EPOCHS_TO_90, SECONDS_TO_90 = CONVERGENCE = ("convergence/epochs_to_90", "convergence/seconds_to_90")
+"""The first evaluated epoch at which a run had 90 % of its final value of the checkpoint rule's metric, and how long it
+had trained by then."""
+COST = (*BUILT, *SPEED, "cost/training_seconds", "cost/gpu_memory", "cost/host_memory", *CONVERGENCE)
+"""Measurements of a run that are no evaluation; bytes, seconds and epochs."""
+RATES = tuple(f"lr/{part}" for part in PARTS)
+"""Learning rates of the parts of a detector, where a training tells them apart."""
 
 
 def record_path(experiment_dir: Path, language: str = "en") -> Path:
@@ -109,6 +114,8 @@ class StageFacts:
     """Epochs of it that were trained."""
     rates: tuple[float, float, float] | None
     """Learning rate of the weights at its first step, its highest, and at its last step; None where none was told."""
+    by_part: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    """The same of each of RATES that was told."""
 
     @property
     def name(self) -> str:
@@ -174,8 +181,15 @@ class RunFacts:
     """Optimizer steps completed."""
     asked: Mapping[int, Mapping[str, Measured]] = field(default_factory=dict)
     """Iteration → what its step line says, by name; only of iterations that a goal or a claim names."""
+    rates: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]] = field(default_factory=dict)
+    """The learning rates of RATES that were told, by name: steps, at most a few hundred, and values."""
     sums_loss: bool = False
     """Whether the training reports terms of its loss and no total: `train/loss` is then the sum of the terms."""
+
+    @property
+    def judged_from(self) -> int:
+        """Epochs that were completed when the first stage began that the run's data says anything about."""
+        return next((int(one.line.get("epoch") or 0) for one in self.stages if one.judged), 0)
 
     def stage_of(self, epoch: int) -> StageFacts | None:
         """The stage that an epoch of the run lies in by the plan; None before that stage has begun."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.errors import DataError
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.failures import Box, Detections, Verdict, judge, worst
+from detui.engine.record.mask_drawing import draw_mask
 from detui.engine.record.pictures import edged_box, finish, grid_of, groups, predicted, predictions, root_of, sources
 from detui.engine.run.files import read_json
 
@@ -106,13 +107,20 @@ def draw(sheet: Sheet, label: str) -> Figure:
 
 def _failures(axis: Axes, verdict: Verdict) -> None:
     """What was found lies below what was not; the count stands under the picture."""
+    order = ("found", "false", "missed")
+    for said, segmentation in sorted(verdict.masks, key=lambda one: order.index(one[0])):
+        style = KINDS["false alarm" if said == "false" else said]
+        draw_mask(axis, segmentation, style["edgecolor"], linewidth=style["linewidth"], linestyle=style["linestyle"])
+    # Where all that is drawn has a mask, its boxes only say which parts belong together.
+    whole = len(verdict.masks) == len(verdict.found) + len(verdict.false) + len(verdict.missed)
+    thin = {"linewidth": 0.5} if whole else {}
     for kind, boxes in (("found", verdict.found), ("false alarm", verdict.false), ("missed", verdict.missed)):
         for box in boxes:
-            axis.add_patch(_box(box, kind))
+            axis.add_patch(_box(box, kind, **thin))
     missed, found = len(verdict.missed), len(verdict.found)
     axis.set_xlabel(f"missed {missed} of {missed + found}, false {len(verdict.false)}", fontsize=7)
 
 
 def _box(box: Box, kind: str, **more: Any) -> Patch:
     """A rectangle in the manner of its kind."""
-    return edged_box(box, **KINDS[kind], **more)
+    return edged_box(box, **{**KINDS[kind], **more})

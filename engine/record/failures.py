@@ -35,6 +35,8 @@ class Verdict:
     """Ground truth that none finds."""
     false: list[Box] = field(default_factory=list)
     """Detections that find nothing."""
+    masks: list[tuple[str, Any]] = field(default_factory=list)
+    """Of those that have a mask: "found", "missed" or "false", and its COCO segmentation."""
 
 
 def worst(truth: Truth, arms: Iterable[Detections], pictures: int = PICTURES) -> list[int]:
@@ -78,17 +80,24 @@ def judge(truth: Truth, detections: Detections, images: Sequence[int]) -> dict[i
     boxes = [entry for entry in truth["annotations"] if entry["image_id"] in wanted]
     said = [entry for entry in detections if entry["image_id"] in wanted]
     shown = {**truth, "images": [entry for entry in truth["images"] if entry["id"] in wanted], "annotations": boxes}
-    by_id = {entry["id"]: entry["bbox"] for entry in boxes}
+    by_id = {entry["id"]: entry for entry in boxes}
     verdicts = {image: Verdict() for image in images}
     for entry in _matched(shown, said):
         verdict = verdicts[entry["image_id"]]
         for box, found, crowd in zip(entry["gtIds"], entry["gtMatched"][0], entry["gtIgnore"], strict=True):
             if not crowd:
-                (verdict.found if found else verdict.missed).append(by_id[box])
+                _add(verdict, "found" if found else "missed", by_id[box])
         for row, found, ignored in zip(entry["dtIds"], entry["dtMatched"][0], entry["dtIgnore"][0], strict=True):
             if not (found or ignored):
-                verdict.false.append(said[row - 1]["bbox"])
+                _add(verdict, "false", said[row - 1])
     return verdicts
+
+
+def _add(verdict: Verdict, kind: str, entry: Mapping[str, Any]) -> None:
+    """Note a box as "found", "missed" or "false", and its mask where it has one."""
+    {"found": verdict.found, "missed": verdict.missed, "false": verdict.false}[kind].append(entry["bbox"])
+    if entry.get("segmentation"):
+        verdict.masks.append((kind, entry["segmentation"]))
 
 
 def _matched(truth: Truth, said: Detections) -> list[Mapping[str, Any]]:

@@ -17,21 +17,23 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DetuiError
-from detui.engine.record import aqr_figure, miss_pictures, share_figure, small_objects
+from detui.engine.record import aqr_figure, finetune_figures, miss_pictures, share_figure, small_objects
 from detui.engine.record import failure_pictures as failures
 from detui.engine.record import pictures as detections
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.misses import FLOOR
 from detui.engine.record.pictures import ascii_of
 from detui.engine.record.render import Picture
-from detui.engine.record.results import OF_FRAMES
+from detui.engine.record.results import MASK_MAIN, OF_FRAMES
 from detui.engine.run.files import read_json, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-VERSION = 2
+MASKS = MASK_MAIN[:2]
+"""Mask metrics whose curves are drawn, below those of the boxes."""
+VERSION = 3
 """Raised whenever the drawing changes, so that old figures are drawn anew."""
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Colours that people with any colour vision tell apart (Okabe and Ito 2008)."""
@@ -93,6 +95,12 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
     drawn = not facts.imported or any(len(of[0]) > 1 for run in facts.runs for of in run.framework.values())
     if scores and drawn:
         yield _Job(Picture("ap", "figures/ap.png"), [scores, _chosen(facts), label, *apart], lambda: _ap(facts, label))
+    if own := finetune_figures.own_losses(facts):
+        yield _Job(
+            Picture("val_losses", "figures/val_losses.png"), [own, label], lambda: _own_losses(facts, own, label)
+        )
+    if rates := finetune_figures.rates_of(facts):
+        yield _Job(Picture("part_rates", "figures/part_rates.png"), [rates, label], lambda: _rates(facts, rates, label))
     curves = dict(_curves(facts))
     if curves:
         yield _Job(Picture("pr", "figures/pr.png"), [curves, label, *apart], lambda: _pr(facts, curves, label))
@@ -142,7 +150,7 @@ def _scores(run: RunFacts) -> list[Any]:
     names = (
         "val/AP",
         "val/AP50",
-        *(name for name in OF_FRAMES if any(name in one["values"] for one in run.evaluations)),
+        *(name for name in (*OF_FRAMES, *MASKS) if any(name in one["values"] for one in run.evaluations)),
     )
     return [[line["epoch"], *(line["values"].get(name) for name in names)] for line in run.evaluations]
 
@@ -217,16 +225,21 @@ def _style(facts: ExperimentFacts, run: RunFacts) -> dict[str, Any]:
 
 
 def _legend(
-    figure: Figure, facts: ExperimentFacts, label: str, extra: Sequence[tuple[str, dict[str, Any]]] = ()
+    figure: Figure,
+    facts: ExperimentFacts,
+    label: str,
+    extra: Sequence[tuple[str, dict[str, Any]]] = (),
+    *,
+    seeds: bool = True,
 ) -> None:
-    """Arms by colour, seeds by line style, below the panels."""
+    """Arms by colour, below the panels, and where `seeds` says so those by line style."""
     from matplotlib.lines import Line2D
 
-    seeds = sorted({run.seed for run in facts.runs})
+    numbers = sorted({run.seed for run in facts.runs}) if seeds else []
     entries: list[tuple[str, dict[str, Any]]] = [(arm, {"color": c}) for arm, c in colours(_bases(facts)).items()]
-    if len(seeds) > 1:
+    if len(numbers) > 1:
         entries += [(f"seed {seed}", {"color": "#666666", "linestyle": LINES[place % len(LINES)]})
-                    for place, seed in enumerate(seeds[: len(LINES)])]  # fmt: skip
+                    for place, seed in enumerate(numbers[: len(LINES)])]  # fmt: skip
     entries += extra
     handles = [Line2D([], [], label=ascii_of(name), **style) for name, style in entries]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
@@ -253,6 +266,20 @@ def _losses(facts: ExperimentFacts, label: str) -> Figure:
     return figure
 
 
+def _own_losses(facts: ExperimentFacts, given: Mapping[str, Any], label: str) -> Figure:
+    colour = {run.name: colours(_bases(facts))[facts.base_of(run.arm)] for run in facts.runs}
+    figure = finetune_figures.draw_losses(given, colour, panels)
+    _legend(figure, facts, label, finetune_figures.loss_styles(), seeds=False)
+    return figure
+
+
+def _rates(facts: ExperimentFacts, rates: Mapping[str, Any], label: str) -> Figure:
+    colour = {arm: colours(_bases(facts))[facts.base_of(arm)] for arm in facts.arms}
+    figure = finetune_figures.draw_rates(rates, colour, panels)
+    _legend(figure, facts, label, finetune_figures.rate_styles(), seeds=False)
+    return figure
+
+
 def _shares(facts: ExperimentFacts, lines: Mapping[str, Any], label: str) -> Figure:
     figure = share_figure.draw(lines, {run.name: _style(facts, run) for run in facts.runs}, panels)
     _legend(figure, facts, label)
@@ -269,14 +296,16 @@ def _aqr(name: str, facts: ExperimentFacts, given: Mapping[str, Any], label: str
 
 def _ap(facts: ExperimentFacts, label: str) -> Figure:
     groups = _by_data(facts)
-    figure, axes = panels(2, len(groups))
     shown = OF_FRAMES if facts.frames else ("val/AP", "val/AP50")
-    metrics = list(zip(shown, _framework_names(facts), strict=True))
+    metrics: list[tuple[str, str | None]] = list(zip(shown, _framework_names(facts), strict=True))
+    if any(MASKS[0] in line["values"] for run in facts.runs for line in run.evaluations):
+        metrics += [(name, None) for name in MASKS]
+    figure, axes = panels(2, len(groups) * len(metrics) // 2)
     cells = [(data, runs, *one) for data, runs in groups for one in metrics]
     for axis, (data, runs, metric, framework) in zip(axes, cells, strict=True):
         for run in runs:
             _ap_lines(axis, facts, run, metric, framework)
-        axis.set_title(ascii_of(metric.removeprefix("val/") + data), fontsize=10)
+        axis.set_title(ascii_of(metric.removeprefix("val/").replace("_", " ") + data), fontsize=10)
         axis.set_xlabel("epoch")
         axis.set_ylabel("percent")
         axis.set_ylim(bottom=0)

@@ -9,7 +9,7 @@ from detui.engine.analysis import Comparison, compare, judge_goal, summarise
 from detui.engine.analysis.seeds import FEWEST_SEEDS
 from detui.engine.record.facts import SPEED, ExperimentFacts
 from detui.engine.record.over_images import Images
-from detui.engine.record.results import Results, label, seed_of
+from detui.engine.record.results import Results, seed_of
 from detui.engine.record.text import Table, code, percent, plain, points
 
 OPERATING = ("val/precision", "val/recall", "val/F1")
@@ -43,7 +43,7 @@ class Final:
         words = self.words
         head = [words("metric"), words("arm"), words("reference"), words("result"), words("delta"), words("goal"),
                 words("verdict")]  # fmt: skip
-        metrics = (*self.results.main, *OPERATING[:2], *COST)
+        metrics = (*self.results.judged, *OPERATING[:2], *COST)
         rows = [row for arm in self.facts.compared for metric in metrics if (row := self._row(arm, metric))]
         return Table(head, rows, frozenset({2, 3, 4}))
 
@@ -58,7 +58,7 @@ class Final:
         sides = zip((against, arm), means, strict=True)
         cells = [self.results.absent(metric, side) if mean is None else form(mean) for side, mean in sides]
         name = (
-            f"{label(metric)} (%)"
+            f"{self.results.label(metric)} (%)"
             if ours
             else self.words(COST[metric], plain(self.facts.info.get("backend") or "framework"))
         )
@@ -75,12 +75,12 @@ class Final:
     def detectable(self) -> str:
         """ "AP 2.1, AP50 3.4": the differences in pp that so many seeds of the measured spread would show."""
         found: dict[str, float] = {}
-        for metric in self.results.main:
+        for metric in self.results.judged:
             for arm in self.facts.compared:
                 seen = _compared(self.facts, metric, self.facts.reference(arm), arm)
                 if seen is not None and seen.detectable is not None:
                     found[metric] = max(seen.detectable, found.get(metric, 0.0))
-        return ", ".join(f"{label(metric)} {100 * value:.1f}" for metric, value in found.items())
+        return ", ".join(f"{self.results.label(metric)} {100 * value:.1f}" for metric, value in found.items())
 
     def over_images(self) -> Table:
         """For each further arm: one pair of runs, its differences, and their intervals over the test images."""
@@ -93,9 +93,10 @@ class Final:
             if images.problem:
                 rows.append([code(arm), runs, "–", "–", plain(images.problem), "–"])
             for one in images.deltas:
-                if f"val/{one.metric}" in self.results.main:
+                if f"val/{one.metric}" in self.results.judged:
                     interval = f"[{points(one.interval[0])}, {points(one.interval[1])}]"
-                    rows.append([code(arm), runs, label(one.metric), points(one.delta), interval, str(one.images)])
+                    name = self.results.label(f"val/{one.metric}")
+                    rows.append([code(arm), runs, name, points(one.delta), interval, str(one.images)])
         return Table(head, rows, frozenset({3, 5}))
 
     def conclusions(self) -> list[str]:
@@ -117,7 +118,7 @@ class Final:
         for decision in self.facts.info.get("decisions") or ():
             arm, against, metric = (str(decision[key]) for key in ("arm", "against", "metric"))
             found = _compared(self.facts, metric, against, arm)
-            yield f"{label(metric)}, {code(arm)} − {code(against)}: {self._measured(found, arm, against)}"
+            yield f"{self.results.label(metric)}, {code(arm)} − {code(against)}: {self._measured(found, arm, against)}"
             if reach := self._reach(decision, found):
                 yield ""
                 yield reach
@@ -132,7 +133,7 @@ class Final:
         """A line a decision: the difference, the title of the step that it comes to, and what its interval reaches."""
         for decision in self.facts.info.get("decisions") or ():
             arm, against, metric = (str(decision[key]) for key in ("arm", "against", "metric"))
-            yield f"{label(metric)}, {code(arm)} − {code(against)}: {self.outcome(decision)[0]}"
+            yield f"{self.results.label(metric)}, {code(arm)} − {code(against)}: {self.outcome(decision)[0]}"
 
     def outcome(self, decision: Mapping[str, Any]) -> tuple[str, bool]:
         """What a decision comes to in words, and whether it is decided."""

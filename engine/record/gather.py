@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.choice import chosen, finite, standing
+from detui.engine.analysis.choice import chosen, finite, rule_metric, standing
+from detui.engine.analysis.convergence import SHARES, Reason, converge
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.evaluate.pending import pending
 from detui.engine.record.facts import (
+    EPOCHS_TO_90,
     FUSION_PARTS,
     LEVELS,
     LOSS_TERMS,
     PARTS,
+    RATES,
+    SECONDS_TO_90,
     SPEED,
     TOTAL_LOSS,
     AttemptFacts,
@@ -67,6 +71,9 @@ def _run(run: RunDir, iterations: Collection[int]) -> RunFacts:
     timed = _timed(run.name, history)
     if timed and timed[1] == timed[2]:
         cost["cost/training_seconds"] = timed[0]
+    evaluations = tuple(standing(history))
+    stages = tuple(_stages(history))
+    cost |= dict(_converged(run.name, evaluations, rule_metric(spec.checkpoint_rule), history, stages))
     return RunFacts(
         name=run.name,
         arm=spec.arm,
@@ -80,7 +87,7 @@ def _run(run: RunDir, iterations: Collection[int]) -> RunFacts:
         begin=redacted(begin),
         attempts=tuple(_attempt(one, devices.get(one.number, ()), history) for one in attempts),
         alarms=tuple(str(line.get("text") or line.get("name")) for line in history.alarms),
-        evaluations=tuple(standing(history)),
+        evaluations=evaluations,
         chosen=best,
         waiting=tuple(str(line.get("path")) for attempt in attempts for line in pending(attempt)),
         cost=cost,
@@ -91,9 +98,10 @@ def _run(run: RunDir, iterations: Collection[int]) -> RunFacts:
         losses=_series(history, "train/loss"),
         framework=_framework(history, spec.backend),
         statistics=_statistics(history),
-        stages=tuple(_stages(history)),
+        stages=stages,
         iterations=history.step,
         asked={at: values for at in sorted(iterations) if (values := _at_step(run.name, history, at))},
+        rates=dict(_rates(history)),
         sums_loss=_sums_loss(history),
     )
 
@@ -167,12 +175,61 @@ def _at_the_end(begin: Mapping[str, Any], history: History) -> Mapping[str, Any]
 def _stages(history: History) -> Iterator[StageFacts]:
     """The stages that have begun, each up to where the next one does."""
     steps, rates = history.series(RATE)
+    parts = {name: history.series(name) for name in _told_rates(history)}
     begins = [(int(line.get("step") or 0), int(line.get("epoch") or 0)) for line in history.stages]
     borders = [*begins, (history.step, history.epoch)]
     for line, (start, before), (end, after) in zip(history.stages, borders, borders[1:], strict=False):
-        used = rates[bisect_right(steps, start) : bisect_right(steps, end)]
-        known = (used[0], max(used), used[-1]) if used else None
-        yield StageFacts(line=redacted(line), epochs=max(0, after - before), rates=known)
+        known = _within(steps, rates, start, end)
+        of_parts = {name: found for name, told in parts.items() if (found := _within(*told, start, end))}
+        yield StageFacts(line=redacted(line), epochs=max(0, after - before), rates=known, by_part=of_parts)
+
+
+def _within(steps: Sequence[int], values: Sequence[float], start: int, end: int) -> tuple[float, float, float] | None:
+    """The first, the highest and the last value of the steps beyond `start` up to `end`; None without any."""
+    used = values[bisect_right(steps, start) : bisect_right(steps, end)]
+    return (used[0], max(used), used[-1]) if used else None
+
+
+_POINTS = 400
+"""Points of a slope at most: more than a figure is wide."""
+
+
+def _rates(history: History) -> Iterator[tuple[str, tuple[tuple[int, ...], tuple[float, ...]]]]:
+    """The rates of parts. What is level is told by its ends, and of a long slope some points are."""
+    for name in _told_rates(history):
+        steps, values = history.series(name)
+        last = len(steps) - 1
+        same = [values[i] == values[i + 1] for i in range(last)]  # with the next one
+        slope = [i for i in range(1, last) if not (same[i - 1] or same[i])]
+        corners = [i for i in range(last + 1) if i in (0, last) or same[i - 1] != same[i]]
+        kept = sorted({*corners, *slope[:: -(-len(slope) // _POINTS) or 1]})
+        yield name, (tuple(int(steps[i]) for i in kept), tuple(float(values[i]) for i in kept))
+
+
+def _told_rates(history: History) -> list[str]:
+    known = set(history.names())
+    return [name for name in RATES if name in known]
+
+
+def _converged(
+    name: str, evaluations: Sequence[Mapping[str, Any]], metric: str, history: History, stages: Sequence[StageFacts]
+) -> Iterator[tuple[str, Measured]]:
+    """The epoch of 90 % of the final value, and the time to it where every epoch until then says its own.
+
+    Counted from the beginning of the first stage that is judged: those before trained for something else.
+    """
+    points = [(int(line["epoch"]), finite(line["values"].get(metric))) for line in evaluations]
+    reached = converge(points, history.epoch or None).reached[SHARES.index(0.9)]
+    if isinstance(reached, Reason):
+        return
+    start = next((int(one.line.get("epoch") or 0) for one in stages if one.judged), 0)
+    line = next(line for line in evaluations if line["epoch"] == reached.epoch)
+    at = int(line.get("attempt") or 1)
+    yield EPOCHS_TO_90, Measured(float(reached.epoch - start), _file(name, at, "evaluations.jsonl"))
+    lengths = {line.get("epoch"): finite(line.get("seconds")) for line in history.epochs}
+    spent = [lengths.get(epoch) for epoch in range(start + 1, reached.epoch + 1)]
+    if (known := [one for one in spent if one is not None]) and len(known) == len(spent):
+        yield SECONDS_TO_90, Measured(sum(known), _file(name, at, "metrics.jsonl"))
 
 
 def _statistics(history: History) -> dict[str, Samples]:

@@ -10,12 +10,9 @@ from typing import Any
 
 from detui.engine.analysis.choice import finite
 from detui.engine.record.facts import RunFacts, Source
-from detui.engine.record.results import Results, label, seed_of
+from detui.engine.record.results import Results, seed_of
 from detui.engine.record.text import Table, code, percent, plain
 from detui.engine.run.rises import RISING_EPOCHS, rise_start
-
-METRIC = "val/AP"
-"""What stands beside a rise: AP by detui's evaluator, at the milestones."""
 
 Point = tuple[int, float]
 """An epoch and a value."""
@@ -99,10 +96,11 @@ class LossTerms:
         return self.words("went", _short(other.name), _written(known[since]), _written(other.last[1]))
 
     def _metric(self, lines: Sequence[Mapping[str, Any]]) -> str:
-        """What AP did at the milestones of these epochs."""
+        """What the checkpoint rule's metric did in the evaluations of these epochs."""
+        metric = self.results.rule_metric
         found = [(int(line["epoch"]), value) for line in lines
-                 if (value := finite(line["values"].get(METRIC))) is not None]  # fmt: skip
-        name = f"{label(METRIC)} (%)"
+                 if (value := finite(line["values"].get(metric))) is not None]  # fmt: skip
+        name = f"{self.results.label(metric)} (%)"
         if not found:
             return self.words("not evaluated", name)
         (first, then), (last, now) = found[0], found[-1]

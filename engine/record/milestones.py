@@ -12,7 +12,7 @@ from detui.engine.analysis.choice import finite
 from detui.engine.record import moments
 from detui.engine.record.claims_at import length_of
 from detui.engine.record.facts import RunFacts, Source
-from detui.engine.record.results import OF_FRAMES, Results, label, seed_of
+from detui.engine.record.results import MASK_MAIN, OF_FRAMES, Results, label, seed_of
 from detui.engine.record.stability import after_best
 from detui.engine.record.text import Table, code, percent, plain, points
 
@@ -73,8 +73,8 @@ class Milestones:
     def table(self) -> Table:
         """Mean over finished seeds at each milestone, the others one by one; what was not reached says so."""
         words = self.words
-        head = [words("epoch"), words("arm"), *(f"{label(name)} (%)" for name in self._columns), words("loss"),
-                words("source")]  # fmt: skip
+        names = [f"{self.results.label(name)} (%)" for name in self._columns]
+        head = [words("epoch"), words("arm"), *names, words("loss"), words("source")]
         rows = [
             self._milestone(epoch, arm)
             for epoch in self.facts.info.get("milestones", ())
@@ -85,7 +85,8 @@ class Milestones:
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        return OF_FRAMES if self.facts.frames else TABLE
+        masks = MASK_MAIN[:1] if self.results.masks else ()
+        return OF_FRAMES if self.facts.frames else (*TABLE, *masks)
 
     def _milestone(self, epoch: int, arm: str) -> list[str]:
         runs = self.facts.of(arm)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DataError
 from detui.engine.record.failure_pictures import Sheet
+from detui.engine.record.mask_drawing import draw_mask
 from detui.engine.record.misses import FLOOR, Best, highest
 from detui.engine.record.pictures import ascii_of, edged_box, finish, grid_of, predicted, root_of
 from detui.engine.record.small_objects import around
@@ -40,7 +41,7 @@ def draw(sheet: Sheet, label: str) -> Figure:
     for number, (axis, image, place) in enumerate(cells):
         miss = misses[number // len(titles)]
         _crop(axis, miss.box["bbox"], images[image])
-        _boxes(axis, miss.box["bbox"], miss.best[places[place]])
+        _boxes(axis, miss.box, miss.best[places[place]])
         if place == 0:
             axis.set_ylabel(ascii_of(f"{classes[miss.box['category_id']]}\n{axis.get_ylabel()}"), fontsize=7)
     handles = [_box((0, 0, 1, 1), name, label=name) for name in STYLES]
@@ -59,14 +60,27 @@ def _boxes(axis: Axes, box: Any, best: Best) -> None:
     names = list(STYLES)
     said = "nothing of its class overlaps"
     if best.detection is not None:
-        axis.add_patch(_box(best.detection["bbox"], names[1]))
+        _masked(axis, best.detection, names[1])
         score = float(best.detection["score"])
         said = f"confidence {score:.2f}, IoU {best.product / score:.2f}"
-    axis.add_patch(_box(box, names[0]))
+    _masked(axis, box, names[0])
     sign = ">= " if best.product < FLOOR else ""
     axis.set_xlabel(f"loss {sign}{math.floor(100 * best.loss) / 100:.2f} ({said})", fontsize=7)
 
 
+def _masked(axis: Axes, entry: Any, name: str) -> None:
+    """An annotation or a detection in the style of that name: its mask, where it has one, and its box."""
+    style = STYLES[name]
+    masked = draw_mask(
+        axis,
+        entry.get("segmentation"),
+        style["edgecolor"],
+        linewidth=style["linewidth"],
+        linestyle=style["linestyle"],
+    )
+    axis.add_patch(_box(entry["bbox"], name, **({"linewidth": 0.6} if masked else {})))
+
+
 def _box(box: Any, name: str, **more: Any) -> Patch:
     """A rectangle in the style of that name."""
-    return edged_box(box, clip_on=True, **STYLES[name], **more)
+    return edged_box(box, clip_on=True, **{**STYLES[name], **more})

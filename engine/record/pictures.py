@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from detui.engine.errors import DataError
 from detui.engine.record.facts import ExperimentFacts, RunFacts
+from detui.engine.record.mask_drawing import draw_mask
 from detui.engine.run.files import read_json
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def by_image(entries: Any, wanted: set[int]) -> dict[int, list[dict[str, Any]]]:
     found: dict[int, list[dict[str, Any]]] = {number: [] for number in sorted(wanted)}
     for entry in entries:
         if entry["image_id"] in found:
-            kept = {key: entry[key] for key in ("bbox", "category_id", "score", "area") if key in entry}
+            kept = {key: entry[key] for key in ("bbox", "category_id", "score", "area", "segmentation") if key in entry}
             found[entry["image_id"]].append(kept)
     return found
 
@@ -206,18 +207,23 @@ def finish(figure: Figure, handles: Sequence[Patch], title: str, label: str, bet
 
 
 def _detections(axis: Axes, boxes: Sequence[Mapping[str, Any]], sheet: Sheet) -> None:
+    """Each box with its confidence; one that has a mask as mask, with a thin box and the name of its class."""
     from matplotlib.patches import Rectangle
 
     height = axis.get_ylim()[0]
     for entry in sorted(boxes, key=lambda entry: entry.get("score", 1.0)):
         x, y, width, tall = entry["bbox"]
         colour = colour_of(sheet, entry["category_id"])
-        axis.add_patch(Rectangle((x, y), width, tall, fill=False, edgecolor="black", linewidth=1.8))
-        axis.add_patch(Rectangle((x, y), width, tall, fill=False, edgecolor=colour, linewidth=1.1))
-        if "score" in entry:
+        masked = draw_mask(axis, entry.get("segmentation"), colour, linewidth=1.0)
+        if not masked:
+            axis.add_patch(Rectangle((x, y), width, tall, fill=False, edgecolor="black", linewidth=1.8))
+        axis.add_patch(Rectangle((x, y), width, tall, fill=False, edgecolor=colour, linewidth=0.6 if masked else 1.1))
+        said = [ascii_of(sheet.classes[entry["category_id"]])] if masked else []
+        said += [f"{entry['score']:.2f}"] if "score" in entry else []
+        if said:
             box = {"facecolor": colour, "edgecolor": "none", "pad": 0.4}
             place = (max(x, 0), max(y - 1, 0.05 * height))
-            axis.text(*place, f"{entry['score']:.2f}", fontsize=5, clip_on=True, va="bottom", bbox=box)
+            axis.text(*place, " ".join(said), fontsize=5, clip_on=True, va="bottom", bbox=box)
 
 
 def _say_none(axis: Axes, highest: float) -> None:

@@ -22,6 +22,8 @@ from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.final import Final
+from detui.engine.record.finetune import Finetune
+from detui.engine.record.finetune_settings import FinetuneSettings
 from detui.engine.record.imported import ImportedTables
 from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.loss_terms import LossTerms
@@ -30,7 +32,7 @@ from detui.engine.record.milestones import Milestones
 from detui.engine.record.of_frames import FrameTables
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation
-from detui.engine.record.results import OF_FRAMES, OFFICIAL, Results, label
+from detui.engine.record.results import MASK_MAIN, OF_FRAMES, OFFICIAL, Results
 from detui.engine.record.setup import Setup
 from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
@@ -61,7 +63,8 @@ class Picture:
     """A figure beside the record."""
 
     name: str
-    """"losses", "ap", "pr", "shares", "detections", "small_objects", "failures" or "misses"."""
+    """"losses", "val_losses", "ap", "part_rates", "pr", "shares", "detections", "small_objects", "failures" or
+    "misses"."""
     path: str
     """Relative to the record."""
     runs: tuple[tuple[str, int, int], ...] = ()
@@ -152,7 +155,10 @@ def _context(
         "pictures": [
             (picture, _caption(picture, words, facts), number) for number, picture in enumerate(pictures, start=1)
         ],
+        "finetune": Finetune(results),
+        "finetune_settings": FinetuneSettings(results),
         "official": OFFICIAL,
+        "mask_metrics": MASK_MAIN,
         "title": text.plain(words.pick(facts.info.get("title")) or facts.info["recipe"]),
         "question": text.plain(words.pick(facts.info.get("question"))),
         "state": overall(facts),
@@ -197,13 +203,13 @@ def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> lis
         lines.append(words("confounded", confounders))
     for arm in facts.compared:
         reference = facts.reference(arm)
-        for metric in OF_FRAMES if facts.frames else ("val/AP",):
+        for metric in OF_FRAMES if facts.frames else ("val/AP", MASK_MAIN[0]):
             a, b = facts.values(reference, metric), facts.values(arm, metric)
             if a and b:
                 found = compare(a, b, facts.unfinished(reference, arm))
                 verdict = results.verdict(found)
                 lines.append(
-                    words("headline", arm=text.code(arm), reference=text.code(reference), metric=label(metric),
+                    words("headline", arm=text.code(arm), reference=text.code(reference), metric=results.label(metric),
                           delta=text.points(found.delta), n=" / ".join(map(str, found.n)), verdict=verdict)
                 )  # fmt: skip
     goals = [judge_goal(goal, facts.results(), facts.open_runs()).word for goal in facts.info.get("goals") or ()]

@@ -6,16 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from detui.engine.analysis import Comparison, Verdict, compare, summarise
+from detui.engine.analysis.choice import rule_metric
 from detui.engine.evaluate.tables import in_percent, is_setting, unit_of
 from detui.engine.record import words_aqr
 from detui.engine.record.claims_at import beside
-from detui.engine.record.facts import BUILT, SPEED, TOTAL_LOSS, ExperimentFacts, Measured, RunFacts, Source
+from detui.engine.record.facts import (
+    BUILT,
+    EPOCHS_TO_90,
+    SECONDS_TO_90,
+    SPEED,
+    TOTAL_LOSS,
+    ExperimentFacts,
+    Measured,
+    RunFacts,
+    Source,
+)
 from detui.engine.record.goal_rows import GoalRows
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size, stated
 from detui.engine.record.words import Words
+from detui.engine.record.words_finetune import LABELS
 
 MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
+MASK_MAIN = tuple(name.replace("val/", "val/mask_") for name in MAIN)
+"""The same of masks."""
 OF_FRAMES = ("val/mAP", "val/NDS")
 """The main metrics of data that is judged in the manner of nuScenes."""
 BY_CLASS = ("val/AP", "val/AP50", "val/AP_small", "val/AP_medium", "val/AP_large")
@@ -25,14 +39,14 @@ OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
 FRAMEWORKS = ("mmdet3d", "mmdet", "ultralytics")
 """Whose own numbers are labelled with their name."""
 NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps",
-         "cost/gpu_memory": "gpu memory"}  # fmt: skip
+         "cost/gpu_memory": "gpu memory", EPOCHS_TO_90: "epochs to 90", SECONDS_TO_90: "seconds to 90"}  # fmt: skip
 """Metrics that go by a word instead of their name."""
 
 
 def label(metric: str, language: str = "en") -> str:
     """ "val/AP_small/RBC" → "AP small, RBC", "train/loss_cls" → "loss cls", "mmdet3d/NDS" → "NDS (mmdet3d)".
 
-    Statistics of AQR have words, in either `language`; a field is a code span.
+    Statistics of AQR, metrics of masks and some losses have words in either `language`; a field is a code span.
     """
     if (told := words_aqr.label(metric, language)) is not None:
         return told
@@ -41,7 +55,9 @@ def label(metric: str, language: str = "en") -> str:
     if (framework := metric.split("/", 1)[0]) in FRAMEWORKS:
         return f"{plain(metric.removeprefix(f'{framework}/'))} ({framework})"
     name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
-    words = plain(name.replace("_", " "))
+    words = LABELS[metric][language == "zh"] if metric in LABELS else plain(name.replace("_", " "))
+    if language == "zh" and name.startswith("mask_"):
+        words = "掩膜 " + words.removeprefix("mask ")
     return f"{words}, {plain(group)}" if group else words
 
 
@@ -62,15 +78,36 @@ class Results:
     def __init__(self, facts: ExperimentFacts, words: Words, ledger: Ledger) -> None:
         self.facts, self.words, self.ledger = facts, words, ledger
 
+    def label(self, metric: str) -> str:
+        """As the function of that name, in the record's language; AP is "box AP" where masks are judged, too."""
+        text = label(metric, self.words.language)
+        return self.words("of boxes", text) if metric.startswith("val/AP") and self.masks else text
+
+    @property
+    def rule_metric(self) -> str:
+        """The metric of the checkpoint rule; mAP of frames, which have no AP."""
+        named = rule_metric(self.facts.info["checkpoint_rule"])
+        return self.main[0] if named == "val/AP" else named
+
+    @property
+    def masks(self) -> bool:
+        """Whether any evaluation has judged masks."""
+        return any(MASK_MAIN[0] in line["values"] for run in self.facts.runs for line in run.evaluations)
+
     @property
     def main(self) -> tuple[str, ...]:
         """The main metrics, by what the data is judged by."""
         return OF_FRAMES if self.facts.frames else MAIN
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The main metrics, and those of masks where masks are judged."""
+        return (*self.main, *MASK_MAIN) if self.masks else self.main
+
     def per_seed(self, metrics: Sequence[str] | None = None) -> Table:
         """Metrics in percent of each run's chosen checkpoint, then mean ± std of each arm; the main ones by default."""
         words, metrics = self.words, metrics or self.main
-        head = [words("arm"), words("seed"), *(f"{label(name)} (%)" for name in metrics), words("chosen epoch"),
+        head = [words("arm"), words("seed"), *(f"{self.label(name)} (%)" for name in metrics), words("chosen epoch"),
                 words("source")]  # fmt: skip
         rows: list[list[str]] = []
         for arm in self.facts.arms:
@@ -217,14 +254,14 @@ class Results:
             if unfinished and self.facts.begun:
                 names = ", ".join(map(code, unfinished))
                 verdict = f"{self.words('inconclusive')} ({self.words('runs unfinished', names)})"
-            return [code(arm), label(metric), missing, missing, missing, "", "", verdict]
+            return [code(arm), self.label(metric), missing, missing, missing, "", "", verdict]
         found = compare(reference, values, unfinished)
         interval = f"[{points(found.interval[0])}, {points(found.interval[1])}]" if found.interval else "–"
         paired = ", ".join(f"s{seed}: {points(delta)}" for seed, delta in found.paired.items())
         p = "–" if found.p is None else f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
         return [
             code(arm),
-            label(metric),
+            self.label(metric),
             points(found.delta),
             interval,
             p,
@@ -236,7 +273,7 @@ class Results:
     def per_class(self) -> Table:
         """Per class and per class × size: mean over seeds for each arm."""
         words = self.words
-        head = [words("class"), words("arm"), *(f"{label(name)} (%)" for name in BY_CLASS), words("source")]
+        head = [words("class"), words("arm"), *(f"{self.label(name)} (%)" for name in BY_CLASS), words("source")]
         rows = [self._class_row(name, arm) for name in self.facts.classes for arm in self.facts.arms
                 if name in self.facts.classes_of(arm)]  # fmt: skip
         return Table(head, rows, frozenset(range(2, len(head) - 1)))
@@ -268,7 +305,7 @@ class Results:
         """A metric in words: "AP small", "parameters"."""
         if metric in NAMED:
             return self.words(NAMED[metric])
-        name = label(metric, self.words.language)
+        name = self.label(metric)
         if is_setting(metric):
             return self.words("used setting", name)
         if metric == TOTAL_LOSS and any(run.sums_loss for run in self.facts.runs):
@@ -301,7 +338,8 @@ class Results:
             return lambda value: f"{value:.4f}"
         if metric in BUILT and metric != "model/gflops":
             return count
-        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size}
+        forms: dict[str, Callable[[float], str]] = {"cost/training_seconds": duration, "cost/gpu_memory": size,
+                                                    SECONDS_TO_90: duration}  # fmt: skip
         return forms.get(metric, lambda value: f"{value:.4g}")
 
     @staticmethod

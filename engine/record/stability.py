@@ -8,8 +8,8 @@ from typing import Any
 
 from detui.engine.analysis.choice import finite
 from detui.engine.analysis.fairness import flatten
-from detui.engine.record.facts import RunFacts, Source
-from detui.engine.record.results import Results, label, seed_of
+from detui.engine.record.facts import TOTAL_LOSS, RunFacts, Source
+from detui.engine.record.results import Results, seed_of
 from detui.engine.record.stages import MIXING
 from detui.engine.record.text import Table, code, percent, plain, points
 
@@ -50,7 +50,9 @@ class AfterBest:
 
 
 def total_loss(run: RunFacts) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Epochs and the sum of all loss terms, for the epochs that have all of them."""
+    """Epochs and the whole loss: as reported, else the sum of its terms, for the epochs that have all of them."""
+    if TOTAL_LOSS in run.losses:
+        return run.losses[TOTAL_LOSS]
     series = [dict(zip(*one, strict=True)) for one in run.losses.values()]
     epochs = sorted(set.intersection(*(set(one) for one in series))) if series else []
     return tuple(epochs), tuple(sum(one[epoch] for one in series) for epoch in epochs)
@@ -94,16 +96,14 @@ class Stability:
 
     def __init__(self, results: Results) -> None:
         self.results, self.facts, self.words = results, results.facts, results.words
-        rule: Mapping[str, Any] = self.facts.info["checkpoint_rule"]
-        named = str(rule.get("metric") or "val/AP")
-        self.metric = results.main[0] if named == "val/AP" else named
+        self.metric = results.rule_metric
         """The one whose validation curve is looked at: that of the checkpoint rule; mAP of frames, which have no AP."""
 
     def table(self) -> Table:
         """A row a run: alarms, the loss at the end, the chosen epoch's place, validation after its highest."""
         words = self.words
         head = [words("arm"), words("seed"), words("alarms"), words("loss at the end"), words("place of chosen"),
-                words("after best", label(self.metric)), words("source")]  # fmt: skip
+                words("after best", self.results.label(self.metric)), words("source")]  # fmt: skip
         rows = [self._row(run) for arm in self.facts.arms for run in self.facts.of(arm)]
         return Table(head, rows)
 

@@ -68,7 +68,7 @@ class Stages:
         used = first.get("augment")
         if used is None:
             return self.words("missing")
-        told = ", ".join(plain(part) for part in _parts(used)) or self.words("no augmentation")
+        told = ", ".join(plain(part) for part in told_augmentation(used)) or self.words("no augmentation")
         mixed = int(first.get("mosaic_epochs", epochs))
         if mixed >= epochs or not any(used.get(name) for name in MIXING):
             return told
@@ -99,7 +99,7 @@ def grouped(
         yield [*key[:2], ", ".join(map(str, found[key])), *key[2:], mark]
 
 
-def _parts(used: Mapping[str, Any]) -> Iterator[str]:
+def told_augmentation(used: Mapping[str, Any]) -> Iterator[str]:
     """What is not off, in a few words."""
     grouped_fields = {field for fields in TOGETHER.values() for field in fields}
     for name, value in used.items():

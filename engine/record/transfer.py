@@ -59,6 +59,8 @@ class Transfers:
     def _source(self, source: Mapping[str, Any]) -> str:
         words = self.words
         if source["kind"] == "stage":
+            if not source.get("stage"):
+                return words("stage before", code(source.get("file") or "–"))
             return words("stage weights", plain(source["stage"]), source.get("epoch"))
         return words("backbone weights", code(source["file"])) if source["kind"] == "backbone" else code(source["file"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from detui.engine.record.captions import CAPTIONS
 from detui.engine.record.words_aqr_tables import AQR_TABLES
 from detui.engine.record.words_convergence import CONVERGENCE
+from detui.engine.record.words_finetune import FINETUNE
 from detui.engine.record.words_imported import IMPORTED
 from detui.engine.record.words_named import NAMED_WORDS
 from detui.engine.record.words_of_frames import OF_FRAMES
@@ -16,6 +17,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **AQR_TABLES,
     **CAPTIONS,
     **CONVERGENCE,
+    **FINETUNE,
     **STAGES,
     **IMPORTED,
     **OF_FRAMES,

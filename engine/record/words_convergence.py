@@ -5,10 +5,10 @@ from __future__ import annotations
 CONVERGENCE: dict[str, tuple[str, str]] = {
     "no number": ("— ({})", "—（{}）"),
     # convergence
-    "final AP": ("final AP (%)", "最终 AP (%)"),
+    "final AP": ("final {} (%)", "最终 {} (%)"),
     "reached": ("epoch of {} % of it", "达到其 {} % 的轮次"),
     "reached at first": ("≤ {} (first evaluation)", "≤ {}（首次评估）"),
-    "area": ("mean AP over the epochs (%)", "各轮平均 AP (%)"),
+    "area": ("mean {} over the epochs (%)", "各轮平均 {} (%)"),
     "spread of last": ("spread over the last {} epochs (pp)", "最后 {} 轮的波动 (pp)"),
     "spread": ("{}; std {} (n = {})", "{}；标准差 {} (n = {})"),
     "still rising": ("still rising at the end", "结束时仍在上升"),
@@ -28,19 +28,21 @@ CONVERGENCE: dict[str, tuple[str, str]] = {
     "convergence GAP": ("an evaluation in between has no AP", "其间有一次评估没有 AP"),
     "convergence FEW": ("fewer than two evaluations in the last {} epochs", "最后 {} 轮内评估少于两次"),
     "convergence rule": (
-        "By the evaluations of detui's evaluator, which are not of every epoch. Final AP: the last evaluation, not the "
+        "By the evaluations of detui's evaluator, {2}. Final {1}: the last evaluation, not the "
         "highest. (a, b]: after epoch a, which was evaluated below, and at epoch b at the latest, the first evaluated "
-        "at or above; in a row of means the mean of b. Mean AP: the area under the curve by trapezoids, divided by the "
-        "epochs that it spans, from the first evaluated epoch to the last (in brackets). Spread: highest minus lowest "
-        "evaluation within the last {} epochs trained, and their standard deviation (n − 1); a curve that still rises "
-        "has one, too. Rising: the last evaluation is above every earlier one. Time: the mean of the epochs that say "
-        "theirs. Memory: the allocator's peak on a GPU, of the process on the host (RSS) otherwise.",
-        "依据 detui 评估器的结果，并非每轮都评估。最终 AP：最后一次评估，而非最高。(a, b]：第 a 轮已评估且低于该值，"
-        "最迟在第 b 轮（首次评估达到或超过）；均值行为 b 的均值。各轮平均 AP：曲线下面积（梯形法）除以所跨轮数，"
-        "自首次评估的轮次至最后一次（见括号）。波动：所训练的最后 {} 轮内评估的最高值减最低值，以及标准差（n − 1）；"
+        "at or above; in a row of means the mean of b. Mean {1}: the area under the curve by trapezoids, divided by "
+        "the epochs that it spans, from the first evaluated epoch to the last (in brackets). Spread: highest minus "
+        "lowest evaluation within the last {0} epochs trained, and their standard deviation (n − 1); a curve that "
+        "still rises has one, too. Rising: the last evaluation is above every earlier one. Time: the mean of the "
+        "epochs that say theirs. Memory: the allocator's peak on a GPU, of the process on the host (RSS) otherwise.",
+        "依据 detui 评估器的结果，{2}。最终 {1}：最后一次评估，而非最高。(a, b]：第 a 轮已评估且低于该值，"
+        "最迟在第 b 轮（首次评估达到或超过）；均值行为 b 的均值。各轮平均 {1}：曲线下面积（梯形法）除以所跨轮数，"
+        "自首次评估的轮次至最后一次（见括号）。波动：所训练的最后 {0} 轮内评估的最高值减最低值，以及标准差（n − 1）；"
         "仍在上升的曲线也会有波动。上升：最后一次评估高于此前所有评估。用时：报告了用时的各轮的均值。"
         "内存：GPU 上为分配器的峰值，否则为主机进程 (RSS) 的峰值。",
     ),
+    "not every epoch": ("which are not of every epoch", "并非每轮都评估"),
+    "every epoch": ("which are of every epoch", "每轮都评估"),
     # claims
     "claim of nobody": ("the claim names no arm", "声称值未指明实验组"),
     "claim of another": ("this experiment has no such arm", "本实验没有该实验组"),

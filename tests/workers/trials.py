@@ -136,7 +136,7 @@ class Trial:
         first, *others = self._lines(name, epochs, number)
         metrics.write({**first, "attempt": number, "resumed_from_step": after * 6, **(begin or {})})
         for line in others:
-            if line["epoch"] > after or line["kind"] == "end":
+            if line["epoch"] > after or line["kind"] in ("end", "stage"):
                 metrics.write(line)
         metrics.close()
         telemetry = LineWriter(attempt.telemetry_path)

@@ -8,6 +8,7 @@ _CURVES = {
     "Differences": "差异",
     "Total loss": "总损失",
     "Learning rate ({name})": "学习率（{name}）",
+    "mask {metric}": "掩膜 {metric}",
     "Loss ({name})": "损失（{name}）",
     "{metric}, mean ± sd over seeds": "{metric}，种子间均值 ± 标准差",
     "at cursor": "光标处",

@@ -27,26 +27,36 @@ def build(section: Mapping[str, Any], classes: int, *, shapes: bool = False) -> 
     `shapes`: parameters without memory, which are not initialised: for looking at names and shapes. Raises MissingError
     where MMDetection is not installed.
     """
-    if find_spec("mmdet") is None or find_spec("mmcv") is None:
-        message = "MMDetection is not installed in the environment that builds the models."
-        raise MissingError(message, where="environment", hint="detui env create mmdet")
-    ensure_ops()
+    ready()
     import torch
     from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
     from mmengine.config import ConfigDict
 
-    register_all_modules()
     with torch.device("meta") if shapes else nullcontext():
         model = MODELS.build(ConfigDict(configuration.model(section, classes)))
     if not shapes:
-        with _quiet():
+        with quiet():
             model.init_weights()
     return model
 
 
+def ready() -> str:
+    """Make MMDetection's modules known to MMEngine; returns which operators are in use.
+
+    Raises MissingError where it is not installed.
+    """
+    if find_spec("mmdet") is None or find_spec("mmcv") is None:
+        message = "MMDetection is not installed in the environment that builds the models."
+        raise MissingError(message, where="environment", hint="detui env create mmdet")
+    operators: str = ensure_ops()
+    from mmdet.utils import register_all_modules
+
+    register_all_modules()
+    return operators
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the line that MMEngine logs for each parameter that it initialises."""
     before = logging.root.manager.disable
     logging.disable(logging.INFO)
