@@ -48,7 +48,7 @@ class MmdetTrainer:
         return describe(spec, wanted, device)
 
     def check_weights(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
-        """Say what models would get from their files. `device` is not used: shapes alone are looked at."""
+        """Say what models would get of their weights. Needs no device: shapes alone are built."""
         from detui.engine.backends.mmdet.weights_check import check_weights
 
         return check_weights(spec, wanted)
