@@ -23,8 +23,9 @@ Floats = NDArray[np.float64]
 LOSS = "train/loss"
 """The whole loss: as the worker measured it, else its terms added."""
 AP_METRICS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large",
-              "val/mAP", "val/NDS")  # fmt: skip
-"""What our evaluator measures of boxes, in the order in which it is shown."""
+              "val/mAP", "val/NDS", "val/mask_AP", "val/mask_AP50", "val/mask_AP75", "val/mask_AP_small",
+              "val/mask_AP_medium", "val/mask_AP_large")  # fmt: skip
+"""What our evaluator measures, boxes before masks, in the order in which it is shown."""
 _PATIENCE = 0.2
 """Seconds of reading after which what there is is shown: a long run comes in several parts, the first at once."""
 _SHARE = 3

@@ -20,7 +20,7 @@ from detui.tui.output import percent_tick
 from detui.tui.run_facts import statistic_points
 from detui.tui.widgets.chart import Series
 
-_OURS = ("val/AP", "val/AP50", "val/mAP", "val/NDS")
+_OURS = ("val/AP", "val/AP50", "val/mask_AP", "val/mask_AP50", "val/mAP", "val/NDS")
 _MAIN = ("mAP", "NDS", "bbox_mAP", "segm_mAP", "mIoU")
 """What frameworks call their main metrics, beside mAP50."""
 _GRADIENT = ("train/gradient_norm", "gradient/norm")
