@@ -171,6 +171,12 @@ def _check_names(recipe: Recipe) -> None:
     for key in ("goals", "claims"):
         for index, one in enumerate(getattr(recipe.file, key)):
             _check_metric(recipe, one.metric, (key, index, "metric"))
+    for key in ("goals", "decisions"):
+        for index, one in enumerate(getattr(recipe.file, key)):
+            if one.metric.startswith("val/mask_") and recipe.backend.masks is False:
+                message = f"{one.metric}: the {recipe.backend.name} backend predicts no masks."
+                hint = f"val/{one.metric.removeprefix('val/mask_')}"
+                raise RecipeError(message, where=where((key, index, "metric")), hint=hint)
     _check_data_sets(recipe)
 
 
