@@ -42,8 +42,7 @@ def ensure_ops() -> Operators:
 
 
 def place(operators: Literal["torchvision", "plain torch"]) -> None:
-    """Put the stand-in where `mmcv.ops` looks for its extension; what was imported with another is forgotten."""
-    _forget()
+    """Put the stand-in where `mmcv.ops` looks for its extension, before that is imported: it can be only once."""
     sys.modules[_NAME] = _StandIn(operators)
 
 
@@ -134,11 +133,6 @@ def _absent(what: str) -> RunError:
     text = f"{what} not here: only nms and RoIAlign by mean values have a stand-in for the compiled ones."
     hint = "detui env create mmdet-cuda, or a model that does without it"
     return RunError(text, where="mmcv.ops", hint=hint)
-
-
-def _forget() -> None:
-    for name in [name for name in sys.modules if name == _NAME or (name + ".").startswith("mmcv.ops.")]:
-        del sys.modules[name]
 
 
 def _plain_nms(boxes: Any, scores: Any, iou_threshold: float, offset: int = 0) -> Any:

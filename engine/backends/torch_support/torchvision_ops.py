@@ -22,6 +22,8 @@ def ensure_torchvision() -> Literal["native", "plain torch"]:
 
     Returns which operators are in use. Raises ImportError or RuntimeError when torchvision is broken otherwise.
     """
+    if _LIBRARIES:
+        return "plain torch"
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:
@@ -42,39 +44,11 @@ def _register() -> None:
     """Define the operators that torchvision registers meta kernels for at import."""
     import torch
 
+    from detui.engine.backends.torch_support.plain_operators import nms
+
     library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.impl("nms", nms, "CPU")
     library.impl("nms", nms, "CUDA")
     _LIBRARIES.append(library)
-
-
-def nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
-    """Greedy non-maximum suppression, as torchvision.ops.nms does it.
-
-    boxes: (N, 4) xyxy; scores: (N,). Returns the kept indices (K,), by falling score.
-    """
-    import torch
-
-    order = scores.argsort(descending=True, stable=True)
-    rest = boxes[order].float()
-    indices = torch.arange(len(rest), device=boxes.device)
-    kept = []
-    while len(rest):
-        kept.append(indices[0])
-        overlap = _iou(rest[:1], rest[1:])
-        survivors = overlap <= iou_threshold
-        rest, indices = rest[1:][survivors], indices[1:][survivors]
-    return order[torch.stack(kept)] if kept else order
-
-
-def _iou(one: Any, many: Any) -> Any:
-    """Intersection over union of one box (1, 4) with many (N, 4): (N,)."""
-    import torch
-
-    low = torch.maximum(one[:, :2], many[:, :2])
-    high = torch.minimum(one[:, 2:], many[:, 2:])
-    inter = (high - low).clamp_(min=0).prod(dim=1)
-    area = (many[:, 2:] - many[:, :2]).prod(dim=1) + (one[:, 2:] - one[:, :2]).prod(dim=1)
-    return inter / (area - inter)
