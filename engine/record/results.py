@@ -52,7 +52,7 @@ def label(metric: str, language: str = "en") -> str:
         return code(metric)
     if (framework := metric.split("/", 1)[0]) in FRAMEWORKS:
         return f"{plain(metric.removeprefix(f'{framework}/'))} ({framework})"
-    name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
+    name, _, group = metric.removeprefix("val/").removeprefix("train/").removeprefix("convergence/").partition("/")
     words = words_finetune.label(metric, language) or plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words
 
