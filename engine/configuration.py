@@ -53,6 +53,8 @@ class Configuration:
     """The file that was looked for; it need not exist."""
     settings: Mapping[str, Setting]
     """By name: `workspace`, `data.bccd`, `data_roots`, …"""
+    weights_home: Path
+    """Where weight files go, and are looked for last, where no root is configured."""
 
     @classmethod
     def load(cls, *, workspace: str | None = None, environ: Mapping[str, str] | None = None) -> Configuration:
@@ -68,7 +70,7 @@ class Configuration:
         settings.update(_from_environment(environ, settings))
         if workspace is not None:
             settings["workspace"] = Setting(str(Path(workspace).expanduser()), "--workspace")
-        return cls(file, settings)
+        return cls(file, settings, data_home(environ) / "weights")
 
     @property
     def workspace(self) -> Path:
@@ -80,9 +82,18 @@ class Configuration:
         return self._places("data", "data_roots", name)
 
     def weights_places(self, name: str) -> list[Path]:
-        """Where a weight file of that name, or path, may be: as a path, then as configured, then in the roots."""
+        """Where a weight file of that name, or path, may be.
+
+        As a path, then as configured, then in the roots, then in detui's own folder.
+        """
         own = Path(name).expanduser().absolute()
-        return list(dict.fromkeys([own, *self._places("weights", "weight_roots", name)]))
+        return list(dict.fromkeys([own, *self._places("weights", "weight_roots", name), self.weights_home / name]))
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where `detui weights add` puts files: the first root, or detui's own folder where none is configured."""
+        roots = self.settings["weight_roots"].value
+        return Path(roots[0]).expanduser().absolute() if roots else self.weights_home
 
     def environment(self, name: str) -> Path | None:
         """The interpreter configured for a named environment."""
@@ -108,6 +119,13 @@ def configuration_folder(environ: Mapping[str, str]) -> Path:
     base = environ.get("XDG_CONFIG_HOME")
     home = Path(base) if base else Path(environ.get("HOME", "~")).expanduser() / ".config"
     return home / "detui"
+
+
+def data_home(environ: Mapping[str, str]) -> Path:
+    """The folder of this person's data that detui made or took in."""
+    base = environ.get("XDG_DATA_HOME")
+    data = Path(base) if base else Path(environ.get("HOME") or Path.home()) / ".local" / "share"
+    return (data / "detui").absolute()
 
 
 def _file(environ: Mapping[str, str]) -> Path:

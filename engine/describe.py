@@ -14,8 +14,9 @@ from detui.engine.errors import DetuiError, MissingError, RecipeError, UsageErro
 from detui.engine.models import model_key, recall, remember
 from detui.engine.planning import Plan
 from detui.engine.process.borrow import Borrowed, borrow
-from detui.engine.process.task import describe_task
+from detui.engine.process.task import spec_task
 from detui.engine.recipe.resolve import ResolvedArm
+from detui.engine.recipe.schema import DataSelection
 
 NICE = 10
 """How much everybody else goes before the building of a model. What is measured is measured with none of it."""
@@ -75,11 +76,11 @@ def _described(plan: Plan, arm: ResolvedArm, configuration: Configuration, speed
     bridge = configuration.workspace / ".environments"
     found = interpreter(recipe.file.environment, recipe.backend.name, configuration, bridge)
     # The model is built for what the run is judged on; no stage is trained.
-    told_of = {"classes": _classes(arm, configuration), **_pictures(arm)}
+    told_of = {"classes": classes_of(arm.data, configuration), **_pictures(arm)}
     data = dict.fromkeys((arm.data_set, *(stage.data_set for stage in arm.stages)), told_of)
     spec = plan.spec(arm, plan.seeds[0], experiment="describe", data=data, **found.asked)
     with _alone(plan) if speed else nullcontext(Borrowed((), ())) as on:
-        told = describe_task(spec, {"speed": speed}, on, nice=0 if speed else NICE)
+        told = spec_task(spec, "describe", {"speed": speed}, on, nice=0 if speed else NICE)
     if told.get("speed") and on.kind == "cpu":
         told["speed"]["device"]["name"] = processor()
     return told
@@ -107,19 +108,22 @@ def _pictures(arm: ResolvedArm) -> dict[str, Any]:
     return {} if found is None else {"pictures": list(found)}
 
 
-def _classes(arm: ResolvedArm, configuration: Configuration) -> list[str]:
-    """The names of the classes, from the data's annotations where nothing else says them."""
+def classes_of(data: DataSelection | None, configuration: Configuration) -> list[str]:
+    """The names of the classes, from the data's annotations where nothing else says them.
+
+    Raises UsageError without data, MissingError where only annotations say it and are absent.
+    """
     from detui.engine.data.class_names import class_names
     from detui.engine.data.definition import load_definition
 
-    if arm.data is None:
+    if data is None:
         raise UsageError("The recipe names no data, so that nobody knows how many classes there are.", where="data")
-    definition = load_definition(arm.data.name).with_options(arm.data.options)
+    definition = load_definition(data.name).with_options(data.options)
     names = class_names(definition, configuration)
     if names is None:
         from detui.engine.data.opening import open_dataset
 
-        split = arm.data.val.split
+        split = data.val.split
         names = open_dataset(
             definition, configuration, splits=(split,), limits={split: 1}, tolerate=True,
             cache=configuration.workspace / ".data",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from detui.engine.backends.mmdet.rates import planned, to_json
 from detui.engine.backends.torch.gain import gain_json
 from detui.engine.planning import Plan
 from detui.engine.recipe.resolve import ResolvedArm, arm_name
@@ -61,6 +62,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "command": plan.command(),
         "device": placement.facts(),
         **({"aqr_gain": gain_json({arm.name: arm.config for arm in plan.arms})} if _has_gain(plan) else {}),
+        **({"learning_rates": list(_rates(plan))} if plan.recipe.backend.name == "mmdet" else {}),
         "data": [asdict(state) | {"place": str(state.place)} for state in plan.data],
         "problems": [asdict(problem) for problem in plan.problems],
     }
@@ -68,6 +70,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 def _has_gain(plan: Plan) -> bool:
     return plan.recipe.backend.name == "torch"
+
+
+def _rates(plan: Plan) -> Iterator[dict[str, Any]]:
+    """The learning rates by part, of every stage of every arm."""
+    for arm in plan.arms:
+        for stage in arm.stages:
+            yield {"arm": arm.name, "stage": stage.name, **to_json(planned(stage.config, plan.placement.count))}
 
 
 def _arm(arm: ResolvedArm) -> dict[str, Any]:

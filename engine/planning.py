@@ -30,6 +30,9 @@ from detui.engine.recipe.resolve import Resolved, ResolvedArm, ResolvedStage, ar
 from detui.engine.recipe.schema import DataSelection
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
+ENVIRONMENT = "environment"
+"""Where a problem of the environment that a recipe trains in is."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataState:
@@ -185,17 +188,18 @@ class Plan:
             environ={**(environ or {}), **backend.environ()},
             device=self._request(arm),
             threads=self.placement.threads,
-            config=self._placed(arm, arm.config),
+            config=self.placed(arm, arm.config),
             stages=tuple(
                 StageSpec(
                     name=stage.name,
                     epochs=stage.epochs,
-                    config=self._placed(arm, stage.config),
+                    config=self.placed(arm, stage.config),
                     data=data[stage.data_set] if stage.data_set else None,
                 )
                 for stage in arm.stages
             ),
             data=data.get(arm.data_set),
+            masks=backend.masks,
             milestones=tuple(sorted(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs)),
             checkpoint_rule=self.resolved.checkpoint_rule,
             stop_on=tuple(self.recipe.file.stop_on),
@@ -209,7 +213,7 @@ class Plan:
             return request
         return replace(request, min_free_memory=min_free(known.measured, [total for _, _, total in self.gpus]))
 
-    def _placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
+    def placed(self, arm: ResolvedArm, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration with the names of weight files replaced by where they are."""
         placed = copy.deepcopy(dict(config))
         for (name, keys), path in self.weights.items():
@@ -241,6 +245,7 @@ def make_plan(
         placement=placement,
         data=tuple(data),
         problems=(
+            *_environment(resolved, configuration),
             *{problem.text: problem for problem in problems}.values(),
             *absent,
             *_checks(resolved, placement),
@@ -350,6 +355,18 @@ def _data_state(
     return DataState(role, name, definition.title, definition.generated, place, None), problems
 
 
+def _environment(resolved: Resolved, configuration: Configuration) -> list[Problem]:
+    """Whether the environment is there that the recipe trains in."""
+    from detui.engine.environment import OWN
+    from detui.engine.environment.standing import standing
+
+    name = resolved.recipe.file.environment
+    found = standing(name, configuration) if name != OWN else None
+    if found is None or found.problem is None:
+        return []
+    return [Problem(level="error", text=found.problem, where=ENVIRONMENT, hint=found.hint, missing=True)]
+
+
 def _devkit(where: str, configuration: Configuration) -> list[Problem]:
     """Whether the environment is there that the evaluations of a run will need."""
     from detui.engine.environment.standing import standing
@@ -378,8 +395,9 @@ def _weights(
 
 
 def _absent(weight: WeightFile, places: Sequence[Path], configuration: Configuration) -> Problem:
-    tried = "\n  ".join(map(str, places)) or "(no place is configured)"
-    hint = f"put the file there, set DETUI_WEIGHTS, or add `weights: {{{weight.name}: /path}}` to {configuration.file}"
+    tried = "\n  ".join(map(str, places))
+    command = f"detui weights add FILE --name {Path(weight.name).name}"
+    hint = f"{command}, set DETUI_WEIGHTS, or add `weights: {{{weight.name}: /path}}` to {configuration.file}"
     text = f"There is no file {weight.name}. Tried:\n  {tried}"
     return Problem(level="error", text=text, where=".".join(weight.keys), hint=hint, missing=True)
 
@@ -407,6 +425,8 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 train_images=data.train.images if data else None,
                 pictures=_pictures(data),
                 depth=data is not None and data.depth,
+                continues=stage is not arm.stages[0],
+                followed=stage is not arm.stages[-1],
             )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)

@@ -23,6 +23,8 @@ class Score:
     split: str
     predictions: Path
     truth: Path
+    masks: bool | None
+    """Whether its detections carry masks, as far as the run's backend says it."""
 
 
 def score(
@@ -53,12 +55,14 @@ def score(
         predictions = _latest(run).predictions / f"{split}-{checkpoint.stem}-{checkpoint.stat().st_mtime_ns}.json"
     if not predictions.exists():
         predict(run, checkpoint, split, predictions, device=device, trust=trust)
-    result = evaluate_file(truth, predictions, library or library_of(run))
+    masks = run.spec().masks
+    result = evaluate_file(truth, predictions, library or library_of(run), masks=masks)
     if epoch is not None and dumped is None:
         step = next((int(line["step"]) for line in load_history(run).checkpoints if line.get("epoch") == epoch), None)
         about = {"epoch": epoch, "step": step, "checkpoint": f"checkpoints/{checkpoint.name}", "on_request": True}
         append_evaluation(AttemptDir(checkpoint.parent.parent), split, predictions, result, about)
-    return Score(result=result, checkpoint=checkpoint, epoch=epoch, split=split, predictions=predictions, truth=truth)
+    return Score(result=result, checkpoint=checkpoint, epoch=epoch, split=split, predictions=predictions, truth=truth,
+                 masks=masks)  # fmt: skip
 
 
 def _dumped(run: RunDir, epoch: int, split: str) -> Path | None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from detui.engine.configuration import Configuration
 from detui.engine.errors import DetuiError, MissingError, RunError, UsageError
 from detui.engine.run.directory import RunDir, find_run
-from detui.engine.run.files import sha256_of
 
 if TYPE_CHECKING:
     from detui.engine.environment import Interpreter
@@ -352,14 +351,11 @@ def _summary(ref: str, path: Path) -> RecipeSummary:
 
 
 def _check_weights(plan: Plan) -> None:
-    """A weight file whose SHA-256 the recipe knows must be that file. Raises RunError naming both sums."""
+    """A weight file must be what its SHA-256 in the recipe, and the digits in its name, say. Raises RunError."""
+    from detui.engine.weight_files import check_sum, promised
+
     for arm in plan.arms:
         for weight in plan.recipe.backend.weights(arm.config):
             path = plan.weights[(arm.name, weight.keys)]
-            if weight.sha256 is None:
-                continue
-            found = sha256_of(path)
-            if found != weight.sha256:
-                where = ".".join((*weight.keys[:-1], "sha256"))
-                message = f"The file is not the one that the recipe names.\n  wanted {weight.sha256}\n  found  {found}"
-                raise RunError(message, where=str(path), hint=f"fetch the right file, or correct {where}")
+            if weight.sha256 is not None or promised(weight.name) or promised(path.name):
+                check_sum(path, [weight.name], weight.sha256, ".".join((*weight.keys[:-1], "sha256")))

@@ -10,6 +10,8 @@ import pytest
 from nvml_library import build
 
 if TYPE_CHECKING:
+    from mmdet_environment import Made
+
     from detui.engine.data.frame import Frame
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -64,3 +66,25 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if folder is None:
         pytest.skip("needs a C compiler to build the stand-in for NVML")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mmdet_made() -> Made:
+    """The environment `mmdet`, made once for its pins; a test that needs it skips where it cannot be installed.
+
+    For fixtures of a module or the session, which hand `mmdet_made.environ` to what they start.
+    """
+    import mmdet_environment
+
+    try:
+        return mmdet_environment.made()
+    except mmdet_environment.Unavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def mmdet_environment(mmdet_made: Made, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The interpreter of the environment `mmdet`, which this process and what it starts find, too."""
+    for name, value in mmdet_made.environ.items():
+        monkeypatch.setenv(name, value)
+    return mmdet_made.python

@@ -49,6 +49,7 @@ DOCUMENTS = [
     "docs/scratch-vs-pretrained.md",
     "docs/terminal.md",
     "docs/ultralytics.md",
+    "docs/weights.md",
 ]
 COMMANDS_IN = [
     "docs/recipes.md",
@@ -56,6 +57,7 @@ COMMANDS_IN = [
     "docs/environments.md",
     "docs/run-your-own.md",
     "docs/scratch-vs-pretrained.md",
+    "docs/weights.md",
 ]
 
 

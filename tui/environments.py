@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 HEAD = ("NAME", "STATE", "PYTHON", "SIZE", "NEEDED BY", "TITLE")
 
+EVALUATORS = {"nuscenes-devkit": "nuscenes"}
+"""Evaluators that have an environment of their own, and its name."""
+
 
 def found_text(found: Standing) -> str:
     """Return what a usable environment is: its Python and size, or where the configuration says that it is."""
@@ -55,12 +58,16 @@ def needed_by() -> Mapping[str, list[str]]:
     from detui.engine.errors import DetuiError
     from detui.engine.recipe.library import recipe_files
     from detui.engine.recipe.load import read_recipe
+    from detui.engine.recipe.schema import DataSelection
 
     found: dict[str, list[str]] = {}
     for ref, path in recipe_files():
         try:
-            name = read_recipe(ref, path).file.environment
+            file = read_recipe(ref, path).file
         except DetuiError:
             continue
-        found.setdefault(name, []).append(ref)
+        selections = [*file.data_sets.values(), *([file.data] if isinstance(file.data, DataSelection) else [])]
+        evaluators = {EVALUATORS[one.evaluator] for one in selections if one.evaluator in EVALUATORS}
+        for name in sorted({file.environment, *evaluators}):
+            found.setdefault(name, []).append(ref)
     return found

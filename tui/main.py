@@ -40,6 +40,7 @@ COMMANDS = {
     "gpus": "Show this machine's devices and who uses them.",
     "record": "Show, fill or export the record of an experiment.",
     "data": "Look at data sets: what is there, and what is wrong with it.",
+    "weights": "Check the weights that a recipe starts from, and add files of weights.",
     "env": "Make and look at the environments that frameworks need of their own.",
     "doctor": "Check this machine: packages, devices, workspace.",
     "config": "Show the configuration, and where each value came from.",

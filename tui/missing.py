@@ -21,6 +21,8 @@ def missing(plan: Plan, configuration: Configuration) -> list[str]:
 
 
 def _missing(plan: Plan, configuration: Configuration) -> Iterator[str]:
+    from detui.engine.planning import ENVIRONMENT
+
     if (absent := absent_environment(plan, configuration)) is not None:
         yield environment_text(absent)
     yield from (tr("data {name}", name=state.name) for state in plan.data if state.problem is not None)
@@ -32,7 +34,7 @@ def _missing(plan: Plan, configuration: Configuration) -> Iterator[str]:
                 yield tr("weights {name}", name=weight.name)
     for problem in plan.errors:
         # The data's and the weights' own errors are said above, in fewer words.
-        said = problem.where in fields or problem.text in {state.problem for state in plan.data}
+        said = problem.where in (ENVIRONMENT, *fields) or problem.text in {state.problem for state in plan.data}
         if problem.missing and not said:
             yield _evaluators(problem, configuration) or problem.text.splitlines()[0]
 

@@ -15,6 +15,7 @@ from detui.tui.model_table import describable, missing_models, model_lines
 from detui.tui.output import cut, table
 from detui.tui.plan_text import built, confounder_hint, device_text, finding_text, needs
 from detui.tui.plan_text import counted as counted
+from detui.tui.rate_lines import rate_lines
 
 if TYPE_CHECKING:
     from detui.engine.analysis.fairness import Finding
@@ -53,6 +54,7 @@ def page(plan: Plan, missing: Sequence[str] = (), key: str | None = None) -> lis
         Section(tr("Arms"), tuple(_arms(plan))),
         Section(tr("What differs"), tuple(_differs(plan))),
         Section(tr("Gain of AQR, computed"), tuple(gain_lines(plan))),
+        Section(tr("Learning rates by part"), tuple(rate_lines(plan))),
         Section(tr("Protocol"), tuple(_protocol(plan))),
         Section(tr("Data"), tuple(_data(plan))),
         Section(tr("Models"), tuple(_models(plan, key))),

@@ -1,7 +1,8 @@
 """What a backend's plan half offers.
 
 Its training half is in detui.engine.worker's words: `train(spec, report)`, and `predict` and `speed` of
-detui.engine.worker.task where the framework can load what it saved, `describe` where it can build a model untrained.
+detui.engine.worker.task where the framework can load what it saved, `describe` where it can build a model untrained,
+`check_weights` where it can say what a file would give it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class CheckContext:
     """Cameras, height and width of a frame's pictures, where the data is frames and that is known beforehand."""
     depth: bool = False
     """Whether the recipe asks for its data's depth maps."""
+    continues: bool = False
+    """Whether a stage comes before this one, whose weights it starts from."""
+    followed: bool = False
+    """Whether a stage comes after this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +79,16 @@ class Backend(Protocol):
     """Images with boxes in pixels, or frames of cameras and LiDAR; None: whatever a program of the user's reads."""
     yolo_layout: bool
     """Whether prepared data needs the YOLO layout beside the internal form."""
+    masks: bool | None
+    """Whether what it predicts carries masks: then none at all is a mask AP of 0. None: whatever a program writes."""
     resume_grain: str
     """What a stop loses, in words: `the epoch in progress is repeated`."""
     statistics: tuple[str, ...] | None
     """Names of the statistics of AQR that its trainings can report; None where whatever a program prints is taken."""
+    model_of_stage: tuple[str, ...]
+    """Fields of the model that a later stage may set: what learns, and what is taken of the weights before."""
+    compares_weights: bool
+    """Whether its training half has `check_weights`: what a file would give a model is told before anything runs."""
     fixed_in_branches: tuple[str, ...]
     """Fields, or sections, that a branch cannot change: its checkpoint would not fit."""
 

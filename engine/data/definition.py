@@ -137,6 +137,23 @@ class VocDefinition(LayoutBase):
     splits: Annotated[dict[str, VocSplit], Field(min_length=1)]
 
 
+class VocInstancesDefinition(LayoutBase):
+    """PASCAL VOC instance segmentation: two palette PNGs an image, and its XML file as a cross-check."""
+
+    format: Literal["voc-instances"]
+    classes: Classes
+    """In the order of the numbers in `kinds`, from 1."""
+    images: Inside = "JPEGImages"
+    annotations: Inside = "Annotations"
+    objects: Inside = "SegmentationObject"
+    """Pictures whose indices are objects."""
+    kinds: Inside = "SegmentationClass"
+    """Pictures whose indices are numbers of classes."""
+    difficult: Literal["keep", "ignore"] = "keep"
+    """As in VOC's boxes; the XML file says which objects are."""
+    splits: Annotated[dict[str, VocSplit], Field(min_length=1)]
+
+
 class VisdroneDefinition(LayoutBase):
     """VisDrone-DET's text files; the ten classes are the format's own."""
 
@@ -158,11 +175,20 @@ class SceneDefinition(LayoutBase):
         return self
 
 
-Layout = CocoDefinition | YoloDefinition | VocDefinition | VisdroneDefinition | SceneDefinition | FrameLayout
+Layout = (
+    CocoDefinition
+    | YoloDefinition
+    | VocDefinition
+    | VocInstancesDefinition
+    | VisdroneDefinition
+    | SceneDefinition
+    | FrameLayout
+)
 _LAYOUTS: Mapping[str, type[Layout]] = {
     "coco": CocoDefinition,
     "yolo": YoloDefinition,
     "voc": VocDefinition,
+    "voc-instances": VocInstancesDefinition,
     "visdrone": VisdroneDefinition,
     "scenes": SceneDefinition,
     "nuscenes": NuscenesDefinition,

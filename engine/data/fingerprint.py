@@ -41,3 +41,5 @@ def _items(classes: tuple[str, ...], splits: Mapping[str, Split], hashes: Mappin
             yield ["box", a.id, a.image_id, a.category_id, list(a.box), a.area, a.crowd, a.segmentation]
         if split.ignore_regions is not None:  # nothing at all otherwise: data without them keeps its fingerprint
             yield ["ignore regions", [[region.image_id, list(region.box)] for region in split.ignore_regions]]
+        if split.void is not None:
+            yield ["void", [[one.image_id, one.segmentation] for one in split.void]]

@@ -59,6 +59,15 @@ class IgnoreRegion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Void:
+    """Pixels of an image of which nobody said what they are: an annotator's band around objects, or a whole thing."""
+
+    image_id: int
+    segmentation: Any
+    """Run lengths ``{"size": [h, w], "counts": [int, …]}``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What a rule took out of the annotation file of a split."""
 
@@ -99,6 +108,8 @@ class Split:
     """How many of those are crowd regions."""
     ignore_regions: tuple[IgnoreRegion, ...] | None = None
     """In the order of the images; None where the format has no such notion, which is something else than none found."""
+    void: tuple[Void, ...] | None = None
+    """In the order of the images, one an image that has any; None where the format has no such notion."""
     selection: Selection | None = None
     """Where the definition states a rule: what it took. The `declared` numbers stay those of the file."""
 

@@ -52,6 +52,20 @@ def decompress(text: str | bytes) -> list[int]:
     return counts
 
 
+def pixels(segmentation: Any) -> npt.NDArray[np.bool_] | None:
+    """[height, width] The mask that run lengths describe; None for anything else, such as polygons."""
+    import numpy as np
+
+    counts = segmentation.get("counts") if isinstance(segmentation, dict) else None
+    if isinstance(counts, (str, bytes)):
+        counts = decompress(counts)
+    if not isinstance(counts, list):
+        return None
+    height, width = segmentation["size"]
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return flat.reshape(width, height).T if flat.size == width * height else None
+
+
 def run_lengths(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """A boolean mask (height × width) as uncompressed COCO run lengths."""
     import numpy as np

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from detui.engine.configuration import Configuration
-from detui.engine.data import coco, visdrone, voc, yolo
+from detui.engine.data import coco, visdrone, voc, voc_instances, yolo
 from detui.engine.data.checksums import checksums, report_differences
 from detui.engine.data.definition import (
     CocoDefinition,
@@ -17,6 +17,7 @@ from detui.engine.data.definition import (
     SceneDefinition,
     VisdroneDefinition,
     VocDefinition,
+    VocInstancesDefinition,
     YoloDefinition,
 )
 from detui.engine.data.depth_reading import MapCheck, assign, with_depth
@@ -127,6 +128,7 @@ _READERS: Mapping[type[Layout], Callable[[Any, Reading], Content]] = {
     CocoDefinition: coco.read_coco,
     YoloDefinition: yolo.read_yolo,
     VocDefinition: voc.read_voc,
+    VocInstancesDefinition: voc_instances.read_voc_instances,
     VisdroneDefinition: visdrone.read_visdrone,
     SceneDefinition: _read_scenes,
 }
@@ -144,13 +146,14 @@ def _first(split: Split, limit: int | None) -> Split:
 
 
 def keep_images(split: Split, images: tuple[Image, ...]) -> Split:
-    """The split with only these of its images, their annotations, and their ignore regions."""
+    """The split with only these of its images, their annotations, ignore regions and void pixels."""
     kept = {image.id for image in images}
     annotations = tuple(a for a in split.annotations if a.image_id in kept)
     regions = split.ignore_regions
     if regions is not None:
         regions = tuple(region for region in regions if region.image_id in kept)
-    return replace(split, images=images, annotations=annotations, ignore_regions=regions)
+    void = None if split.void is None else tuple(one for one in split.void if one.image_id in kept)
+    return replace(split, images=images, annotations=annotations, ignore_regions=regions, void=void)
 
 
 def _look_at(split: Split, check: MapCheck, progress: Progress) -> Split:

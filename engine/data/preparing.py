@@ -172,6 +172,7 @@ def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSu
         "splits": {role: _split(role, split, dataset.classes) for role, split in chosen.items()},
         "problems": [problem.to_json() for problem in (*dataset.summary, *shared)],
         **_metric(chosen),
+        **_masks(chosen),
         **({"depth": dataset.depth.to_json()} if dataset.depth else {}),
     }
 
@@ -201,6 +202,12 @@ def _metric(chosen: Mapping[str, Split]) -> dict[str, str]:
     return {"metric": "visdrone"} if known else {}
 
 
+def _masks(chosen: Mapping[str, Split]) -> dict[str, bool]:
+    """Whether every object has a mask, so that masks can be judged; a field that other data does not have."""
+    annotations = [annotation for split in chosen.values() for annotation in split.annotations]
+    return {"masks": True} if annotations and all(one.segmentation for one in annotations) else {}
+
+
 def _folder(cache: Path, info: dict[str, Any], fill: Callable[[Path], None]) -> Path:
     """The folder that holds exactly this, filled now unless it is there."""
     path = cache / f"{info['name']}-{info['fingerprint'][:12]}"
@@ -221,7 +228,8 @@ def _holds(path: Path, info: dict[str, Any]) -> bool:
     """Whether a prepared folder says this, and has its files."""
     try:
         # A folder from before objects were counted stays in use: the counts follow from what is the same.
-        same = read_json(path / "dataset.json") in (portable(info), portable(_uncounted(info)))
+        said = read_json(path / "dataset.json")
+        same = said in [portable(form(one)) for one in (info, _unmasked(info)) for form in (dict, _uncounted)]
     except DetuiError:
         return False
     return same and all(
@@ -230,6 +238,11 @@ def _holds(path: Path, info: dict[str, Any]) -> bool:
         for kind in ("json", "frames")
         if kind in split
     )
+
+
+def _unmasked(info: dict[str, Any]) -> dict[str, Any]:
+    """The same from before it was said that there are masks."""
+    return {key: value for key, value in info.items() if key != "masks"}
 
 
 def _uncounted(info: dict[str, Any]) -> dict[str, Any]:

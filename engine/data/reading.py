@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from detui.engine.data.boxes import BoxCheck
-from detui.engine.data.form import Annotation, Box, IgnoreRegion, Image, Selection, Split
+from detui.engine.data.form import Annotation, Box, IgnoreRegion, Image, Selection, Split, Void
 from detui.engine.data.imagefiles import NoImageError, size_of
 from detui.engine.data.problems import Ledger
 from detui.engine.errors import DataError, MissingError
@@ -109,6 +109,8 @@ class Gathering:
     declared_crowd: int = 0
     ignore_regions: list[IgnoreRegion] | None = None
     """A list where the format knows such regions."""
+    void: list[Void] | None = None
+    """A list where the format knows such pixels."""
     selection: Selection | None = None
     """What a rule took, where the definition states one."""
     check: BoxCheck = field(init=False)
@@ -139,19 +141,19 @@ class Gathering:
     ) -> None:
         """Check a box and take it, unless it is left out. `area` is that of the mask, where there is one."""
         checked = self.check.accept(box, self.classes[category_id - 1], *place, crowd=crowd)
-        if checked is None:
-            return
+        if checked is not None:
+            size = checked[2] * checked[3] if area is None else area
+            self.take(image, category_id, checked, area=size, crowd=crowd, segmentation=segmentation)
+
+    def take(
+        self, image: Image, category_id: int, box: Box, *, area: float, crowd: bool = False, segmentation: Any = None
+    ) -> None:
+        """Take a box that needs no check: the extent of a mask lies in its image, and two objects may share one."""
+        number = len(self.annotations) + 1
         self.annotations.append(
-            Annotation(
-                id=len(self.annotations) + 1,
-                image_id=image.id,
-                category_id=category_id,
-                box=checked,
-                area=checked[2] * checked[3] if area is None else area,
-                crowd=crowd,
-                segmentation=segmentation,
-            )
-        )
+            Annotation(id=number, image_id=image.id, category_id=category_id, box=box, area=area, crowd=crowd,
+                       segmentation=segmentation)
+        )  # fmt: skip
 
     def ignore(self, image: Image, box: Box, place: tuple[str, int | str | None]) -> None:
         """Check a region that nobody annotated as boxes are checked, and take it, unless it is left out."""
@@ -169,6 +171,7 @@ class Gathering:
             declared_boxes=self.declared_boxes,
             declared_crowd=self.declared_crowd,
             ignore_regions=None if self.ignore_regions is None else tuple(self.ignore_regions),
+            void=None if self.void is None else tuple(self.void),
             selection=self.selection,
         )
 

@@ -11,6 +11,7 @@ from detui.engine.data.definition import (
     Layout,
     VisdroneDefinition,
     VocDefinition,
+    VocInstancesDefinition,
     YoloDefinition,
 )
 from detui.engine.data.frame_layouts import FramesDefinition, NuscenesDefinition
@@ -25,8 +26,9 @@ def places(definition: DatasetDefinition, configuration: Configuration) -> list[
     if not definition.own:
         # A definition of one's own may simply lie in or beside the data.
         found.append(definition.path.parent)
-    below = definition.layout.folder
-    roots = [root for place in found for root in ([place / below, place] if below else [place])]
+    # Of `VOCdevkit/VOC2012` the place found may be either level already, or what holds both.
+    parts = Path(definition.layout.folder or ".").parts
+    roots = [place.joinpath(*parts[skipped:]) for place in found for skipped in range(len(parts) + 1)]
     return list(dict.fromkeys(root.absolute() for root in roots))
 
 
@@ -58,7 +60,7 @@ def _landmarks(layout: Layout) -> list[str]:
     """Files of which at least one must be there."""
     if isinstance(layout, CocoDefinition):
         return [split.annotations for split in layout.splits.values()]
-    if isinstance(layout, VocDefinition):
+    if isinstance(layout, (VocDefinition, VocInstancesDefinition)):
         return [split.list for split in layout.splits.values()]
     if isinstance(layout, VisdroneDefinition):
         return [f"{split.folder}/annotations" for split in layout.splits.values()]

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 from detui.engine.data.form import Annotation, Box, Dataset, Image
 from detui.engine.data.imagefiles import NoImageError, pillow_errors
 from detui.engine.data.lettering import write
+from detui.engine.data.masks import pixels
 from detui.engine.data.reading import Progress, no_progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from PIL import Image as Pillow
 
 TILE = 96
@@ -31,7 +34,7 @@ MARGIN = 0.2
 """How much of its longer side is shown around a box."""
 PLAIN = 24
 """A box of fewer pixels on its shorter side is shown only where nothing larger is there: nobody would know it."""
-PAPER, INK, FAINT, FRAME = "white", "black", "#767676", "#e4003a"
+PAPER, INK, FAINT, FRAME, OUTLINE = "white", "black", "#767676", "#e4003a", "#00d0ff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _crops(
             unreadable.append(file)
             continue
         for annotation in boxes:
-            found[file, annotation.id] = _tile(picture, annotation.box)
+            found[file, annotation.id] = _tile(picture, annotation)
     progress("cutting crops", len(wanted), len(wanted))
     return found, unreadable
 
@@ -118,12 +121,15 @@ def _opened(path: Path) -> Pillow.Image:
         return ImageOps.exif_transpose(picture).convert("RGB")
 
 
-def _tile(picture: Pillow.Image, box: Box) -> Pillow.Image:
-    """A square cut around a box, as large as a tile, the box drawn on it; grey beyond the border of the picture."""
+def _tile(picture: Pillow.Image, annotation: Annotation) -> Pillow.Image:
+    """A square cut around a box, as large as a tile, the box drawn on it; grey beyond the border of the picture.
+
+    Of run lengths the outline of the mask is drawn, too.
+    """
     from PIL import Image as Pictures
     from PIL import ImageDraw
 
-    x, y, w, h = box
+    x, y, w, h = annotation.box
     side = max(w, h) * (1 + 2 * MARGIN)
     left, top = x + w / 2 - side / 2, y + h / 2 - side / 2
     scale = TILE / side
@@ -133,11 +139,33 @@ def _tile(picture: Pillow.Image, box: Box) -> Pillow.Image:
     if area[2] > area[0] and area[3] > area[1]:
         part = picture.resize(size, Pictures.Resampling.BICUBIC, box=area)
         tile.paste(part, (round((area[0] - left) * scale), round((area[1] - top) * scale)))
+    if (mask := pixels(annotation.segmentation)) is not None:
+        _draw_outline(tile, mask, left, top, scale)
     corners = [(x - left) * scale, (y - top) * scale, (x + w - left) * scale - 1, (y + h - top) * scale - 1]
     ImageDraw.Draw(tile).rectangle(
         [corners[0], corners[1], max(corners[2], corners[0]), max(corners[3], corners[1])], outline=FRAME
     )
     return tile
+
+
+def _draw_outline(tile: Pillow.Image, mask: npt.NDArray[np.bool_], left: float, top: float, scale: float) -> None:
+    """Colour the tile's pixels that lie in the mask and have a neighbour that does not."""
+    import numpy as np
+
+    places = (np.arange(-1, TILE + 1) + 0.5) / scale
+    rows, columns = np.floor(top + places).astype(int), np.floor(left + places).astype(int)
+    there = np.ix_((rows >= 0) & (rows < mask.shape[0]), (columns >= 0) & (columns < mask.shape[1]))
+    inside = np.zeros((TILE + 2, TILE + 2), np.bool_)
+    inside[there] = mask[np.clip(rows, 0, mask.shape[0] - 1)][:, np.clip(columns, 0, mask.shape[1] - 1)][there]
+    middle = inside[1:-1, 1:-1]
+    edge = middle & ~(inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:])
+    tile.paste(OUTLINE, mask=_stencil(edge))
+
+
+def _stencil(flags: npt.NDArray[np.bool_]) -> Pillow.Image:
+    from PIL import Image as Pictures
+
+    return Pictures.fromarray(flags.astype("uint8") * 255)
 
 
 Row = tuple[str, int, list[Choice]]

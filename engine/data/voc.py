@@ -14,6 +14,7 @@ judged on the numbers as written.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -35,7 +36,7 @@ def read_voc(layout: VocDefinition, reading: Reading) -> Content:
         if not reading.wants(name):
             continue
         gathering = Gathering(name, tuple(layout.classes), reading.ledger)
-        names = _listed(reading, reading.root / split.list)
+        names = listed(reading, reading.root / split.list)
         gathering.declared_images = len(names)
         for index, (stem, line) in enumerate(names.items()):
             reading.progress(f"reading {name}", index, len(names))
@@ -111,7 +112,36 @@ def parse_xml(content: bytes) -> Element:
     return top.children[0]
 
 
-def _listed(reading: Reading, path: Path) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class XmlObject:
+    """What an XML file says of one object."""
+
+    name: str
+    box: Box
+    """In edges from 0."""
+    difficult: bool
+    line: int
+
+    def overlap(self, other: Box) -> float:
+        """IoU with another box in edges from 0."""
+        wide = min(self.box[0] + self.box[2], other[0] + other[2]) - max(self.box[0], other[0])
+        high = min(self.box[1] + self.box[3], other[1] + other[3]) - max(self.box[1], other[1])
+        if wide <= 0 or high <= 0:
+            return 0.0
+        return wide * high / (self.box[2] * self.box[3] + other[2] * other[3] - wide * high)
+
+
+def xml_objects(root: Element) -> Iterator[XmlObject]:
+    """The objects of a parsed file, in its order. Raises XmlError for a file that is none of VOC's, or a wrong box."""
+    if root.name != "annotation":
+        raise XmlError(root.line, f"its root is <{root.name}>, expected <annotation>")
+    for element in root.children:
+        if element.name == "object":
+            corners, line = _corners(element)
+            yield XmlObject(element.words("name") or "", _box(corners), element.words("difficult") == "1", line)
+
+
+def listed(reading: Reading, path: Path) -> dict[str, int]:
     """The image names of a split with their lines. A second column (VOC's ±1 of per-class lists) is dropped."""
     names: dict[str, int] = {}
     for line, text in enumerate(reading.text(path).splitlines(), 1):
@@ -132,7 +162,7 @@ def _read_image(at: _VocImage, stem: str, image_id: int, listed: tuple[str, int]
     """Read one annotation file; its problems go to the ledger."""
     reading, folder = at.reading, at.layout.annotations
     source = f"{folder}/{stem}.xml"
-    picture = _picture(reading.root, at.layout.images, stem)
+    picture = picture_of(reading.root, at.layout.images, stem)
     if picture is None:
         reading.ledger.report("missing_image", *listed, f"there is no image {at.layout.images}/{stem}.*")
         return
@@ -231,7 +261,7 @@ def _number(parent: Element, name: str) -> float:
         raise XmlError(child.line, f"<{name}> is {child.text.strip()!r}, a number was expected") from None
 
 
-def _picture(root: Path, folder: str, stem: str) -> str | None:
+def picture_of(root: Path, folder: str, stem: str) -> str | None:
     """The image file of that name, whatever its suffix, relative to the root."""
     for suffix in SUFFIXES:
         if (root / folder / f"{stem}{suffix}").is_file():

@@ -19,7 +19,8 @@ def coco_json(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
     """A split in COCO's form, categories 1…n in the order of the classes.
 
     With `ignore_regions` exactly where the format knows such regions, empty where none was found: the evaluator takes
-    their presence for the metric that the data is judged by.
+    their presence for the metric that the data is judged by. So with `void`, a list of
+    ``{"image_id", "segmentation"}``: those pixels are taken out of a detection's mask before it is compared.
     """
     content: dict[str, Any] = {
         "images": [_image(image) for image in split.images],
@@ -30,6 +31,8 @@ def coco_json(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
         content["ignore_regions"] = [
             {"image_id": region.image_id, "bbox": list(region.box)} for region in split.ignore_regions
         ]
+    if split.void is not None:
+        content["void"] = [{"image_id": one.image_id, "segmentation": one.segmentation} for one in split.void]
     return content
 
 

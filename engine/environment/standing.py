@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from detui.engine.configuration import Configuration
+from detui.engine.configuration import Configuration, data_home
 from detui.engine.environment.locks import is_locked
 from detui.engine.environment.pin_file import DIGITS, Pins, find_pins, known_names
 from detui.engine.run.files import check_schema
@@ -79,9 +79,7 @@ def environments_root(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     if given := environ.get("DETUI_ENVIRONMENTS"):
         return Path(given).expanduser().absolute()
-    base = environ.get("XDG_DATA_HOME")
-    data = Path(base) if base else Path(environ.get("HOME") or Path.home()) / ".local" / "share"
-    return (data / "detui" / "environments").absolute()
+    return data_home(environ) / "environments"
 
 
 def standing(name: str, configuration: Configuration) -> Standing:

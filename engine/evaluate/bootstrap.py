@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detui.engine.evaluate.coco import MASKS
 from detui.engine.evaluate.matches import AREAS, THRESHOLDS, ClassMatches, Matches, match
 from detui.engine.evaluate.regions import drop, limit
 
@@ -57,23 +58,32 @@ def compare_on_images(
     *,
     sizes: bool = True,
     per_class: bool = True,
+    masks: bool | None = None,
     replicates: int = 1000,
     seed: int = 0,
 ) -> list[ImageDelta]:
     """Compare two COCO results lists on one ground truth (all checked before), by the metric that it calls for.
 
-    AP, AP50, AP75; with `sizes` AP_small, AP_medium, AP_large; with `per_class` AP/<class>. Metrics without a box in
-    the ground truth are left out. Needs at least two images; raises ValueError below that.
+    AP, AP50, AP75; with `sizes` AP_small, AP_medium, AP_large; with `per_class` AP/<class>; with `masks` all of them of
+    masks, too, as mask_AP and so on (None: where everything has one). Metrics without a box in the ground truth are
+    left out. Needs at least two images; raises ValueError below that.
     """
     if len(truth["images"]) < 2:
         raise ValueError("a bootstrap over images needs at least two")
     areas = tuple(AREAS) if sizes else ("all",)
     drawn = multinomial(len(truth["images"]), replicates, seed)
+    if masks is None:
+        masks = bool(first and second) and all(map(_has_mask, (*truth["annotations"], *first, *second)))
     weights = np.hstack([np.ones((len(drawn), 1), np.float32), drawn])  # the first column: every image once
 
     def of_side(detections: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
         judged, kept = drop(truth, detections)
-        return _metrics(match(judged, kept, areas=areas, max_detections=limit(truth)), weights, per_class)
+        how: dict[str, Any] = {"areas": areas, "max_detections": limit(truth)}
+        values = _metrics(match(judged, kept, **how), weights, per_class)
+        if masks:
+            of_masks = _metrics(match(judged, kept, masks=True, **how), weights, per_class)
+            values |= {f"{MASKS}{name}": value for name, value in of_masks.items()}
+        return values
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         first_values, second_values = pool.map(of_side, (first, second))
@@ -96,6 +106,10 @@ def compare_on_images(
                 )
             )
     return found
+
+
+def _has_mask(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("segmentation"))
 
 
 def multinomial(images: int, replicates: int, seed: int) -> Weights:

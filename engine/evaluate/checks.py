@@ -13,6 +13,7 @@ from typing import Any
 
 from detui.engine.errors import DataError
 from detui.engine.evaluate.regions import REGIONS
+from detui.engine.evaluate.void import VOID
 
 HINT_TRUTH = "detui data check NAME"
 HINT_DETECTIONS = "evaluate the checkpoint again, or look at the program that wrote this file"
@@ -38,6 +39,22 @@ def check_truth(truth: Any, where: str) -> None:
             raise DataError(f"{reason}.", where=f"{where}: annotations[{index}]", hint=HINT_TRUTH)
     if truth.get(REGIONS) is not None:
         _check_regions(truth, images, where)
+    if truth.get(VOID) is not None:
+        _check_void(truth, where)
+
+
+def _check_void(truth: Mapping[str, Any], where: str) -> None:
+    """Void pixels are run lengths of their image's size."""
+    if not isinstance(truth[VOID], list):
+        raise DataError(f"{VOID!r} is no list of masks.", where=where, hint=HINT_TRUTH)
+    sizes = {entry["id"]: [entry.get("height"), entry.get("width")] for entry in truth["images"]}
+    for index, entry in enumerate(truth[VOID]):
+        place = f"{where}: {VOID}[{index}]"
+        if not isinstance(entry, Mapping) or not _known(entry.get("image_id"), set(sizes)):
+            raise DataError("This is no mask of an image of the ground truth.", where=place, hint=HINT_TRUTH)
+        reason = _mask(entry.get("segmentation"), sizes[entry["image_id"]])
+        if reason:
+            raise DataError(f"{reason}.", where=place, hint=HINT_TRUTH)
 
 
 def _check_regions(truth: Mapping[str, Any], images: set[int], where: str) -> None:
@@ -63,11 +80,14 @@ def _region(entry: Any, images: set[int]) -> str | None:
     return _box(entry.get("bbox"))
 
 
-def check_detections(truth: Mapping[str, Any], detections: Sequence[Any], where: str) -> bool:
-    """Raise DataError unless `detections` is a COCO results list that fits `truth`. Returns whether it has masks.
+def check_detections(
+    truth: Mapping[str, Any], detections: Sequence[Any], where: str, masks: bool | None = None
+) -> bool:
+    """Raise DataError unless `detections` is a COCO results list that fits `truth`. Returns whether masks are judged.
 
-    A box may reach over the image's border or be empty: it is then merely wrong. Masks are run lengths, of their
-    image's size; either all detections have one, or none has.
+    A box may reach over the image's border or be empty: it is then merely wrong, and so is a mask without a pixel.
+    Masks are run lengths, of their image's size; either all detections have one, or none has. `masks`: whether they
+    must have one (then none at all is judged, too), or what they have is left alone; None: as it is found in them.
     """
     if not isinstance(detections, list | tuple):
         raise DataError("The predictions are no list of detections.", where=where, hint=HINT_DETECTIONS)
@@ -77,7 +97,8 @@ def check_detections(truth: Mapping[str, Any], detections: Sequence[Any], where:
         reason = _detection(entry, images, categories)
         if reason:
             raise DataError(f"{reason}.", where=f"{where}: [{index}]", hint=HINT_DETECTIONS)
-    masks = any(isinstance(entry.get("segmentation"), Mapping) for entry in detections)
+    if masks is None:
+        masks = any(isinstance(entry.get("segmentation"), Mapping) for entry in detections)
     if masks:
         _check_masks(truth, detections, where)
     return masks
@@ -97,7 +118,7 @@ def _check_masks(truth: Mapping[str, Any], detections: Sequence[Any], where: str
 
 def _mask(mask: Any, size: list[Any]) -> str | None:
     if not isinstance(mask, Mapping) or not isinstance(mask.get("counts"), str | list):
-        return "its segmentation is no run lengths {size, counts}, and that of others is"
+        return "its segmentation is no run lengths {size, counts}, which are needed of each"
     return None if list(mask.get("size", ())) == size else f"its mask has the size {mask.get('size')}, the image {size}"
 
 

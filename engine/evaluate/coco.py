@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import MissingError
 from detui.engine.evaluate.checks import check_detections, check_truth
+from detui.engine.evaluate.void import without_void
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,14 +68,17 @@ def evaluate(
     truth_name: str = "ground truth",
     detections_name: str = "predictions",
     library: str = "hotcoco",
+    masks: bool | None = None,
 ) -> Result:
     """Score COCO results against COCO ground truth, both in original pixels.
 
-    Masks are scored beside the boxes where every detection has one. The names are what an error calls the two. Raises
-    DataError for anything in either that the metric would misread, MissingError for an absent library.
+    Masks are scored beside the boxes where every detection has one, without the ground truth's void. `masks`: whether
+    there are any, of a detector of which that is known, so that no detection at all scores 0. The names are what an
+    error calls the two. Raises DataError for anything in either that the metric would misread, MissingError for an
+    absent library.
     """
     check_truth(truth, truth_name)
-    masks = check_detections(truth, detections, detections_name)
+    masks = check_detections(truth, detections, detections_name, masks)
     from detui.engine.evaluate.matches import match
 
     return score(truth, detections, match(truth, detections), masks=masks, library=library)
@@ -99,7 +103,7 @@ def score(
     precision, recall = _accumulate(truth, detections, "bbox", library, limits)
     values = _overall(precision, recall, limits) | _per_class(precision, classes) | at_best_f1(matches)
     if masks:
-        arrays = _accumulate(truth, detections, "segm", library, limits)
+        arrays = _accumulate(truth, without_void(truth, detections), "segm", library, limits)
         of_masks = _overall(*arrays, limits) | _per_class(arrays[0], classes)
         values |= {f"{MASKS}{name}": value for name, value in of_masks.items()}
     return Result(

@@ -32,11 +32,13 @@ def judge(
     truth_name: str = "ground truth",
     detections_name: str = "predictions",
     library: str | None = None,
+    masks: bool | None = None,
 ) -> Result:
     """Score detections by the metric of the ground truth: COCO results in original pixels, or boxes of frames.
 
-    `metric`: one of METRICS instead. `library`: one of the metric's LIBRARIES instead of the first. Raises UsageError
-    for one that does not fit, and what the metric's own function raises.
+    `metric`: one of METRICS instead. `library`: one of the metric's LIBRARIES instead of the first. `masks`: whether
+    the detections carry masks, where that is known of what made them. Raises UsageError for one that does not fit, and
+    what the metric's own function raises.
     """
     asked = metric or metric_of(truth)
     known = LIBRARIES[asked]
@@ -48,7 +50,9 @@ def judge(
         from detui.engine.evaluate.visdrone import evaluate_visdrone as by
     elif asked == "nuscenes":
         from detui.engine.evaluate.nuscenes import evaluate_nuscenes as by
-    return by(truth, detections, truth_name=truth_name, detections_name=detections_name, library=library or known[0])
+    names = {"truth_name": truth_name, "detections_name": detections_name}
+    more = {} if asked == "nuscenes" else {"masks": masks}
+    return by(truth, detections, library=library or known[0], **names, **more)
 
 
 def check_judging(data: Mapping[str, Any] | None, rule: Mapping[str, Any]) -> None:

@@ -8,11 +8,13 @@ overlap a box of their class enough to be matched at the lowest threshold; all o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from detui.engine.evaluate.void import as_rle, without_void
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +33,7 @@ AREAS: dict[str, tuple[float, float]] = {
 THRESHOLDS = 10
 """IoU 0.50, 0.55 … 0.95."""
 _LOWEST = 0.5 - 1e-6
+_NOTHING = np.empty((0, 7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,18 @@ def match(
     *,
     areas: Sequence[str] = ("all",),
     max_detections: int = 100,
+    masks: bool = False,
 ) -> Matches:
-    """Match COCO results with COCO ground truth (both checked before, in original pixels)."""
+    """Match COCO results with COCO ground truth (both checked before, in original pixels).
+
+    `masks`: by the IoU of masks, without the ground truth's void, instead of boxes; each has one then.
+    """
     images = tuple(sorted(entry["id"] for entry in truth["images"]))
     categories = {c["id"]: c["name"] for c in sorted(truth["categories"], key=lambda c: c["id"])}
     table = _Table.of(detections, images, list(categories), max_detections)
     boxes = _boxes(truth, images, list(categories))
+    if masks:
+        table, boxes = table.with_masks(without_void(truth, detections)), boxes.with_masks(truth)
     hopeful = table.hopeful(boxes)
     verdicts = _verdicts(truth, table, hopeful, areas, max_detections)
     by_class = [_class(table, boxes, verdicts, k, len(images)) for k in range(len(categories))]
@@ -89,6 +98,16 @@ class _Boxes:
     box: Floats
     area: Floats
     crowd: Flags
+    place: Integers
+    """Where each stands in the ground truth."""
+    mask: Sequence[Any] | None = None
+    """Compressed run lengths, where masks are matched."""
+
+    def with_masks(self, truth: Mapping[str, Any]) -> _Boxes:
+        """The same with the masks of the ground truth."""
+        sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+        entries = [truth["annotations"][place] for place in self.place]
+        return replace(self, mask=[as_rle(one["segmentation"], sizes[one["image_id"]]) for one in entries])
 
 
 @dataclass(frozen=True)
@@ -98,9 +117,15 @@ class _Table:
     pair: Integers
     box: Floats
     score: Floats
+    size: Floats
+    """Square pixels, of the box or of the mask."""
+    place: Integers
+    """Where each stands in what was given."""
     classes: int
     ids: tuple[int, ...]
     categories: tuple[int, ...]
+    mask: Sequence[Any] | None = None
+    """Compressed run lengths, where masks are matched."""
 
     @cached_property
     def category(self) -> Integers:
@@ -122,17 +147,42 @@ class _Table:
         starts = _starts(pair)
         rank = np.arange(count) - np.repeat(starts, np.diff(starts, append=count))
         kept = rank < limit
-        return cls(pair[kept], box[kept], score[kept], len(categories), tuple(images), tuple(categories))
+        pair, box, score, place = pair[kept], box[kept], score[kept], order[kept]
+        size = box[:, 2] * box[:, 3]
+        return cls(pair, box, score, size, place, len(categories), tuple(images), tuple(categories))
+
+    def with_masks(self, detections: Sequence[Mapping[str, Any]]) -> _Table:
+        """The same with the masks of what was given."""
+        from hotcoco import mask
+
+        masks = [as_rle(detections[place]["segmentation"]) for place in self.place]
+        size = np.asarray(mask.area(masks), np.float64) if masks else np.empty(0)
+        return replace(self, mask=masks, size=size)
+
+    def given(self, rows: Integers) -> Any:
+        """Some of its rows in the form that hotcoco takes: an array of boxes, or entries with masks."""
+        image, category = self.pair[rows] // self.classes, self.category[rows]
+        ids, categories = np.array(self.ids, np.int64)[image], np.array(self.categories, np.int64)[category]
+        if self.mask is None:
+            return np.column_stack([ids, self.box[rows], self.score[rows], categories]) if len(rows) else _NOTHING
+        return [
+            {"image_id": one, "category_id": kind, "score": score, "segmentation": self.mask[row]}
+            for one, kind, score, row in zip(ids.tolist(), categories.tolist(), self.score[rows].tolist(), rows,
+                                             strict=True)
+        ]  # fmt: skip
 
     def hopeful(self, boxes: _Boxes) -> Integers:
-        """The rows that overlap a box of their image and class enough to be matched."""
-        from hotcoco.primitives import bbox_iou
+        """The rows that overlap a box, or mask, of their image and class enough to be matched."""
+        from hotcoco.primitives import bbox_iou, mask_iou
 
         found = []
         for pair, rows in _groups(boxes.pair):
             first, last = np.searchsorted(self.pair, (pair, pair + 1))
             if first < last:
-                overlap = bbox_iou(self.box[first:last], boxes.box[rows], boxes.crowd[rows])
+                if self.mask is None or boxes.mask is None:
+                    overlap = bbox_iou(self.box[first:last], boxes.box[rows], boxes.crowd[rows])
+                else:
+                    overlap = mask_iou(self.mask[first:last], boxes.mask[rows], boxes.crowd[rows].tolist())
                 found.append(first + np.flatnonzero(overlap.max(axis=1) >= _LOWEST))
         return np.concatenate(found) if found else np.empty(0, np.int64)
 
@@ -158,7 +208,7 @@ def _boxes(truth: Mapping[str, Any], images: Sequence[int], categories: Sequence
     box = np.array([a["bbox"] for a in entries], np.float64).reshape(len(entries), 4)
     area = np.array([a["area"] for a in entries], np.float64)
     crowd = np.array([bool(a.get("iscrowd")) for a in entries], np.bool_)
-    return _Boxes(pair[order], box[order], area[order], crowd[order])
+    return _Boxes(pair[order], box[order], area[order], crowd[order], order)
 
 
 Verdicts = tuple["Integers", "Flags", "Flags"]
@@ -172,14 +222,11 @@ def _verdicts(
     from hotcoco import COCO, COCOeval
 
     image, category = table.pair[hopeful] // table.classes, table.category[hopeful]
-    ids, categories = np.array(table.ids), np.array(table.categories)
-    rows = np.column_stack(
-        [ids[image], table.box[hopeful], table.score[hopeful], categories[category]]
-    ) if len(hopeful) else np.empty((0, 7))  # fmt: skip
-    asked = set(zip(rows[:, 0].astype(int).tolist(), rows[:, 6].astype(int).tolist(), strict=True))
+    asked = {(table.ids[i], table.categories[k]) for i, k in zip(image.tolist(), category.tolist(), strict=True)}
     few = [entry for entry in truth["annotations"] if (entry["image_id"], entry["category_id"]) in asked]
     known = COCO({**truth, "annotations": few})  # boxes that nothing can match need no verdict
-    evaluation = COCOeval(known, known.load_res(rows), "bbox")
+    kind = "bbox" if table.mask is None else "segm"
+    evaluation = COCOeval(known, known.load_res(table.given(hopeful)), kind)
     params = evaluation.params
     params.area_rng = [list(AREAS[area]) for area in areas]
     params.area_rng_lbl = list(areas)
@@ -210,7 +257,7 @@ def _class(table: _Table, boxes: _Boxes, verdicts: dict[str, Verdicts], k: int, 
     mine = np.flatnonzero(table.category == k)
     order = np.argsort(-table.score[mine], kind="stable")
     image, score = table.pair[mine][order] // table.classes, table.score[mine][order]
-    size = table.box[mine, 2] * table.box[mine, 3]
+    size = table.size[mine]
     ours = (boxes.pair % table.classes == k) & ~boxes.crowd
     found = {}
     for area, (rows, found_at, counted_at) in verdicts.items():

@@ -59,20 +59,27 @@ def evaluate_run(run: RunDir, problems: list[DetuiError] | None = None) -> int:
     return written
 
 
-def evaluate_file(truth: Path, predictions: Path, library: str | None = None, *, metric: str | None = None) -> Result:
+def evaluate_file(
+    truth: Path,
+    predictions: Path,
+    library: str | None = None,
+    *,
+    metric: str | None = None,
+    masks: bool | None = None,
+) -> Result:
     """Score a file of detections against a ground truth file, by the metric that the ground truth calls for.
 
-    `metric`: another of `judging.METRICS`; `library`: another that computes it. Raises MissingError, DataError;
-    UsageError for one that does not fit.
+    `metric`: another of `judging.METRICS`; `library`: another that computes it; `masks`: whether the detections carry
+    masks, where a run's spec says it. Raises MissingError, DataError; UsageError for one that does not fit.
     """
     names = {"truth_name": str(truth), "detections_name": str(predictions)}
-    return judge(load(truth), load(predictions), metric=metric, library=library, **names)
+    return judge(load(truth), load(predictions), metric=metric, library=library, masks=masks, **names)
 
 
 def _evaluate(run: RunDir, attempt: AttemptDir, line: Mapping[str, Any]) -> None:
     split = str(line.get("split", "val"))
     predictions = attempt.path / str(line["path"])
-    result = evaluate_file(truth_of(run, split), predictions, library_of(run))
+    result = evaluate_file(truth_of(run, split), predictions, library_of(run), masks=run.spec().masks)
     if line in pending(attempt):  # or else another machine, whose locks are not ours, was faster
         append_evaluation(attempt, split, predictions, result, line)
 

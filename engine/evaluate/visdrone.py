@@ -40,18 +40,19 @@ def evaluate_visdrone(
     truth_name: str = "ground truth",
     detections_name: str = "predictions",
     library: str = "hotcoco",
+    masks: bool | None = None,
 ) -> Result:
     """COCO's numbers after the drop step, and the toolkit's as `official_AP`, `official_AP50`, `official_AP75`.
 
-    Boxes and detections of the result are those that are left. Raises UsageError for a ground truth without ignore
-    regions, DataError for wrong content, MissingError for an absent library.
+    Boxes and detections of the result are those that are left. `masks`: as `coco.evaluate` has it. Raises UsageError
+    for a ground truth without ignore regions, DataError for wrong content, MissingError for an absent library.
     """
     check_truth(truth, truth_name)
     if not knows_regions(truth):
         message = "This ground truth has no ignore regions, so VisDrone's metric would be COCO's under another name."
         hint = f"--metric coco, or a ground truth with the list {REGIONS!r} (empty where an image has none)"
         raise UsageError(message, where=truth_name, hint=hint)
-    masks = check_detections(truth, detections, detections_name)
+    masks = check_detections(truth, detections, detections_name, masks)
     known, kept = drop(truth, detections)
     matches = match(known, kept, max_detections=MAX_DETECTIONS)
     main = score(known, kept, matches, limits=LIMITS, masks=masks, library=library)

@@ -1,4 +1,4 @@
-"""A task in the backend's environment: prediction, the measurement of a speed, the description of a model."""
+"""A task in the backend's environment: prediction, a speed, the description of a model, the check of weights."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ def run_task(
     return _run({**arguments, "kind": kind, "run": str(run.path.absolute())}, run, spec, on)
 
 
-def describe_task(spec: RunSpec, wanted: Mapping[str, Any], on: Borrowed, *, nice: int = 0) -> dict[str, Any]:
-    """Describe the model that a run of `spec` would build, without a run; returns what the backend says.
+def spec_task(spec: RunSpec, kind: str, wanted: Mapping[str, Any], on: Borrowed, *, nice: int = 0) -> dict[str, Any]:
+    """Do a task that needs no run: `describe` the model that a run of `spec` would build, or check its `weights`.
 
-    `wanted`: as `detui.engine.worker.task` hands it on. `nice`: how much others go before it. Raises as `run_task`.
+    `wanted`: as `detui.engine.worker.task` hands it on. `nice`: how much others go before it. Returns what the backend
+    says. Raises as `run_task`.
     """
     nowhere = RunDir(Path(tempfile.gettempdir()) / "no-run")  # its path is a tag of the process, which is not set here
-    task = {"wanted": dict(wanted), "kind": "describe", "spec": spec.to_json(), "nice": nice}
+    task = {"wanted": dict(wanted), "kind": kind, "spec": spec.to_json(), "nice": nice}
     return _run(task, nowhere, spec, on)
 
 

@@ -124,7 +124,8 @@ def check_recipe(name: str, document: Document) -> Recipe:
 def _arm(name: str, values: Mapping[str, Any], keys: Keys, where: Where) -> Arm:
     title = values.get("title", name)
     stages, overrides = own_stages({key: value for key, value in values.items() if key != "title"}, keys, where)
-    return Arm(name, Words(**title) if isinstance(title, dict) else Words(en=str(title)), overrides, stages, keys)
+    said = title if isinstance(title, dict) else {"en": str(title)}
+    return Arm(name, validate(Words, said, lambda inner: where((*keys, "title", *inner))), overrides, stages, keys)
 
 
 def own_stages(values: Mapping[str, Any], keys: Keys, where: Where) -> tuple[tuple[Stage, ...] | None, dict[str, Any]]:
@@ -189,7 +190,8 @@ def _check_data_sets(recipe: Recipe) -> None:
         for index, name in enumerate(chosen)
     ]
     for keys, stages in _all_stages(recipe):
-        named += [((*keys, index, "data"), stage.data, [*file.data_sets]) for index, stage in enumerate(stages)]
+        known = [*file.data_sets, *(file.profiles[str(keys[1])].data_sets if keys[0] == "profiles" else ())]
+        named += [((*keys, index, "data"), stage.data, known) for index, stage in enumerate(stages)]
     for key in ("goals", "decisions", "claims"):
         named += [((key, i, "data_set"), one.data_set, chosen) for i, one in enumerate(getattr(file, key))]
     for keys, name, known in named:

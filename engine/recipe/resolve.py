@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detui.engine.analysis.fairness import flatten
+from detui.engine.analysis.fairness import covers, flatten
 from detui.engine.closed import Keys, Where, validate
 from detui.engine.errors import RecipeError
 from detui.engine.recipe.load import FULL, Arm, Recipe, check_fields, nearest, profile_arms
@@ -287,8 +287,8 @@ def _check_stages(
     for index, stage in enumerate(stages):
         if stage.name in names[:index]:
             raise RecipeError(f"Two stages are called {stage.name!r}.", where=where((*at, index, "name")))
-        if "model" in stage.set:
-            message = f"Stage {stage.name!r} sets the model, and a stage continues with the weights of the one before."
+        if strange := _other_model(stage.set, recipe.backend.model_of_stage):
+            message = f"Stage {stage.name!r} sets {strange}, and it continues with the weights of the stage before."
             raise RecipeError(
                 message, where=where((*at, index, "set", "model")), hint="set the model in base or in an arm"
             )
@@ -299,6 +299,12 @@ def _check_stages(
     if key in merged.origins and key not in merged.reset and total != epochs:
         message = f"The stages have {total} epochs together, and {dotted} says {epochs}."
         raise RecipeError(message, where=merged.where(key), hint=f"set {dotted} to {total}, or leave it out")
+
+
+def _other_model(sections: Mapping[str, Any], allowed: Sequence[str]) -> str | None:
+    """The first field of the model that would make it another one, or None."""
+    fields = flatten({"model": sections["model"]}) if "model" in sections else {}
+    return next((field for field in fields if not any(covers(one, field) for one in allowed)), None)
 
 
 def _get(config: Mapping[str, Any], keys: Sequence[str]) -> Any:

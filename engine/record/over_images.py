@@ -13,6 +13,7 @@ from detui.engine.errors import DetuiError
 from detui.engine.evaluate.judging import metric_of
 from detui.engine.evaluate.pending import load, truth_of
 from detui.engine.evaluate.regions import REGIONS
+from detui.engine.evaluate.void import VOID
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.run.directory import RunDir
 
@@ -77,10 +78,16 @@ def compare_runs(first: Place, second: Place, replicates: int = REPLICATES) -> I
         if _ground(truth) != _ground(theirs):
             return replace(compared, problem="they were evaluated on different images")
         sides = [load(_predictions(place)) for place in (first, second)]
-        deltas = compare_on_images(truth, *sides, replicates=replicates)
+        deltas = compare_on_images(truth, *sides, masks=_masks(first, second), replicates=replicates)
     except (DetuiError, ValueError) as error:
         return replace(compared, problem=str(error))
     return replace(compared, deltas=tuple(deltas))
+
+
+def _masks(*places: Place) -> bool | None:
+    """Whether the masks of two runs are compared; None: where all their detections have one."""
+    said = {_directory(place).spec().masks for place in places}
+    return False if False in said else True if said == {True} else None
 
 
 def of_arms(facts: ExperimentFacts, known: dict[str, Any]) -> dict[str, Images]:
@@ -132,5 +139,5 @@ def _predictions(place: Place) -> Path:
 
 def _ground(truth: Mapping[str, Any]) -> str:
     """What must be the same for detections to be comparable: images or frames, boxes, classes, and what is ignored."""
-    keys = ("images", "annotations", "categories", REGIONS, "frames", "classes")
+    keys = ("images", "annotations", "categories", REGIONS, VOID, "frames", "classes")
     return json.dumps([truth.get(key) for key in keys], sort_keys=True)

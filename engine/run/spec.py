@@ -79,6 +79,8 @@ class RunSpec:
     """At least one, in order."""
     data: dict[str, Any] | None
     """What the run is judged on, in the form of `data` in experiment.json; None for programs that bring their own."""
+    masks: bool | None = None
+    """Whether its detections carry masks, so that none at all is a mask AP of 0; None: as it is found in them."""
     milestones: tuple[int, ...]
     """Epochs, counted over the whole run, after which predictions are dumped."""
     checkpoint_rule: dict[str, Any]
@@ -126,6 +128,7 @@ class RunSpec:
                 for index, stage in enumerate(read.many("stages", dict))
             ),
             data=read.one("data", (dict, type(None)), None),
+            masks=read.one("masks", (bool, type(None)), None),
             milestones=read.many("milestones", int, ()),
             checkpoint_rule=read.one("checkpoint_rule", dict),
             grace=float(read.one("grace", (int, float), 30.0)),
@@ -161,11 +164,15 @@ class _Fields:
         return tuple(self._checked(value, kind, f"{name}[{index}]") for index, value in enumerate(values))
 
     def _checked(self, value: Any, kind: Any, name: str) -> Any:
-        if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
+        if isinstance(value, kind) and not (isinstance(value, bool) and bool not in _kinds(kind)):
             return value
-        expected = "/".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        expected = "/".join(k.__name__ for k in _kinds(kind))
         message = f"`{self.prefix}{name}` is {value!r}; expected {expected}."
         raise FormatError(message, where=str(self.where))
+
+
+def _kinds(kind: Any) -> tuple[type, ...]:
+    return kind if isinstance(kind, tuple) else (kind,)
 
 
 def _device(read: _Fields) -> DeviceRequest:

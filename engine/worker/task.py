@@ -1,5 +1,5 @@
 """`python -m detui.engine.worker.task FOLDER`: predict or measure with a checkpoint, beside or after the training, or
-describe a model that nobody has trained yet.
+describe a model that nobody has trained yet, or what its weights would give it.
 
 FOLDER/task.json says what is wanted, FOLDER/result.json what came of it. The training half of the run's backend does
 the work, in the environment that the run trains in. A task ends with the process that asked for it.
@@ -42,6 +42,16 @@ class Predictor(Protocol):
     def describe(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
         """Build the model without weights; returns {"model": what it is made of, "speed": a pass, where wanted}."""
 
+    def check_weights(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Compare models with the files that they start from; returns {"found": [a comparison for each model]}.
+
+        `wanted["models"]`: of each its `section` of the configuration and its `classes`.
+        """
+
+
+METHODS = {"weights": "check_weights"}
+"""Kinds of tasks that the method of the training half has another name than."""
+
 
 def main(arguments: list[str]) -> int:
     """Do one task and return the exit code of the process."""
@@ -70,7 +80,7 @@ def _done(folder: Path) -> dict[str, Any]:
     spec = RunSpec.from_json(task["spec"], folder / TASK) if "spec" in task else RunDir(Path(task["run"])).spec()
     kind, device = task["kind"], task["device"]
     trainer: Any = load_trainer(spec.trainer)
-    work = getattr(trainer, kind, None)
+    work = getattr(trainer, METHODS.get(kind, kind), None)
     if work is None:
         raise _cannot(kind, spec.backend)
     if kind == "predict":
@@ -86,6 +96,9 @@ def _cannot(kind: str, backend: str) -> UsageError:
     if kind == "describe":
         message = f"The backend {backend!r} cannot describe a model: it does not know what would be built."
         return UsageError(message, where="backend", hint="a run's record shows what the program itself reports")
+    if kind == "weights":
+        message = f"The backend {backend!r} cannot compare weights with a model before it trains."
+        return UsageError(message, where="backend", hint="the training says what it took over")
     what = {"predict": "predict", "speed": "measure speed"}[kind]
     message = f"The backend {backend!r} cannot {what} with a checkpoint: it does not know what is in it."
     return UsageError(message, where="backend", hint="let the program itself report predictions at milestones")

@@ -38,8 +38,13 @@ def test_places_go_from_specific_to_general(tmp_path: Path) -> None:
     environ = write(tmp_path, "data: {bccd: /d/special}\ndata_roots: [/d]\n")
     configuration = Configuration.load(environ={**environ, "DETUI_DATA": "/e:/f"})
     assert configuration.data_places("bccd") == [Path(p) for p in ("/d/special", "/d/bccd", "/e/bccd", "/f/bccd")]
-    assert configuration.weights_places("yolo12n.pt") == [Path.cwd() / "yolo12n.pt"]
-    assert configuration.weights_places("sub/yolo12n.pt") == [Path.cwd() / "sub/yolo12n.pt"]
+    home = Path(environ["HOME"]) / ".local" / "share" / "detui" / "weights"
+    for name in ("yolo12n.pt", "sub/yolo12n.pt"):
+        assert configuration.weights_places(name) == [Path.cwd() / name, home / name]
+    assert configuration.weights_folder == home
+    rooted = Configuration.load(environ={**environ, "DETUI_WEIGHTS": "/w:/v"})
+    assert rooted.weights_places("a.pt") == [Path.cwd() / "a.pt", Path("/w/a.pt"), Path("/v/a.pt"), home / "a.pt"]
+    assert rooted.weights_folder == Path("/w")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_the_list_names_what_could_be_made(detui: Detui) -> None:
     (listed,) = json.loads(detui("env", "list", "--json").stdout)
     assert (listed["name"], listed["state"], listed["usable"]) == ("nuscenes", "absent", False)
     assert listed["packages"]["nuscenes-devkit"] == "1.2.0"
+    assert "aqr/mode" in listed["needed_by"], "its evaluator has an environment of its own"
 
 
 @pytest.mark.parametrize(

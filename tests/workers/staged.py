@@ -66,7 +66,7 @@ def began(run: RunDir, index: int) -> dict[str, Any]:
     """How the weights of a stage's start, read from its trainer, stand to those that the stage before handed on."""
     import torch
 
-    from detui.engine.backends.ultralytics.transfer import digest
+    from detui.engine.backends.torch_support.transfer import digest
 
     attempt = run.attempt(1).path
     place = attempt / "ultralytics" / run.spec().stages[index].name

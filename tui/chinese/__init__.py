@@ -6,6 +6,14 @@ Titles of columns, tabs, states and the line of keys are short: a character take
 
 from __future__ import annotations
 
-from detui.tui.chinese import compare, keys, places, recipes, runs, settings
+from detui.tui.chinese import compare, keys, places, recipes, runs, settings, weights
 
-TEXTS: dict[str, str] = {**keys.TEXTS, **runs.TEXTS, **recipes.TEXTS, **compare.TEXTS, **places.TEXTS, **settings.TEXTS}
+TEXTS: dict[str, str] = {
+    **keys.TEXTS,
+    **runs.TEXTS,
+    **recipes.TEXTS,
+    **compare.TEXTS,
+    **places.TEXTS,
+    **settings.TEXTS,
+    **weights.TEXTS,
+}

@@ -92,6 +92,18 @@ _PAGE = {
     "not yet known: parameters, FLOPs and layers of {arms}": "尚不清楚：{arms} 的参数量、FLOPs 与层数",
 }
 
+_RATES = {
+    "Learning rates by part": "各部分的学习率",
+    "neck": "颈部",
+    "heads": "头部",
+    "frozen": "冻结",
+    "pictures a step": "每步图片数",
+    "lr is of": "lr 对应的图片数",
+    "After the warm-up, before any drop: lr × the part's factor × pictures a step / pictures that lr is of.": (
+        "预热之后、首次下降之前：lr × 该部分的系数 × 每步图片数 / lr 对应的图片数。"
+    ),
+}
+
 _GAIN = {
     "Gain of AQR, computed": "AQR 的增益（计算值）",
     "clamp": "截断",
@@ -209,4 +221,4 @@ _FORM = {
     "Started {experiment}.": "已启动 {experiment}。",
 }
 
-TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_GAIN, **_NEEDS, **_MODELS, **_FORM}
+TEXTS = {**_COUNTED, **_LIST, **_SECTIONS, **_PAGE, **_GAIN, **_RATES, **_NEEDS, **_MODELS, **_FORM}

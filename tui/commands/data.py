@@ -20,7 +20,7 @@ from detui.tui.data_lines import (
 from detui.tui.narrator import Narrator
 
 if TYPE_CHECKING:
-    from detui.engine.data import Dataset, DatasetDefinition
+    from detui.engine.data import Dataset, DatasetDefinition, Split
 
 
 @click.group(name="data")
@@ -128,10 +128,21 @@ def _split(dataset: Dataset, name: str) -> dict[str, Any]:
         **composition(split, dataset.classes).to_json(),
         "selection": split.selection.to_json() if split.selection else None,
     }
+    if split.void is not None:
+        facts["void"] = _void(split)
     if split.ignore_regions is None:
         return facts
     return {**facts, "not_judged": sum(box.crowd for box in split.annotations), "ignore_regions":
             len(split.ignore_regions)}  # fmt: skip
+
+
+def _void(split: Split) -> dict[str, Any]:
+    """Images with pixels of which nobody said what they are, and the share of all pixels that these are."""
+    from detui.engine.data.masks import area_of
+
+    pixels = sum(image.width * image.height for image in split.images)
+    void = sum(area_of(one.segmentation) or 0.0 for one in split.void or ())
+    return {"images": len(split.void or ()), "share": void / pixels if pixels else 0.0}
 
 
 def _by_class(dataset: Dataset, split: str) -> dict[str, int]:
@@ -148,6 +159,10 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         if "ignore_regions" in split:
             lines.append(
                 f"    {split['not_judged']} of them not judged (score 0), {split['ignore_regions']} ignore regions"
+            )
+        if "void" in split:
+            lines.append(
+                f"    void: {100 * split['void']['share']:.1f} % of the pixels, in {split['void']['images']} images"
             )
         lines += selection_lines(split["selection"]) + composition_lines(split)
     lines += class_lines(facts["splits"])

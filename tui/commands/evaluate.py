@@ -72,15 +72,15 @@ def command(
         epoch = f", epoch {found.epoch}" if found.epoch is not None else ""
         about = {"checkpoint": str(found.checkpoint), "epoch": found.epoch, "split": found.split}
         say(f"{found.checkpoint}{epoch}, on {found.split}")
-        result = found.result
+        result, masks = found.result, found.masks
     else:
-        about = {}
+        about, masks = {}, None
     assert predictions is not None and annotations is not None
     about |= {"predictions": str(predictions), "annotations": str(annotations)}
     if run is None or metric not in (None, result.metric):
         from detui.engine.evaluate import evaluate_file
 
-        result = evaluate_file(annotations, predictions, library, metric=metric)
+        result = evaluate_file(annotations, predictions, library, metric=metric, masks=masks)
     _print(result, about, form, as_json)
 
 

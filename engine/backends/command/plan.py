@@ -94,8 +94,11 @@ class CommandBackend:
     needs_data = False
     trains_on: Literal["images", "frames"] | None = None
     yolo_layout = False
+    masks: bool | None = None
     resume_grain = "what the program did since its last checkpoint is repeated"
     statistics = None
+    model_of_stage = ()
+    compares_weights = False
     fixed_in_branches = ()
 
     def epochs_key(self) -> tuple[str, ...]:

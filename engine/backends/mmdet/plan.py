@@ -24,8 +24,11 @@ class MmdetBackend:
     needs_data = True
     trains_on: Literal["images", "frames"] | None = "images"
     yolo_layout = False
+    masks: bool | None = True
     resume_grain = "nothing is lost but the step in progress"
     statistics = ()
+    model_of_stage = ("model.backbone.frozen_stages", "model.backbone.norm_eval", "model.start")
+    compares_weights = True
     fixed_in_branches = ("model", "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:

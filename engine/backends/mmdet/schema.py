@@ -42,8 +42,8 @@ class Start(Closed):
     take: Literal["all", "backbone"] = "all"
     """`backbone`: that part alone; neck and heads start at random, as if the file were one of ImageNet."""
     anew: Literal["nothing", "classes", "heads"] = "classes"
-    """`classes`: the layers that have a row for each class (fc_cls, fc_reg, conv_logits); `heads`: the whole box and mask
-    heads; `nothing`: for weights of the same classes."""
+    """`classes`: the layers that have a row for each class (fc_cls, fc_reg, conv_logits); `heads`: the whole box and
+    mask heads; `nothing`: for weights of the same classes."""
     box_std: Positive = 0.01
     """Standard deviation of the normal distribution that layers of the box head start anew from."""
     mask_std: Positive = 0.001

@@ -29,8 +29,11 @@ class TorchBackend:
     needs_data = True
     trains_on: Literal["images", "frames"] | None = "frames"
     yolo_layout = False
+    masks: bool | None = False
     resume_grain = "nothing is lost but the step in progress"
     statistics = STATISTICS
+    model_of_stage = ()
+    compares_weights = False
     fixed_in_branches = (*(f"model.{name}" for name in FIXED), "train.batch")
 
     def epochs_key(self) -> tuple[str, ...]:

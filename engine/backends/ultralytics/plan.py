@@ -207,8 +207,11 @@ class UltralyticsBackend:
     needs_data = True
     trains_on: Literal["images", "frames"] | None = "images"
     yolo_layout = True
+    masks: bool | None = False
     resume_grain = "the epoch in progress is repeated"
     statistics = ()
+    model_of_stage = ()
+    compares_weights = False
     fixed_in_branches = ("model", "train.optimizer")
 
     def epochs_key(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from detui.engine.backends.torch_support.stages import data_of
 from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.architectures import is_rtdetr, stem
@@ -23,7 +24,7 @@ from detui.engine.backends.ultralytics.dataset import datasets, private_view
 from detui.engine.backends.ultralytics.detectors import dictionary
 from detui.engine.backends.ultralytics.inputs import RGB, RGBD, reads_depth, start_inputs
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
-from detui.engine.backends.ultralytics.stagedata import check_stages, data_of
+from detui.engine.backends.ultralytics.stagedata import check_stages
 from detui.engine.backends.ultralytics.transfer import Built, Transfer, forget_other_classes
 from detui.engine.backends.ultralytics.watch import Watch
 from detui.engine.errors import RunError

@@ -7,20 +7,21 @@ the same name, whatever their number. One case is left to `forget_other_classes`
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from detui.engine.backends.torch_support.transfer import (
+    ANEW,
+    IN_PART,
+    LEFT,
+    REMAPPED,
+    TRANSFERRED,
+    TransferReport,
+    about,
+)
 from detui.engine.errors import RunError
-from detui.engine.run.files import write_json
 
-SCHEMA = 1
-TRANSFERRED, REMAPPED, IN_PART, ANEW, LEFT = "transferred", "remapped", "in_part", "anew", "left_behind"
-"""The whole tensor is the weights'; its rows of some classes are; its first channels are; nothing of it is; the model
-has no tensor of this name."""
-KINDS = (TRANSFERRED, REMAPPED, IN_PART, ANEW)
 ENOUGH = 0.5
 """The part of a model's tensors that weights must give, to be called its weights."""
 
@@ -80,7 +81,7 @@ def forget_other_classes(model: Any, weights: Any, built: Built) -> None:
                 state[name].copy_(value)
 
 
-class Transfer:
+class Transfer(TransferReport):
     """What of a model is the weights', and what started anew."""
 
     def __init__(self, model: Any, weights: Any, source: Mapping[str, Any], built: Built) -> None:
@@ -101,19 +102,19 @@ class Transfer:
         self.tensors = [self._entry(name, value, given.get(name)) for name, value in state.items()]
         away = {**{name: value for name, value in given.items() if name not in state}, **getattr(weights, "left", {})}
         theirs = {name for name, _ in weights.named_parameters()} if hasattr(weights, "named_parameters") else None
-        self.left = [_about(name, value, theirs) | {"kind": LEFT, "taken": 0} for name, value in sorted(away.items())]
+        self.left = [about(name, value, theirs) | {"kind": LEFT, "taken": 0} for name, value in sorted(away.items())]
         self._parts = _parts(model)
 
     def _entry(self, name: str, here: Any, given: Any) -> dict[str, Any]:
         import torch
 
-        about = _about(name, here, self._parameters)
+        entry = about(name, here, self._parameters)
         if given is None:
-            return about | {"kind": ANEW, "taken": 0}
+            return entry | {"kind": ANEW, "taken": 0}
         given = given.to(here)
         if here.shape == given.shape and torch.equal(here, given):
-            return about | {"kind": TRANSFERRED, "taken": here.numel()}
-        told = about | {"given_shape": list(given.shape)}
+            return entry | {"kind": TRANSFERRED, "taken": here.numel()}
+        told = entry | {"given_shape": list(given.shape)}
         if name in self._classes and self._rows and here.shape[1:] == given.shape[1:]:
             rows, places = list(self._rows), list(self._rows.values())
             if torch.equal(here[rows], given[places]):
@@ -135,31 +136,7 @@ class Transfer:
             message = f"The weights are another model's: {fitting} of {len(self.tensors)} tensors fit."
             raise RunError(message, where="model.weights", hint="name the weights of this architecture, or none")
 
-    def summary(self) -> dict[str, Any]:
-        """What the `stage` line says: `source`, `tensors` and `parameters` by kind, `classes`, what is `anew` by part.
-
-        A tensor counts once, as what it is; a parameter counts as what became of it, so that those of a class that
-        started anew are `anew` in a tensor that was remapped. Both add up to `of`, without what was left behind.
-        `reshaped`: tensors with the weights' shape instead of the one that the model was built with, which Ultralytics
-        does to the class branches of a YOLO whose width depends on the number of classes.
-        """
-        tensors = Counter(one["kind"] for one in self.tensors)
-        parameters: Counter[str] = Counter()
-        for one in self.tensors:
-            if one["parameter"]:
-                parameters[one["kind"]] += one["taken"]
-                parameters[ANEW] += _size(one) - one["taken"]
-        left = sum(_size(one) for one in self.left if one["parameter"])
-        return {
-            "source": self.source,
-            "tensors": {**{kind: tensors[kind] for kind in KINDS}, "of": len(self.tensors), LEFT: len(self.left)},
-            "parameters": {**{kind: parameters[kind] for kind in KINDS}, "of": sum(parameters.values()), LEFT: left},
-            "classes": self._told_classes(),
-            "anew": dict(_by_part(self.tensors, self._parts)),
-            "reshaped": sum(one["shape"] != self._shapes.get(one["name"]) for one in self.tensors),
-        }
-
-    def _told_classes(self) -> dict[str, list[str]] | None:
+    def told_classes(self) -> dict[str, list[str]] | None:
         """Which classes have rows of the weights, which started anew, and which of the weights' have no place here."""
         if self._rows is None:
             return None
@@ -171,33 +148,13 @@ class Transfer:
                 "anew": [name for row, name in wanted.items() if row not in rows],
                 LEFT: [name for row, name in given.items() if row not in rows.values()]}  # fmt: skip
 
-    def write(self, path: Path, model: Any) -> None:
-        """Write the report, with the SHA-256 of each tensor's bytes as `model` has it now. Raises RunError."""
-        state = model.state_dict()
-        tensors = [{**one, "sha256": digest(state[one["name"]])} for one in self.tensors]
-        write_json(path, {"schema": SCHEMA, **self.summary(), "list": [*tensors, *self.left]})
+    def anew_by_part(self) -> dict[str, int]:
+        """A whole part by its name, else the head by its modules."""
+        return dict(_by_part(self.tensors, self._parts))
 
-
-def digest(value: Any) -> str:
-    """SHA-256 of a tensor's values, in the order of their indices."""
-    return hashlib.sha256(value.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
-
-
-def _about(name: str, value: Any, parameters: set[str] | None) -> dict[str, Any]:
-    """Of a file that does not say which of its tensors are parameters, those are all but running statistics."""
-    learnt = name in parameters if parameters is not None else not name.endswith(_STATISTICS)
-    kind = str(value.dtype).removeprefix("torch.")
-    return {"name": name, "shape": list(value.shape), "dtype": kind, "parameter": learnt}
-
-
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-
-
-def _size(entry: Mapping[str, Any]) -> int:
-    size = 1
-    for length in entry["shape"]:
-        size *= int(length)
-    return size
+    def reshaped(self) -> int:
+        """How many tensors have the weights' shape instead of the one that the model was built with."""
+        return sum(one["shape"] != self._shapes.get(one["name"]) for one in self.tensors)
 
 
 def _parts(model: Any) -> tuple[int, int]:

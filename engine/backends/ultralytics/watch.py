@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.backends.torch_support.late import LateScalars
+from detui.engine.backends.torch_support.stages import data_of, even, facts_of, judged
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
 from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
@@ -16,7 +17,6 @@ from detui.engine.backends.ultralytics.predict import beside_training
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
 from detui.engine.backends.ultralytics.readback import first_step
 from detui.engine.backends.ultralytics.size_weights import SizeWeights
-from detui.engine.backends.ultralytics.stagedata import data_of, even, facts_of, judged
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.reporter import Reporter

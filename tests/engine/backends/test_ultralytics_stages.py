@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from detui.engine.analysis.choice import chosen
+from detui.engine.backends.torch_support.stages import even, judged
 from detui.engine.backends.ultralytics.plan import UltralyticsConfig
 from detui.engine.backends.ultralytics.predict import check_classes
-from detui.engine.backends.ultralytics.stagedata import check_stages, even, judged
+from detui.engine.backends.ultralytics.stagedata import check_stages
 from detui.engine.backends.ultralytics.transfer import class_rows
 from detui.engine.configuration import Configuration
 from detui.engine.data import prepare

@@ -70,6 +70,7 @@ def test_the_good_one_is_good(tmp_path: Path) -> None:
         ("{train: {epochs: 5}}", "{train: {epoch: 5}}", 18, "train.epoch", "train.epochs"),
         ("  baseline: {}", "  baseline: {}\n  baseline: {}", 12, "second time", None),
         ("  baseline: {}", "  Base Line: {}", 11, "not a name", None),
+        ("  baseline: {}", "  baseline: {title: {en: warm, then cold, zh: 热}}", 11, "then cold", None),
         ("title: a test", "title: [a", 3, "not valid YAML", None),
         ("title: a test", "title: !!python/object/apply:os.system [ls]", 2, "tag", None),
     ],
@@ -141,7 +142,7 @@ class TestStages:
 
     def test_the_model_of_a_stage(self, tmp_path: Path) -> None:
         text = self.STAGED.replace("epochs: 6}", "epochs: 6, set: {model: {name: yolo11n}}}")
-        assert "sets the model" in refusal(tmp_path, text).message
+        assert "sets model.name, and it continues" in refusal(tmp_path, text).message
 
     def test_a_stage_overrides_its_own_sections(self, tmp_path: Path) -> None:
         text = self.STAGED.replace("epochs: 6}", "epochs: 6, set: {augment: {mosaic: 0.0}}}")

@@ -14,7 +14,7 @@ import pytest
 
 from detui.engine.errors import UsageError
 from detui.engine.process.borrow import Borrowed
-from detui.engine.process.task import describe_task
+from detui.engine.process.task import spec_task
 from detui.engine.run.files import write_json
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
 
@@ -50,4 +50,4 @@ def test_an_orphan_ends_and_takes_its_folder_with_it(hostile_path: Path) -> None
 
 def test_a_backend_that_cannot_describe_says_so() -> None:
     with pytest.raises(UsageError, match="'toy' cannot describe a model"):
-        describe_task(replace(spec("toy:ToyTrainer")), {}, Borrowed((), ()))
+        spec_task(replace(spec("toy:ToyTrainer")), "describe", {}, Borrowed((), ()))
