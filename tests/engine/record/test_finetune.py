@@ -166,6 +166,7 @@ def test_a_claim_stands_beside_each_metric_that_it_may_mean(short: Tuned, blocks
 def test_masks_have_a_name_in_both_languages() -> None:
     assert label("val/mask_AP") == "mask AP" and label("val/mask_AP", "zh") == "掩膜 AP"
     assert label("val/mask_AP_small/cat", "zh") == "掩膜 AP small, cat"
+    assert label("convergence/epochs_to_90") == "epochs to 90 % of the final value"
     assert label("train/loss_rpn_cls") == "loss RPN cls" and label("train/loss_rpn_cls", "zh") == "RPN 分类损失"
 
 
