@@ -66,7 +66,8 @@ def _model(model: ModelCheck) -> Iterator[str]:
         rows = [(part, *(str(counts[kind]) for kind in KINDS)) for part, counts in found["parts"].items()]
         yield from (f"  {line}" for line in table([heads, *rows], right=range(1, len(heads))))
         yield from _anew(found["reinitialised"])
-        yield from (f"  {tr('note: {text}', text=text)}" for text in found["notices"])
+        if model.problem is None:
+            yield from (f"  {tr('note: {text}', text=text)}" for text in found["notices"])
     yield from _problem(model.problem)
 
 

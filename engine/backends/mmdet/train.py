@@ -47,6 +47,12 @@ class MmdetTrainer:
 
         return describe(spec, wanted, device)
 
+    def check_weights(self, spec: RunSpec, wanted: Mapping[str, Any], device: str) -> dict[str, Any]:
+        """Say what models would get of their weights. Needs no device: shapes alone are built."""
+        from detui.engine.backends.mmdet.weights_check import check_weights
+
+        return check_weights(spec, wanted)
+
 
 class _Stage:
     """One stage of one attempt."""
