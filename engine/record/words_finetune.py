@@ -53,6 +53,7 @@ FINETUNE: dict[str, tuple[str, str]] = {
     "layered rates": ("layered rates (factors)", "分层学习率（倍数）"),
     "no layers": ("none: all parts × 1", "无：各部分均 × 1"),
     "layers": ("backbone × {}, neck × {}, heads × {}", "主干 × {}，颈部 × {}，各头 × {}"),
+    "not learnt": ("(does not learn)", "（不学习）"),
     "rates used": ("rates used", "实际学习率"),
     "rates of parts": ("backbone {}, neck {}, RPN head {}, RoI head {}", "主干 {}，颈部 {}，RPN 头 {}，RoI 头 {}"),
     "warm-up": ("warm-up", "预热"),

@@ -109,6 +109,18 @@ def test_rates_weights_and_settings_are_those_that_the_training_said(short: Tune
     assert "plain torch, in place of mmcv's compiled ones" in english["operators"]
 
 
+def test_a_part_that_does_not_learn_says_so(short: Tuned) -> None:
+    facts = gather(short.path)
+    frozen = {"train.layers.backbone": None, "train.rates.backbone": None}
+    runs = tuple(
+        replace(run, begin={**run.begin, "used": {**run.begin["used"], **frozen}}) if run.begin else run
+        for run in facts.runs
+    )
+    text = find(render(replace(facts, runs=runs), "en"))["configuration"]
+    assert "backbone (does not learn), neck 0.001, RPN head 0.002" in text
+    assert "backbone × (does not learn), neck × 0.5" in text
+
+
 def test_the_corners_of_a_rate_survive_thinning(short: Tuned) -> None:
     steps, values = gather(short.path).of("coco")[0].rates["lr/head"]
     told = dict(zip(steps, values, strict=True))
