@@ -48,8 +48,16 @@ def predictions(runner: Any) -> dict[str, Any]:
 
 
 def check_pictures(dataset: Any, data: Mapping[str, Any], role: str) -> None:
-    """Raise RunError when MMDetection left out pictures: unseen validation pictures would score as misses."""
+    """Raise RunError when MMDetection left out pictures: unseen validation pictures would score as misses.
+
+    Likewise for objects without a mask, which it would end with a KeyError at.
+    """
     wanted = ((data.get("splits") or {}).get(role) or {}).get("images")
     if wanted is not None and len(dataset) != wanted:
         message = f"MMDetection takes {len(dataset)} of the {wanted} {role} pictures."
         raise RunError(message, where=f"data.{role}", hint="detui data check NAME --decode finds damaged images")
+    for index in range(len(dataset)):
+        told = dataset.get_data_info(index)
+        if any("mask" not in instance for instance in told["instances"]):
+            message = f"The data has objects without a mask, the first in the {role} picture {told['img_id']}."
+            raise RunError(message, where="data", hint="name data that has masks: voc2012, or scenes with masks: true")

@@ -175,7 +175,7 @@ class _Stage:
             **({"model": model} if other else {}),
         )  # fmt: skip
         readback.check(wanted, found)
-        facts.check_pictures(runner.train_dataloader.dataset, self.data, "train")
+        facts.check_pictures(runner.train_dataloader.dataset.inner, self.data, "train")
 
     def _judge(self, runner: Any, epoch: int, step: int) -> Any:
         """The validation losses of the stage's data; at a milestone, detections in the run's validation pictures."""

@@ -16,6 +16,7 @@ from torch import nn
 
 from detui.engine.backends.mmdet import readback, state
 from detui.engine.backends.mmdet.data import Order, Seeded
+from detui.engine.backends.mmdet.facts import check_pictures
 from detui.engine.backends.mmdet.predictions import rows
 from detui.engine.backends.mmdet.schema import MmdetConfig
 from detui.engine.backends.mmdet.validation import named
@@ -175,6 +176,24 @@ class TestResults:
 
     def test_validation_losses_carry_mmdetections_name(self) -> None:
         assert named({"loss": 1.0, "loss_mask": 0.5}) == {"mmdet/val_loss": 1.0, "mmdet/val_loss_mask": 0.5}
+
+
+class Pictures(list[dict[str, Any]]):
+    """What a data set of MMDetection says of its pictures."""
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        return self[index]
+
+
+def test_pictures_that_are_left_out_and_objects_without_mask_are_said() -> None:
+    pictures = Pictures([{"img_id": 3, "instances": []}, {"img_id": 8, "instances": [{"mask": {}}, {"mask": {}}]}])
+    data = {"splits": {"val": {"images": 2}}}
+    check_pictures(pictures, data, "val")
+    with pytest.raises(RunError, match="takes 1 of the 2 val pictures"):
+        check_pictures(Pictures(pictures[:1]), data, "val")
+    del pictures[1]["instances"][1]["mask"]
+    with pytest.raises(RunError, match="the first in the val picture 8"):
+        check_pictures(pictures, data, "val")
 
 
 def test_nothing_heavy_is_imported_before_a_worker_trains() -> None:
