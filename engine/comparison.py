@@ -26,7 +26,9 @@ from detui.engine.record.over_images import REPLICATES, Images, compare_runs, pa
 from detui.engine.run.directory import RunDir
 
 METRICS = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large", "val/precision",
-           "val/recall", "val/official_AP", "val/official_AP50", "val/official_AP75", "val/mAP", "val/NDS")  # fmt: skip
+           "val/recall", "val/official_AP", "val/official_AP50", "val/official_AP75", "val/mAP", "val/NDS",
+           "val/mask_AP", "val/mask_AP50", "val/mask_AP75", "val/mask_AP_small", "val/mask_AP_medium",
+           "val/mask_AP_large")  # fmt: skip
 
 Chosen = tuple[Experiment, RunDir | str | None]
 """An experiment and what of it is compared: a run, the name of an arm, or None for each of its arms."""

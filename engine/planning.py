@@ -199,12 +199,17 @@ class Plan:
                 for stage in arm.stages
             ),
             data=data.get(arm.data_set),
-            masks=backend.masks,
+            masks=self._masks(),
             milestones=tuple(sorted(m for m in {*self.resolved.milestones, arm.epochs} if m <= arm.epochs)),
             checkpoint_rule=self.resolved.checkpoint_rule,
             stop_on=tuple(self.recipe.file.stop_on),
             **more,
         )
+
+    def _masks(self) -> bool | None:
+        """Whether detections carry masks; of any program they must where a checkpoint is chosen by masks."""
+        by_masks = str(self.resolved.checkpoint_rule.get("metric")).startswith("val/mask_")
+        return True if self.recipe.backend.masks is None and by_masks else self.recipe.backend.masks
 
     def _request(self, arm: ResolvedArm) -> DeviceRequest:
         """The devices of one run; where nobody said how much memory must be free, as much as was needed before."""
@@ -315,7 +320,7 @@ def _data(resolved: Resolved, configuration: Configuration) -> tuple[list[DataSt
     """Whether each data set is here, and what is wrong with the selections of them."""
     states, problems = [], []
     for role, selection in resolved.data_sets.items():
-        state, found = _data_state(role, selection, configuration, resolved.recipe.backend.trains_on)
+        state, found = _data_state(role, selection, configuration, resolved)
         states.append(state)
         problems += found
     return states, problems
@@ -325,12 +330,12 @@ _HELD = {"images": "images with boxes in pixels", "frames": "frames of cameras a
 
 
 def _data_state(
-    role: str | None, selection: DataSelection, configuration: Configuration, trains_on: str | None
+    role: str | None, selection: DataSelection, configuration: Configuration, resolved: Resolved
 ) -> tuple[DataState, list[Problem]]:
-    """`trains_on`: "images", "frames", or None for a backend that takes either."""
     from detui.engine.data.definition import load_definition
     from detui.engine.data.depth_reading import with_depth
     from detui.engine.data.roots import find_root
+    from detui.engine.evaluate.judging import unfit_for_masks
 
     name, where = selection.name, f"data_sets.{role}" if role else "data"
     devkit = _devkit(where, configuration) if selection.evaluator == "nuscenes-devkit" else []
@@ -342,6 +347,10 @@ def _data_state(
         problem = Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=True)
         return DataState(role, name, name, False, None, error.message), [problem, *devkit]
     problems = list(devkit)
+    backend, trains_on = resolved.recipe.backend, resolved.recipe.backend.trains_on
+    if unfit := unfit_for_masks(resolved.checkpoint_rule, backend.masks, definition.masks):
+        text, field, hint = unfit
+        problems.append(Problem(level="error", text=text, where=where if field == "data" else field, hint=hint))
     holds = "images" if definition.frames is None else "frames"
     if trains_on not in (None, holds):
         text = f"The data set {name} holds {_HELD[holds]}, no {_HELD[str(trains_on)]}."

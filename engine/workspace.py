@@ -205,7 +205,7 @@ class Workspace:
         python = self._interpreter(plan)
         data = self._prepare(plan, progress)
         for role in {arm.data_set for arm in plan.arms}:
-            check_judging(data.get(role), plan.resolved.checkpoint_rule)
+            check_judging(data.get(role), plan.resolved.checkpoint_rule, plan.recipe.backend.masks)
         if plan.origin is not None:
             arm, prints = plan.arms[0], {role: prepared["fingerprint"] for role, prepared in data.items()}
             own = [prints[stage.data_set] if stage.data_set else None for stage in arm.stages]

@@ -24,8 +24,9 @@ LOSS = "train/loss"
 """The whole loss: as the worker measured it, else its terms added."""
 ACCURACY = "train/acc"
 """How many of its proposals MMDetection's box head classified rightly, of 100: beside losses it would dwarf them."""
-AP_METRICS = ("val/AP", "val/mask_AP", "val/AP50", "val/mask_AP50", "val/AP75", "val/AP_small", "val/AP_medium",
-              "val/AP_large", "val/mAP", "val/NDS")  # fmt: skip
+AP_METRICS = ("val/AP", "val/mask_AP", "val/AP50", "val/mask_AP50", "val/AP75", "val/mask_AP75", "val/AP_small",
+              "val/AP_medium", "val/AP_large", "val/mask_AP_small", "val/mask_AP_medium", "val/mask_AP_large",
+              "val/mAP", "val/NDS")  # fmt: skip
 """What our evaluator measures of boxes and, beside it, of masks, in the order in which it is shown."""
 _PATIENCE = 0.2
 """Seconds of reading after which what there is is shown: a long run comes in several parts, the first at once."""

@@ -295,10 +295,10 @@ def _band(metric: str, low: float, high: float) -> dict[str, str]:
 
 
 def _named(metric: str) -> str:
-    """A metric as the recipe calls it; one of AQR's statistics with what it is, and a field with whose value it is."""
-    from detui.engine.record.words_aqr import label
+    """A metric as the recipe calls it; one that says little with what it is, a field with whose value."""
+    from detui.engine.record import words_aqr, words_finetune
 
-    if told := label(metric, language.current()):
+    if told := words_aqr.label(metric, language.current()) or words_finetune.label(metric, language.current()):
         return f"{metric} ({told})"
     return tr("{field} as the training used it", field=metric) if is_setting(metric) else metric
 

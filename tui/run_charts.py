@@ -66,7 +66,7 @@ def mib(value: float | None) -> str:
 KINDS = (
     ChartKind("loss", "Loss", shown),
     ChartKind("validation", "Validation AP, %", percent_tick),
-    ChartKind("own_loss", "Validation loss (framework's own)", shown),
+    ChartKind("own_loss", "Own validation loss", shown),
     ChartKind("aqr_weights", "AQR weights ± std", shown),
     ChartKind("aqr_change", "AQR change, %", percent_tick),
     ChartKind("rate", "Learning rate", shown),

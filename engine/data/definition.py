@@ -227,6 +227,16 @@ class DatasetDefinition:
         return self.layout if isinstance(self.layout, FrameLayout) else None
 
     @property
+    def masks(self) -> bool | None:
+        """Whether its objects have masks, as far as the definition itself says it: COCO's and YOLO's files do."""
+        layout = self.layout
+        if isinstance(layout, SceneDefinition):
+            return layout.options.masks
+        if isinstance(layout, (CocoDefinition, YoloDefinition)):
+            return None
+        return isinstance(layout, VocInstancesDefinition)
+
+    @property
     def split_names(self) -> tuple[str, ...]:
         """The splits as far as the definition itself names them (a YOLO data.yaml names its own)."""
         return tuple(self.layout.splits)

@@ -7,7 +7,7 @@ from typing import Any
 
 from detui.engine.errors import RecipeError, UsageError
 from detui.engine.evaluate.coco import LIBRARIES as COCO_LIBRARIES
-from detui.engine.evaluate.coco import Result, evaluate
+from detui.engine.evaluate.coco import MASKS, Result, evaluate
 from detui.engine.evaluate.regions import knows_regions
 
 METRICS = ("coco", "visdrone", "nuscenes")
@@ -55,13 +55,35 @@ def judge(
     return by(truth, detections, library=library or known[0], **names, **more)
 
 
-def check_judging(data: Mapping[str, Any] | None, rule: Mapping[str, Any]) -> None:
+def unfit_for_masks(rule: Mapping[str, Any], backend: bool | None, data: bool | None) -> tuple[str, str, str] | None:
+    """Why masks cannot be judged as a recipe has it: text, field and next step; None where nothing speaks against it.
+
+    `backend`: whether its detections carry masks; `data`: whether its objects have them; None for what nobody knows.
+    """
+    metric = str(rule.get("metric", "val/AP"))
+    wanted = rule.get("rule") == "best" and metric.startswith(f"val/{MASKS}")
+    have = "choose data whose objects all have masks; generated scenes draw them: `data: {options: {masks: true}}`"
+    if wanted and backend is False:
+        text = f"The backend predicts no masks, so {metric} would never choose a checkpoint."
+        return text, "checkpoint_rule", "checkpoint_rule: {rule: best, metric: val/AP}"
+    if wanted and data is False:
+        text = f"Not every object of the data has a mask, so {metric} would never choose a checkpoint."
+        return text, "checkpoint_rule", have
+    if backend and data is False:
+        return "The backend trains on masks, and not every object of the data has one.", "data", have
+    return None
+
+
+def check_judging(data: Mapping[str, Any] | None, rule: Mapping[str, Any], masks: bool | None = None) -> None:
     """Raise RecipeError where prepared data cannot be judged as a recipe has it.
 
-    A rule by a metric that the data is not judged by would choose no checkpoint, and the record would stay empty; an
-    evaluator that does not compute the data's metric would compute nothing.
+    `masks`: whether the backend's detections carry them. A rule by a metric that the data is not judged by would choose
+    no checkpoint, and the record would stay empty; an evaluator that does not compute the data's metric would compute
+    nothing.
     """
     judged, metric = str((data or {}).get("metric", "coco")), str(rule.get("metric", "val/AP"))
+    if data and (found := unfit_for_masks(rule, masks, bool(data.get("masks")))):
+        raise RecipeError(found[0], where=found[1], hint=found[2])
     nuscenes, library = judged == "nuscenes", (data or {}).get("evaluator")
     if rule.get("rule") == "best" and (metric.startswith("val/AP") if nuscenes else metric in ("val/NDS", "val/mAP")):
         text = f"The data is not judged by {metric}, so the rule would never choose a checkpoint."

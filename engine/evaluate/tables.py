@@ -65,11 +65,11 @@ def grids(values: Mapping[str, float | None], note: str = "") -> list[Grid]:
     title = "Overall (%, errors in their units)" if errors else "Overall (%)"
     found = [Grid(title, ("metric", "value"), rows, note)]
     classes = list(dict.fromkeys(name.partition("/")[2] for name in values if "/" in name))
-    if classes:
-        columns = [name for name in _BY_CLASS if any(f"{name}/{one}" in values for one in classes)]
+    for of, names in (("", _BY_CLASS), (", masks", [f"mask_{name}" for name in _BY_CLASS])):
+        columns = [name for name in names if any(f"{name}/{one}" in values for one in classes)]
         cells = tuple((one, *(_written(name, values.get(f"{name}/{one}")) for name in columns)) for one in classes)
-        title = title.replace("Overall", "Per class")
-        found.append(Grid(title, ("class", *map(_label, columns)), cells))
+        if columns:
+            found.append(Grid(title.replace("Overall", f"Per class{of}"), ("class", *map(_label, columns)), cells))
     return found
 
 

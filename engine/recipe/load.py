@@ -171,6 +171,12 @@ def _check_names(recipe: Recipe) -> None:
     for key in ("goals", "claims"):
         for index, one in enumerate(getattr(recipe.file, key)):
             _check_metric(recipe, one.metric, (key, index, "metric"))
+    for key in ("goals", "decisions"):
+        for index, one in enumerate(getattr(recipe.file, key)):
+            if one.metric.startswith("val/mask_") and recipe.backend.masks is False:
+                message = f"{one.metric}: the {recipe.backend.name} backend predicts no masks."
+                hint = f"val/{one.metric.removeprefix('val/mask_')}"
+                raise RecipeError(message, where=where((key, index, "metric")), hint=hint)
     _check_data_sets(recipe)
 
 
@@ -190,8 +196,9 @@ def _check_data_sets(recipe: Recipe) -> None:
         for index, name in enumerate(chosen)
     ]
     for keys, stages in _all_stages(recipe):
-        known = [*file.data_sets, *(file.profiles[str(keys[1])].data_sets if keys[0] == "profiles" else ())]
-        named += [((*keys, index, "data"), stage.data, known) for index, stage in enumerate(stages)]
+        own = file.profiles[str(keys[1])].data_sets if keys[0] == "profiles" else {}
+        roles = [*file.data_sets, *own]
+        named += [((*keys, index, "data"), stage.data, roles) for index, stage in enumerate(stages)]
     for key in ("goals", "decisions", "claims"):
         named += [((key, i, "data_set"), one.data_set, chosen) for i, one in enumerate(getattr(file, key))]
     for keys, name, known in named:

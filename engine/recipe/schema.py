@@ -107,6 +107,7 @@ class Metric(Closed):
 
     rule: Literal["best", "last"]
     metric: str = "val/AP"
+    """`val/mask_AP` and other metrics of masks need a backend that predicts them, and data that has them."""
 
 
 class Stage(Closed):

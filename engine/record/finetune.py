@@ -169,6 +169,7 @@ def _report(stage: StageFacts) -> str:
 
 
 def _step_seconds(run: RunFacts) -> float | None:
-    """Seconds of an epoch by its optimizer steps; None where either is not known."""
-    steps = finite(run.begin.get("steps_per_epoch"))
-    return run.timed[0].value / run.timed[1] / steps if run.timed and steps else None
+    """Mean seconds of an epoch by its mean number of optimizer steps; None where either is not known."""
+    if not (run.timed and run.epoch and run.iterations):
+        return None
+    return run.timed[0].value / run.timed[1] * run.epoch / run.iterations

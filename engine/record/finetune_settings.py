@@ -115,15 +115,19 @@ class FinetuneSettings:
 
     def _layers(self, arm: _Arm) -> str:
         factors = [arm.get(f"train.layers.{name}") for name in ("backbone", "neck", "heads")]
-        if None in factors:
+        if all(factor is None for factor in factors):
             return ""
         if all(factor == 1 for factor in factors):
             return self.words("no layers")
-        return self.words("layers", *map(_written, factors))
+        return self.words("layers", *map(self._learnt, factors))
+
+    def _learnt(self, value: Any) -> str:
+        """A rate or its factor; of a part nothing of which learns there is none."""
+        return self.words("not learnt") if value is None else _written(value)
 
     def _rates(self, arm: _Arm) -> str:
         rates = [arm.used.get(f"train.rates.{part}") for part in _PARTS]
-        return "" if None in rates else self.words("rates of parts", *map(_written, rates))
+        return "" if not any(rates) else self.words("rates of parts", *map(self._learnt, rates))
 
     def _warmup(self, arm: _Arm) -> str:
         steps, start = arm.get("train.warmup_steps"), arm.get("train.warmup_from")

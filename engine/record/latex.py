@@ -10,7 +10,7 @@ from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts, Source
 from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.milestones import Milestones
-from detui.engine.record.results import Results, references
+from detui.engine.record.results import MASK_MAIN, Results, references
 from detui.engine.record.shares import Shares
 from detui.engine.record.sources import Ledger
 from detui.engine.record.tex import comment, from_markdown, needs_chinese, needs_unicode
@@ -27,6 +27,10 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "results": (
         "AP of each run's chosen checkpoint, in percent. Only finished runs enter a mean, a difference or a goal.",
         "各运行选定检查点的 AP，单位为百分数。只有已完成的运行计入均值、差值与目标。",
+    ),
+    "masks": (
+        "AP of the masks of each run's chosen checkpoint, in percent.",
+        "各运行选定检查点的掩膜 AP，单位为百分数。",
     ),
     "differences": (
         "Each arm minus the reference {}, in percent points (pp), with Welch's 95 % interval over seeds.",
@@ -93,7 +97,8 @@ def tables(facts: ExperimentFacts, language: str = "en", *, standalone: bool = F
     shares, components = Shares(results), Components(results)
     found = {
         "results": results.per_seed(),
-        "differences": results.differences(),
+        **({"masks": results.per_seed(MASK_MAIN)} if results.masks else {}),
+        "differences": results.differences(results.judged),
         "classes": results.per_class(),
         "milestones": Milestones(results).table(),
         "convergence": ConvergenceTable(results).table(),

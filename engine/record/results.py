@@ -8,11 +8,10 @@ from typing import Any
 from detui.engine.analysis import Comparison, Verdict, compare, summarise
 from detui.engine.analysis.choice import rule_metric
 from detui.engine.evaluate.tables import in_percent, is_setting, unit_of
-from detui.engine.record import words_aqr
+from detui.engine.record import words_aqr, words_finetune
 from detui.engine.record.claims_at import beside
 from detui.engine.record.facts import (
     BUILT,
-    EPOCHS_TO_90,
     SECONDS_TO_90,
     SPEED,
     TOTAL_LOSS,
@@ -25,7 +24,6 @@ from detui.engine.record.goal_rows import GoalRows
 from detui.engine.record.sources import Ledger
 from detui.engine.record.text import Table, code, count, duration, percent, plain, points, size, stated
 from detui.engine.record.words import Words
-from detui.engine.record.words_finetune import LABELS
 
 MAIN = ("val/AP", "val/AP50", "val/AP75", "val/AP_small", "val/AP_medium", "val/AP_large")
 MASK_MAIN = tuple(name.replace("val/", "val/mask_") for name in MAIN)
@@ -39,7 +37,7 @@ OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
 FRAMEWORKS = ("mmdet3d", "mmdet", "ultralytics")
 """Whose own numbers are labelled with their name."""
 NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps",
-         "cost/gpu_memory": "gpu memory", EPOCHS_TO_90: "epochs to 90", SECONDS_TO_90: "seconds to 90"}  # fmt: skip
+         "cost/gpu_memory": "gpu memory"}  # fmt: skip
 """Metrics that go by a word instead of their name."""
 
 
@@ -54,10 +52,8 @@ def label(metric: str, language: str = "en") -> str:
         return code(metric)
     if (framework := metric.split("/", 1)[0]) in FRAMEWORKS:
         return f"{plain(metric.removeprefix(f'{framework}/'))} ({framework})"
-    name, _, group = metric.removeprefix("val/").removeprefix("train/").partition("/")
-    words = LABELS[metric][language == "zh"] if metric in LABELS else plain(name.replace("_", " "))
-    if language == "zh" and name.startswith("mask_"):
-        words = "掩膜 " + words.removeprefix("mask ")
+    name, _, group = metric.removeprefix("val/").removeprefix("train/").removeprefix("convergence/").partition("/")
+    words = words_finetune.label(metric, language) or plain(name.replace("_", " "))
     return f"{words}, {plain(group)}" if group else words
 
 

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 LABELS: dict[str, tuple[str, str]] = {
+    "convergence/epochs_to_90": ("epochs to 90 % of the final value", "达到最终值 90 % 的轮数"),
+    "convergence/seconds_to_90": ("training time to 90 % of the final value", "达到最终值 90 % 的训练时间"),
     "train/loss_rpn_cls": ("loss RPN cls", "RPN 分类损失"),
     "train/loss_rpn_bbox": ("loss RPN bbox", "RPN 框损失"),
     "train/loss_mask": ("loss mask", "掩膜损失"),
     "train/acc": ("accuracy of the box head", "框头分类准确率"),
 }
-"""Names of losses that say too little by themselves."""
+"""Metrics whose names say too little by themselves."""
+_MASK = ("mask {}", "掩膜 {}")
+"""Before the name of a metric that is one of boxes otherwise."""
+
+
+def label(metric: str, language: str = "en") -> str | None:
+    """ "val/mask_AP_small" → "mask AP small", "train/loss_rpn_cls" → "loss RPN cls"; None for any other name.
+
+    What stands behind a second slash, a class, is left out. `language`: en or zh.
+    """
+    place, base = int(language == "zh"), "/".join(metric.split("/")[:2])
+    if base.startswith("val/mask_"):
+        return _MASK[place].format(base.removeprefix("val/mask_").replace("_", " "))
+    return LABELS[base][place] if base in LABELS else None
+
+
 FINETUNE: dict[str, tuple[str, str]] = {
     "of boxes": ("box {}", "框 {}"),
     # configuration
@@ -36,6 +53,7 @@ FINETUNE: dict[str, tuple[str, str]] = {
     "layered rates": ("layered rates (factors)", "分层学习率（倍数）"),
     "no layers": ("none: all parts × 1", "无：各部分均 × 1"),
     "layers": ("backbone × {}, neck × {}, heads × {}", "主干 × {}，颈部 × {}，各头 × {}"),
+    "not learnt": ("(does not learn)", "（不学习）"),
     "rates used": ("rates used", "实际学习率"),
     "rates of parts": ("backbone {}, neck {}, RPN head {}, RoI head {}", "主干 {}，颈部 {}，RPN 头 {}，RoI 头 {}"),
     "warm-up": ("warm-up", "预热"),
@@ -77,8 +95,6 @@ FINETUNE: dict[str, tuple[str, str]] = {
     "part head": ("heads", "各头"),
     "said rates": ("learning rates by part", "各部分学习率"),
     # convergence
-    "epochs to 90": ("epochs to 90 % of the final value", "达到最终值 90 % 的轮数"),
-    "seconds to 90": ("training time to 90 % of the final value", "达到最终值 90 % 的训练时间"),
     "way of training": ("training", "训练方式"),
     "converged at": ("epochs to 90 % of the final {}", "达到最终 {} 的 90 % 的轮数"),
     "time to it": ("training time to it", "至此的训练时间"),

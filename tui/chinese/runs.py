@@ -117,7 +117,7 @@ _CHARTS = {
     "Validation AP, %": "验证 AP，%",
     "Validation mAP, NDS, %": "验证 mAP、NDS，%",
     "Gradient norm": "梯度范数",
-    "Validation loss (framework's own)": "验证损失（框架自报）",
+    "Own validation loss": "框架自报的验证损失",
     "Accuracy of the box head, %": "框头分类准确率, %",
     "AQR weights ± std": "AQR 权重 ± 标准差",
     "AQR change, %": "AQR 变化，%",

@@ -91,7 +91,8 @@ def _text(line: dict[str, Any]) -> str | None:
         return f"imported  {at}  {'  '.join(theirs)}"
     if kind == "evaluation" and values:
         frames = "val/NDS" in values
-        named = ("mAP", "NDS") if frames else ("AP", "AP50", "AP_small", "AP_medium", "AP_large")
+        named: tuple[str, ...] = ("mAP", "NDS") if frames else ("AP", "AP50", "AP_small", "AP_medium", "AP_large")
+        named += tuple(name for name in ("mask_AP", "mask_AP50") if f"val/{name}" in values)
         parts = [f"{name} {percent(number(values.get(f'val/{name}')))}" for name in named]
         return f"{'NDS' if frames else 'AP':<5} {at}  {line.get('split', 'val')}: {'  '.join(parts)}"
     if kind == "alarm":

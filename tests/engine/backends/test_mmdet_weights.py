@@ -92,7 +92,7 @@ def test_a_file_that_borrows_a_harmless_name_gets_nothing_by_it(tmp_path: Path) 
 
     class Looked:
         def __reduce__(self) -> Any:
-            return getattr, ("text", "upper")
+            return getattr, ("text", "what a text does not have")
 
     path = saved(tmp_path / "one.pth", detector(3).state_dict(), history=Looked())
     assert read_checkpoint(path, "model.weights").tensors

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from detui.engine.configuration import Configuration
-from detui.engine.data import load_definition, open_dataset
+from detui.engine.data import load_definition, open_dataset, prepare
 from detui.engine.data.masks import area_of, run_lengths
 from detui.engine.data.png import encode_png
 from detui.engine.data.scene_draw import VISIBLE_PERCENT, draw_scene
@@ -160,6 +160,25 @@ def test_files_are_drawn_once_and_only_as_many_as_wanted(tmp_path):
         for annotation in split.annotations:
             assert annotation.area == area_of(annotation.segmentation)
         assert all(image.depth_file for image in split.images)
+
+
+def test_prepared_masks_are_what_the_reference_reads(tmp_path):
+    """Uncompressed run lengths of every object, of its extent and its area."""
+    reference = pytest.importorskip("pycocotools.coco")
+    configuration = Configuration.load(environ={"HOME": str(tmp_path)})
+    selection = {"name": "scenes", "options": {"size": 64, "masks": True}, "train": {"images": 2}, "val": {"images": 3}}
+    prepared = prepare(selection, configuration, tmp_path / "c", yolo=False)
+    assert prepared.info["masks"] is True
+    known = reference.COCO(str(prepared.path / "val.json"))
+    assert len(known.anns) >= 6
+    for annotation in known.anns.values():
+        assert annotation["segmentation"]["size"] == [64, 64]
+        rows, columns = np.nonzero(known.annToMask(annotation))
+        left, top = columns.min(), rows.min()
+        assert annotation["bbox"] == [left, top, columns.max() + 1 - left, rows.max() + 1 - top]
+        assert annotation["area"] == len(rows)
+    plain = prepare({**selection, "options": {"size": 64}}, configuration, tmp_path / "c", yolo=False)
+    assert "masks" not in plain.info
 
 
 def test_more_scenes_than_defined(tmp_path):

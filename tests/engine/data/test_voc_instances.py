@@ -15,7 +15,7 @@ from detui.engine.configuration import Configuration
 from detui.engine.data import load_definition, open_dataset, prepare
 from detui.engine.data.masks import area_of
 from detui.engine.errors import DataError
-from detui.engine.run.files import read_json
+from detui.engine.run.files import read_json, write_json
 
 SIZE = (12, 10)
 CAT, DOG, VOID = 1, 2, 255
@@ -114,6 +114,15 @@ def test_the_prepared_truth_has_masks_and_void(make_site: Any) -> None:
     assert truth["void"] == [{"image_id": 1, "segmentation": {"size": [10, 12], "counts": [11, 3, 106]}}]
     assert [one["segmentation"]["counts"] for one in truth["annotations"]][1] == [100, 20]
     assert prepared.info["masks"] is True and "metric" not in prepared.info
+
+
+def test_a_folder_from_before_masks_were_told_stays_in_use(make_site: Any) -> None:
+    site = voc(make_site())
+    path = site.prepare().path
+    said = read_json(path / "dataset.json")
+    write_json(path / "dataset.json", {key: value for key, value in said.items() if key != "masks"})
+    again = site.prepare()
+    assert again.path == path and again.info["masks"] is True
 
 
 @pytest.mark.parametrize("place", ["mask", "void"])

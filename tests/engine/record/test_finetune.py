@@ -109,6 +109,18 @@ def test_rates_weights_and_settings_are_those_that_the_training_said(short: Tune
     assert "plain torch, in place of mmcv's compiled ones" in english["operators"]
 
 
+def test_a_part_that_does_not_learn_says_so(short: Tuned) -> None:
+    facts = gather(short.path)
+    frozen = {"train.layers.backbone": None, "train.rates.backbone": None}
+    runs = tuple(
+        replace(run, begin={**run.begin, "used": {**run.begin["used"], **frozen}}) if run.begin else run
+        for run in facts.runs
+    )
+    text = find(render(replace(facts, runs=runs), "en"))["configuration"]
+    assert "backbone (does not learn), neck 0.001, RPN head 0.002" in text
+    assert "backbone × (does not learn), neck × 0.5" in text
+
+
 def test_the_corners_of_a_rate_survive_thinning(short: Tuned) -> None:
     steps, values = gather(short.path).of("coco")[0].rates["lr/head"]
     told = dict(zip(steps, values, strict=True))
@@ -166,6 +178,7 @@ def test_a_claim_stands_beside_each_metric_that_it_may_mean(short: Tuned, blocks
 def test_masks_have_a_name_in_both_languages() -> None:
     assert label("val/mask_AP") == "mask AP" and label("val/mask_AP", "zh") == "掩膜 AP"
     assert label("val/mask_AP_small/cat", "zh") == "掩膜 AP small, cat"
+    assert label("convergence/epochs_to_90") == "epochs to 90 % of the final value"
     assert label("train/loss_rpn_cls") == "loss RPN cls" and label("train/loss_rpn_cls", "zh") == "RPN 分类损失"
 
 

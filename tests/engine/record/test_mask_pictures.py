@@ -14,7 +14,7 @@ from detui.engine.data.masks import mask_of, run_lengths
 from detui.engine.record import failure_pictures, miss_pictures, pictures
 from detui.engine.record.gather import gather
 from detui.engine.record.mask_drawing import draw_mask
-from detui.engine.run.files import read_json, write_json
+from detui.engine.run.files import write_json
 
 GREY = (128, 128, 128)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from toy_runs import MakeRun, leases, make_run, steps_made, until  # noqa: F401
+from tuned import Tuned
 
 from detui.engine.errors import MissingError, UsageError
 from detui.engine.process.launch import launch
@@ -205,3 +206,24 @@ def test_interrupted_it_ends_with_130_and_whole_files(live: RunDir, tmp_path: Pa
     assert process.returncode == 130 and "Traceback" not in told
     steps = [step for step, _ in curves(folder)["train/loss_toy"]]
     assert steps == list(range(1, len(steps) + 1))
+
+
+def test_training_and_validation_of_a_fine_tuning_stand_apart(tmp_path: Path) -> None:
+    """Training losses, the framework's validation losses, AP of boxes and masks, rates by part: a group each."""
+    trial = Tuned(tmp_path, seeds=(0,))
+    trial.train("coco-s0", 3)
+    export_events(trial.path, tmp_path / "tb")
+    found = curves(tmp_path / "tb" / "coco-s0")
+    assert found == measured(trial.runs["coco-s0"])
+    groups: dict[str, set[str]] = {}
+    for tag in found:
+        groups.setdefault(tag.split("/")[0], set()).add(tag)
+    terms = ("rpn_cls", "rpn_bbox", "cls", "bbox", "mask")
+    assert groups["train"] == {"train/loss", "train/acc", *(f"train/loss_{term}" for term in terms)}
+    assert groups["mmdet"] == {"mmdet/val_loss", *(f"mmdet/val_loss_{term}" for term in terms)}
+    assert {"val/AP", "val/AP50", "val/mask_AP", "val/mask_AP50", "val/mask_AP/disc"} <= groups["val"]
+    assert groups["lr"] == {"lr/backbone", "lr/neck", "lr/head"}
+    assert (
+        [step for step, _ in found["mmdet/val_loss"]] == [10, 20, 30] == [step for step, _ in found["epoch/train/loss"]]
+    )
+    assert [step for step, _ in found["lr/neck"]] == list(range(1, 31))
