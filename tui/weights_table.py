@@ -94,6 +94,8 @@ def _anew(entries: list[dict[str, Any]]) -> Iterator[str]:
 def _why(one: Mapping[str, Any]) -> str:
     if one["why"] == "recipe":
         return tr("fits; the recipe starts it anew")
+    if one["why"] == "part":
+        return tr("the recipe takes the backbone alone")
     return tr("in the file {shape}", shape=str(one["given"]))
 
 

@@ -94,7 +94,7 @@ class FinetuneSettings:
             backbone = arm.get("model.backbone.weights") or source
             return self.words("anew of shape" if backbone else "anew everything")
         if arm.get("model.start.take") == "backbone":
-            return self.words("anew of shape")
+            return self.words("anew not taken")
         anew = arm.get("model.start.anew")
         if anew is None:
             return ""

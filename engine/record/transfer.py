@@ -61,7 +61,8 @@ class Transfers:
         if source["kind"] == "stage":
             if not source.get("stage"):
                 return words("stage before", code(source.get("file") or "–"))
-            return words("stage weights", plain(source["stage"]), source.get("epoch"))
+            kind = "stage average" if source.get("weights", "EMA") == "EMA" else "stage weights"
+            return words(kind, plain(source["stage"]), source.get("epoch"))
         return words("backbone weights", code(source["file"])) if source["kind"] == "backbone" else code(source["file"])
 
     def _tensors(self, told: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ FINETUNE: dict[str, tuple[str, str]] = {
     ),
     "anew heads": ("the whole box and mask heads", "整个框头与掩膜头"),
     "anew deviations": ("{}; Normal, std {} (box), {} (mask)", "{}；正态分布，标准差 {}（框）、{}（掩膜）"),
+    "anew not taken": ("neck and heads (not taken of the file)", "颈部与各头（未从文件中取用）"),
     "anew of shape": ("neck and heads (not in the file)", "颈部与各头（文件中没有）"),
     "anew everything": ("everything", "全部"),
     "base rate": ("base learning rate", "基础学习率"),

@@ -21,6 +21,7 @@ TEXTS = {
     "classes in the file: {count}": "文件中的类别数：{count}",
     "its epoch: {epoch}": "其训练轮次：{epoch}",
     "fits; the recipe starts it anew": "形状一致；配方要求重新初始化",
+    "the recipe takes the backbone alone": "方案只取用主干",
     "in the file {shape}": "文件中为 {shape}",
     "wrong: {text}": "有误：{text}",
     "arms: {names}": "实验组：{names}",

@@ -45,8 +45,9 @@ class Anew:
     """The model's."""
     given: Shape
     """The file's."""
-    why: Literal["shape", "recipe"]
-    """The shapes differ, or they agree and the recipe says so (`model.start.anew`)."""
+    why: Literal["shape", "recipe", "part"]
+    """The shapes differ; or they agree and the recipe says so (`model.start.anew`); or it is of a part that the recipe
+    does not take (`model.start.take`), and keeps what the model drew for it."""
 
     @property
     def text(self) -> str:
@@ -63,7 +64,7 @@ class Comparison:
     missing: tuple[str, ...]
     """In the model and not in the file."""
     unexpected: tuple[str, ...]
-    """In the file and not in the model, or not taken of it."""
+    """In the file and not in the model."""
     whole: bool
     """Whether the file is of a whole detector, and not of its backbone alone."""
     keep_classes: bool
@@ -97,7 +98,7 @@ class Comparison:
         parts = self.parts()
         if not self.loaded:
             yield self._nothing()
-        fitting = len(self.loaded) + sum(one.why == "recipe" or of_classes(one.name) for one in self.reinitialised)
+        fitting = len(self.loaded) + sum(one.why != "shape" or of_classes(one.name) for one in self.reinitialised)
         if fitting < ENOUGH * self.wanted:
             yield f"The weights are another model's: {fitting} of {self.wanted} tensors fit.", _ARCHITECTURE
         rows = [one for one in self.reinitialised if one.why == "shape" and of_classes(one.name)]
@@ -162,9 +163,8 @@ def compare(
     the file is of a whole detector. In one of a backbone alone, names have no `backbone.` in front, and its classifier
     (`fc`) belongs to no part.
     """
-    only = not whole or start["take"] == BACKBONE
     ours = {name: shape for name, shape in model.items() if not name.endswith(COUNTER)}
-    ours = {name: shape for name, shape in ours.items() if part_of(name) == BACKBONE} if only else ours
+    ours = ours if whole else {name: shape for name, shape in ours.items() if part_of(name) == BACKBONE}
     theirs = {name: shape for name, shape in tensors.items() if not name.endswith(COUNTER)}
     if not whole:
         theirs = as_backbone(theirs, ours)
@@ -173,9 +173,11 @@ def compare(
         given = theirs.get(name)
         if given is None:
             continue
-        if given != shape:
+        if start["take"] == BACKBONE and part_of(name) != BACKBONE:
+            again.append(Anew(name, shape, given, "part"))
+        elif given != shape:
             again.append(Anew(name, shape, given, "shape"))
-        elif starts_anew(name, start) and not only:
+        elif starts_anew(name, start) and whole:
             again.append(Anew(name, shape, given, "recipe"))
         else:
             loaded.append(name)

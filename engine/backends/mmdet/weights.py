@@ -60,7 +60,7 @@ def begin_with(
     same_classes(found, given, classes)
     tensors = given.tensors if whole else as_backbone(given.tensors, state)
     _copy(state, tensors, found)
-    _draw(state, [one.name for one in found.reinitialised], start, seed)
+    _draw(state, [one.name for one in found.reinitialised if one.why != "part"], start, seed)
     kind = "stage" if before is not None else "weights" if whole else "backbone"
     return Transfer(model, tensors, found, _about(kind, given, stage), classes, given.classes)
 
@@ -83,7 +83,7 @@ def source(section: Mapping[str, Any], before: Path | None) -> tuple[str, Any]:
 
 def _about(kind: str, given: Checkpoint, stage: str | None) -> dict[str, Any]:
     """What the weights are, for the report."""
-    told = {"kind": kind, "file": given.path.name, "sha256": sha256_of(given.path), "form": given.form}
+    told = {"kind": kind, "weights": "trained", "file": given.path.name, "sha256": sha256_of(given.path), "form": given.form}
     return told | ({"stage": stage, "epoch": given.epoch} if kind == "stage" else {})
 
 

@@ -125,7 +125,7 @@ def _source(spec: RunSpec, index: int, weights: Path) -> dict[str, Any]:
     if index == 0:
         return {"kind": "weights", "file": weights.name, "sha256": model.get("sha256")}
     before, epoch = place_of(weights)
-    return {"kind": "stage", "stage": spec.stages[before].name, "epoch": epoch, "file": weights.name}
+    return {"kind": "stage", "weights": "EMA", "stage": spec.stages[before].name, "epoch": epoch, "file": weights.name}
 
 
 def _trainer_class(name: str) -> Any:

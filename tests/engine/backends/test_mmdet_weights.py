@@ -256,9 +256,14 @@ def test_the_backbone_of_a_detector_alone(tmp_path: Path) -> None:
     neck = model.neck.lateral_convs[0].weight.clone()
     path = saved(tmp_path / "coco.pth", given.state_dict())
     found = begin_with(model, section(path, take="backbone"), None, CLASSES, seed=5)
-    assert found is not None and found.summary()["parts"]["backbone"]["loaded"] == 7
-    assert torch.equal(model.neck.lateral_convs[0].weight, neck)
-    assert found.summary()["tensors"]["left_behind"] == 14
+    assert found is not None
+    told = found.summary()
+    assert told["parts"]["backbone"]["loaded"] == 7 and told["tensors"]["left_behind"] == 0
+    assert torch.equal(model.neck.lateral_convs[0].weight, neck), "it keeps what the model drew"
+    others = {part: one for part, one in told["parts"].items() if part != "backbone"}
+    assert sum(one["reinitialised"] for one in others.values()) == 14, "in the file, and not taken of it"
+    assert not any(one["loaded"] or one["unexpected"] or one["missing"] for one in others.values())
+    assert told["anew"] == {"neck": 2, "rpn_head": 2, "roi_head.bbox_head": 6, "roi_head.mask_head": 4}
 
 
 def test_a_whole_detector_is_no_backbone(tmp_path: Path) -> None:
@@ -274,7 +279,7 @@ def test_the_stage_before_goes_before_the_files(tmp_path: Path) -> None:
     assert found is not None
     told = found.summary()
     assert told["source"] | {"sha256": None, "form": None} == {
-        "kind": "stage", "stage": "warm", "epoch": 12, "file": "s0-e0002.pth", "sha256": None, "form": None,
+        "kind": "stage", "weights": "trained", "stage": "warm", "epoch": 12, "file": "s0-e0002.pth", "sha256": None, "form": None,
     }  # fmt: skip
     assert told["tensors"]["transferred"] == 21 and told["classes"]["taken"] == list(CLASSES)
     assert begin_with(detector(3), section(), None, CLASSES, 5) is None
