@@ -20,7 +20,19 @@ def found_text(found: Standing) -> str:
     """Return what a usable environment is: its Python and size, or where the configuration says that it is."""
     if found.note is None:
         return f"{found.python} ({found.source})"
-    return f"Python {found.note['python']}, {size(found.note.get('bytes'))} at {found.folder}"
+    text = f"Python {found.note['python']}, {size(found.note.get('bytes'))} at {found.folder}"
+    return f"{found.through}: {text} ({found.source})" if found.through else text
+
+
+def operators_text(found: Standing) -> str | None:
+    """Return whose operators MMDetection would get in it, as far as files say; None where there is no MMCV."""
+    folder = found.python.parent.parent if found.python else None
+    places = list(folder.glob("lib/python3*/site-packages/mmcv")) if folder else []
+    if not places:
+        return None
+    if any(True for place in places for _ in place.glob("_ext*.so")):
+        return "MMCV has compiled operators, which a run tries first"
+    return "MMCV has no compiled operators: torchvision's or detui's own stand in"
 
 
 def row(found: Standing, recipes: Sequence[str]) -> tuple[str, ...]:
@@ -28,6 +40,7 @@ def row(found: Standing, recipes: Sequence[str]) -> tuple[str, ...]:
     note = found.note or {}
     needed = ", ".join(recipes[:2]) + (f" and {len(recipes) - 2} more" if len(recipes) > 2 else "")
     title = found.pins.file.title if found.pins else str(found.python)
+    title = f"{found.through}: {title}" if found.through else title
     python = str(note.get("python", DASH))
     return found.name, found.state, python, size(note.get("bytes")), needed or DASH, title
 
@@ -43,6 +56,7 @@ def as_json(found: Standing, recipes: Sequence[str] = ()) -> dict[str, Any]:
         "interpreter": found.python,
         "folder": found.folder,
         "source": found.source,
+        "through": found.through,
         "pins": pins.hash if pins else None,
         "packages": pins.packages if pins else None,
         "made": dict(found.note) if found.note else None,

@@ -3,7 +3,8 @@
 `detui` is the environment that detui runs in. Any other name is an interpreter
 that the configuration names (`environments: {mmdet: /path/bin/python}`), or an
 environment that `detui env create` made from pins (`pin_file.py` reads them,
-`standing.py` says what is there, `making.py` makes it). A foreign environment
+`standing.py` says what is there, `making.py` makes it): its own, or another's
+that the configuration names (`environments: {mmdet: mmdet-cuda}`). A foreign environment
 sees detui through one generated folder of links: `engine/run`,
 `engine/worker`, the errors, the backend's own package and what backends share
 for torch, never our site-packages.
@@ -55,8 +56,9 @@ def interpreter(name: str, backend: str, configuration: Configuration, bridge: P
     found = standing(name, configuration)
     if found.problem is not None or found.python is None:
         raise MissingError(found.problem or "", where=found.source, hint=found.hint)
-    pins = found.pins if found.state == "ready" else None  # whether others are as pinned is not known
-    facts = {"name": name, "python": str(found.python)}
+    made = found.state == "ready" or found.through is not None
+    pins = found.pins if made else None  # whether others are as pinned is not known
+    facts = {"name": found.through or name, "python": str(found.python)}
     of_pins = {"pins": pins.hash, "packages": pins.packages} if pins else {}
     links = str(link_package(backend, bridge))
     return Interpreter(str(found.python), (links,), found.environ, {**facts, **of_pins})

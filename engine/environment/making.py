@@ -85,6 +85,9 @@ def create(
 
 def _pins_to_make(name: str, configuration: Configuration) -> Pins:
     found = standing(name, configuration)
+    if found.through is not None:
+        text = f"The configuration takes the environment {found.through!r} for {name!r}."
+        raise UsageError(text, where=found.source, hint=f"detui env create {found.through}, or take that line out")
     if found.state == "configured" or (found.state == "broken" and found.note is None):
         text = f"The configuration says where the environment {name!r} is: {found.python}."
         raise UsageError(text, where=found.source, hint=f"take that line out, then `detui env create {name}`")

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,9 +35,9 @@ class Standing:
 
     name: str
     state: State
-    """configured: the configuration names its interpreter; ready: made from the present pins; outdated: made from
-    others; incomplete: somebody's attempt was cut off; broken: its interpreter is gone; absent: never made; unknown:
-    neither pins nor the configuration know the name; unreadable: its pin file is wrong."""
+    """configured: the configuration names its interpreter, or a ready environment in its place; ready: made from the
+    present pins; outdated: made from others; incomplete: somebody's attempt was cut off; broken: its interpreter is gone;
+    absent: never made; unknown: neither pins nor the configuration know the name; unreadable: its pin file is wrong."""
     pins: Pins | None
     python: Path | None = None
     """Its interpreter, there or not; None where no folder of the present pins has one."""
@@ -53,6 +53,8 @@ class Standing:
     """What keeps it from being used, a full sentence; None where nothing does."""
     hint: str | None = None
     """What to do about that."""
+    through: str | None = None
+    """The environment that the configuration names in its place: `environments: {mmdet: mmdet-cuda}`."""
 
     @property
     def usable(self) -> bool:
@@ -64,7 +66,7 @@ class Standing:
         """The command that makes it usable; None where that is for the configuration to say."""
         if self.usable or self.pins is None or (self.state == "broken" and self.note is None):
             return None
-        return f"detui env create {self.name}" + (" --recreate" if self.state == "broken" else "")
+        return f"detui env create {self.through or self.name}" + (" --recreate" if self.state == "broken" else "")
 
     @property
     def environ(self) -> dict[str, str]:
@@ -87,6 +89,11 @@ def standing(name: str, configuration: Configuration) -> Standing:
 
     Raises RecipeError or UsageError with file and line where its pin file is wrong.
     """
+    if (other := _other(name, configuration)) is not None:
+        found = _pinned(other, environments_root())
+        source = configuration.settings[f"environments.{name}"].source
+        state: State = "configured" if found.usable else found.state
+        return replace(found, name=name, through=other.name, state=state, source=source, older=())
     pins = find_pins(name, configuration)
     if (python := configuration.environment(name)) is not None:
         return _configured(name, pins, python, configuration.settings[f"environments.{name}"].source)
@@ -95,6 +102,14 @@ def standing(name: str, configuration: Configuration) -> Standing:
         hint = f"add `environments: {{{name}: /path/to/bin/python}}` to {configuration.file}"
         return Standing(name, "unknown", None, source="environment", problem=text, hint=hint)
     return _pinned(pins, environments_root())
+
+
+def _other(name: str, configuration: Configuration) -> Pins | None:
+    """The pins that the configuration names for an environment, where it names an environment and no path."""
+    setting = configuration.settings.get(f"environments.{name}")
+    if setting is None or setting.value == name or os.sep in setting.value:
+        return None
+    return find_pins(setting.value, configuration)
 
 
 def standings(configuration: Configuration) -> list[Standing]:

@@ -169,6 +169,25 @@ def test_doctor_says_what_is_here(detui: Detui, workspace: Path) -> None:
     assert done.returncode == (3 if absent else 0)
 
 
+def test_doctor_says_whose_operators_mmdetection_gets(detui: Detui, tmp_path: Path) -> None:
+    folder = tmp_path / ".config" / "detui"
+    folder.mkdir(parents=True)
+    package = tmp_path / "made" / "lib" / "python3.11" / "site-packages" / "mmcv"
+    package.mkdir(parents=True)
+    python = tmp_path / "made" / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    (folder / "config.yaml").write_text(f"environments: {{mmdet: '{python}'}}\n")
+
+    def said() -> str:
+        checks = {check["name"]: check for check in json.loads(detui("doctor", "--json").stdout)}
+        return str(checks["env mmdet ops"]["found"])
+
+    assert "no compiled operators" in said()
+    (package / "_ext.cpython-311-x86_64-linux-gnu.so").touch()
+    assert said().startswith("MMCV has compiled operators")
+
+
 def test_doctor_goes_on_past_a_broken_configuration(detui: Detui, tmp_path: Path) -> None:
     folder = tmp_path / ".config" / "detui"
     folder.mkdir(parents=True)

@@ -56,7 +56,9 @@ def test_the_application_says_how_it_is_made(workspace: Path, shelf: Path, spoke
 
 
 def test_the_list_names_what_could_be_made(detui: Detui) -> None:
-    (listed,) = json.loads(detui("env", "list", "--json").stdout)
+    found = {one["name"]: one for one in json.loads(detui("env", "list", "--json").stdout)}
+    assert [*found] == ["mmdet", "mmdet-cuda", "mmdet-upstream", "nuscenes"]
+    listed = found["nuscenes"]
     assert (listed["name"], listed["state"], listed["usable"]) == ("nuscenes", "absent", False)
     assert listed["packages"]["nuscenes-devkit"] == "1.2.0"
     assert "aqr/mode" in listed["needed_by"], "its evaluator has an environment of its own"
@@ -67,7 +69,7 @@ def test_the_list_names_what_could_be_made(detui: Detui) -> None:
     [
         (("check", "nuscenes"), 3, "detui env create nuscenes"),
         (("check", "strange"), 3, "environments: {strange:"),
-        (("create", "strange"), 2, "one of nuscenes"),
+        (("create", "strange"), 2, "one of mmdet, mmdet-cuda, mmdet-upstream, nuscenes"),
         (("remove", "../../x", "--yes"), 2, "nothing of an environment"),
     ],
 )

@@ -1,6 +1,6 @@
 """The environment `mmdet` for tests: made by `detui env create mmdet`, once for the pins that are there.
 
-It lies in `.build/environments` of the checkout, or where DETUI_TEST_ENVIRONMENTS says: several checkouts may share one.
+It lies in `.build/environments` of the checkout, or where DETUI_TEST_ENVIRONMENTS says, which checkouts may share.
 Its folder carries the hash of the pins, so that other pins make another one.
 """
 

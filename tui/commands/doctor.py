@@ -177,12 +177,14 @@ def _configuration(session: Session) -> Iterator[Check]:
 def _environments(session: Session) -> Iterator[Check]:
     """Say how each named environment stands; one that is absent is in nobody's way until a recipe needs it."""
     from detui.engine.environment.standing import standings
-    from detui.tui.environments import found_text
+    from detui.tui.environments import found_text, operators_text
 
     for found in standings(session.workspace.configuration):
         name = f"env {found.name}"
         if found.usable:
             yield Check(name, "ok", found_text(found))
+            if operators := operators_text(found):
+                yield Check(f"{name} ops", "ok", operators)
         else:
             gone = found.state == "broken"
             yield Check(name, "absent" if gone else "note", found.problem or "", found.command or found.hint)

@@ -105,8 +105,8 @@ def check_environment(session: Session, name: str, as_json: bool) -> None:
         good = f"  Python {checked.python}, packages as pinned: {len(checked.packages)}, imports that work: {imports}"
         click.echo("\n".join(lines or [good]))
     if differences:
-        if found.state == "ready":
-            say(f"try: detui env create {name} --recreate")
+        if found.state == "ready" or found.through:
+            say(f"try: detui env create {found.through or name} --recreate")
         sys.exit(1)
 
 

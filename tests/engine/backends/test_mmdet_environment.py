@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,11 +67,19 @@ def __getattr__(name):
 WRONG = RIGHT + "def nms(boxes, scores, iou_threshold, offset):\n    return scores.argsort(descending=True)\n"
 
 
-def in_environment(code: str, bridge: Path) -> subprocess.CompletedProcess[str]:
-    """Run it as a worker would: in the environment, with what a worker sees of detui."""
+def in_environment(code: str, bridge: Path, *packages: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a worker would: in the environment, with what a worker sees of detui.
+
+    `packages`: folders of packages that win over the environment's.
+    """
     configuration = Configuration.load(environ={"DETUI_CONFIG": str(bridge / "none.yaml")})
     found = interpreter("mmdet", "mmdet", configuration, bridge)
-    environ = {**os.environ, **found.environ, "PYTHONPATH": ":".join(found.pythonpath), "OMP_NUM_THREADS": "1"}
+    environ = {
+        **os.environ,
+        **found.environ,
+        "PYTHONPATH": ":".join([*packages, *found.pythonpath]),
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run([found.python, "-c", code], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done
@@ -86,31 +95,42 @@ def test_it_is_made_as_pinned(mmdet_made: Made, capsys: pytest.CaptureFixture[st
         print(f"\nmmdet, made {when} in {mmdet_made.seconds} s: {mmdet_made.bytes >> 20} MiB")
 
 
-def test_operators_are_the_same_whoever_gives_them(mmdet_environment: Path, tmp_path: Path) -> None:
-    """Those that the environment chooses, those of plain torch, and what this process computes."""
+def answers(code: str, bridge: Path, *packages: str) -> list[Any]:
+    """The last line that it prints, as JSON."""
+    said: list[Any] = json.loads(in_environment(code, bridge, *packages).stdout.splitlines()[-1])
+    return said
+
+
+def agrees(said: list[Any]) -> None:
+    """What OPERATORS printed is what this process computes."""
     from detui.engine.backends.torch_support.plain_operators import Pooling, nms, roi_align, roi_align_gradient
 
-    found = [json.loads(in_environment(OPERATORS.replace("FIRST", ""), tmp_path).stdout.splitlines()[-1])]
-    assert found[0][0] in ("torchvision", "plain torch")
-    if found[0][0] == "torchvision":
-        code = OPERATORS.replace("FIRST", 'ops.place("plain torch")')
-        found.append(json.loads(in_environment(code, tmp_path).stdout.splitlines()[-1]))
-        assert found[1][0] == "plain torch"
+    _, said_kept, said_pooled, said_gradient, absent = said
     generator = torch.Generator().manual_seed(0)
     low = torch.rand(300, 2, generator=generator) * 80
     boxes = torch.cat([low, low + 1 + torch.rand(300, 2, generator=generator) * 30], dim=1)
     scores, classes = torch.rand(300, generator=generator), torch.arange(300) % 3
     each = [torch.arange(300)[classes == c][nms(boxes[classes == c], scores[classes == c], 0.5)] for c in range(3)]
     kept = torch.cat(each)
+    assert said_kept == kept[scores[kept].argsort(descending=True)].tolist()
     features = torch.randn(2, 4, 30, 40, generator=generator)
     rois, asked = torch.cat([(torch.arange(300) % 2)[:, None].float(), boxes], dim=1), Pooling(7, 5, 0.25)
     pooled = roi_align(features, rois, asked)
+    assert torch.allclose(torch.tensor(said_pooled), pooled, atol=1e-5)
     gradient = roi_align_gradient(2 * pooled, rois, tuple(features.shape), asked)
-    for _, said_kept, said_pooled, said_gradient, absent in found:
-        assert said_kept == kept[scores[kept].argsort(descending=True)].tolist()
-        assert torch.allclose(torch.tensor(said_pooled), pooled, atol=1e-5)
-        assert torch.allclose(torch.tensor(said_gradient), gradient, atol=1e-4)
-        assert "'sigmoid_focal_loss_forward'" in absent and "mmdet-cuda" in absent
+    assert torch.allclose(torch.tensor(said_gradient), gradient, atol=1e-4)
+    assert "'sigmoid_focal_loss_forward'" in absent and "mmdet-cuda" in absent
+
+
+def test_operators_are_the_same_whoever_gives_them(mmdet_environment: Path, tmp_path: Path) -> None:
+    """Those that the environment chooses, those of plain torch where that is not the choice, and this process's."""
+    chosen = answers(OPERATORS.replace("FIRST", ""), tmp_path)
+    assert chosen[0] in ("torchvision", "plain torch")
+    agrees(chosen)
+    if chosen[0] == "torchvision":
+        forced = answers(OPERATORS.replace("FIRST", 'ops.place("plain torch")'), tmp_path)
+        assert forced[0] == "plain torch"
+        agrees(forced)
 
 
 @pytest.mark.parametrize(
@@ -129,3 +149,21 @@ def test_an_extension_is_used_where_it_works(
     done = in_environment(PLACED.format(folder=str(tmp_path)), tmp_path)
     assert (done.stdout.strip() == "compiled") == (reason is None)
     assert reason is None or reason in done.stderr
+
+
+def test_upstreams_releases_get_the_same(mmdet_environment: Path, tmp_path: Path) -> None:
+    """Those of the pins of mmdet-upstream, laid over the environment: what differs between the two but for imgaug."""
+    pins = read_pins(SHIPPED / "mmdet-upstream.yaml").packages
+    names = [f"{name}=={pins[name]}" for name in ("mmdet", "mmengine", "mmcv-lite")]
+    over = str(tmp_path / "upstream")
+    pip = [sys.executable, "-m", "pip", "--python", str(mmdet_environment)]
+    done = subprocess.run(
+        [*pip, "install", "--no-deps", "--target", over, *names], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"cannot install upstream's releases: {done.stderr.strip().splitlines()[-1]}")
+    versions = "import mmengine, pkg_resources\nprint(json.dumps([mmdet.__version__, mmengine.__version__]))"
+    code = OPERATORS.replace("FIRST", "") + versions
+    *_, found, last = in_environment(code, tmp_path, over).stdout.splitlines()
+    assert json.loads(last) == [pins["mmdet"], pins["mmengine"]]
+    agrees(json.loads(found))

@@ -41,6 +41,30 @@ def test_the_evaluation_of_nuscenes_keeps_numpy_below_2(site: Site) -> None:
     assert pins is not None and pins.packages["numpy"].startswith("1.")
 
 
+def test_mmdetection_has_the_torch_of_detui(repository: Path) -> None:
+    lines = (repository / "constraints.txt").read_text().splitlines()
+    asked = dict(line.split("==") for line in lines if "==" in line)
+    for name in ("mmdet", "mmdet-upstream"):
+        packages = read_pins(SHIPPED / f"{name}.yaml").packages
+        assert {one: packages[one] for one in asked} == asked
+        assert [step.dependencies for step in read_pins(SHIPPED / f"{name}.yaml").file.steps][0], (
+            "a CUDA torch has some"
+        )
+
+
+def test_mmdetection_for_gpus_compiles_beside_the_torch_that_it_runs_with() -> None:
+    cuda, plain = (read_pins(SHIPPED / f"{name}.yaml") for name in ("mmdet-cuda", "mmdet"))
+    assert [version in cuda.file.python for version in ("3.11.7", "3.12.1", "3.13.0")] == [False, True, False]
+    first, *_, last = cuda.file.steps
+    assert (cuda.packages["torch"], cuda.packages["torchvision"]) == ("2.10.0", "0.25.0") and first.dependencies
+    assert last.packages == ["onedl-mmcv==2.3.6"] and not last.build_isolation and last.environ["FORCE_CUDA"] == "1"
+    assert "mmcv.ops" in cuda.file.check.imports
+    torches = {"torch", "torchvision"}
+    shared = {*cuda.packages} & {*plain.packages} - torches
+    assert {one: cuda.packages[one] for one in shared} == {one: plain.packages[one] for one in shared}
+    assert {*plain.packages} - {*cuda.packages} == {"tomli"}, "which is for Python 3.10"
+
+
 def test_names_are_those_of_packages(tmp_path: Path) -> None:
     pins = read_pins(written(tmp_path, WHOLE))
     assert pins.packages == {"some-thing": "1.0", "other": "2.1+cpu"}

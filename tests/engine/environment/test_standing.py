@@ -79,7 +79,7 @@ def test_the_configuration_wins_and_keeps_detui_from_making_it(site: Site) -> No
     lay(site)
     site.configure(f"environments:\n  tiny: {sys.executable}\n  other: /gone/python\n")
     states = {found.name: found.state for found in standings(site.configuration)}
-    assert {**states, "nuscenes": ""} == {"tiny": "configured", "other": "broken", "nuscenes": ""}
+    assert (states["tiny"], states["other"]) == ("configured", "broken") and states["nuscenes"] == "absent"
     assert stands(site).python == Path(sys.executable) and str(stands(site).source).endswith("config.yaml:2:3")
     for name in ("tiny", "other"):
         with pytest.raises(UsageError, match="configuration says where"):
@@ -155,3 +155,29 @@ def test_nothing_of_another_environment_reaches_the_installer() -> None:
     found = environment_of_child(inherited, {"WITH_OPS": "1"})
     assert not {"PYTHONPATH", "VIRTUAL_ENV"} & {*found}
     assert (found["PIP_INDEX_URL"], found["HTTPS_PROXY"], found["WITH_OPS"]) == ("kept", "kept", "1")
+
+
+def test_the_configuration_names_another_environment(site: Site, tmp_path: Path) -> None:
+    site.pins()
+    site.pins("other", "tiny==2.0")
+    site.configure("environments: {other: tiny}\n")
+
+    def stands() -> Standing:
+        return standing("other", site.configuration)
+
+    assert (stands().state, stands().command) == ("absent", "detui env create tiny")
+    with pytest.raises(MissingError) as caught:
+        interpreter("other", "command", site.configuration, tmp_path)
+    assert caught.value.hint == "detui env create tiny"
+    with pytest.raises(UsageError, match="takes the environment 'tiny' for 'other'"):
+        create("other", site.configuration)
+    folder = lay(site)
+    assert (stands().state, stands().through) == ("configured", "tiny") and stands().usable
+    found = interpreter("other", "command", site.configuration, tmp_path)
+    facts = found.facts or {}
+    assert found.python == f"{folder}/bin/python" and facts["packages"] == {"tiny": "1.0"}
+    assert (facts["name"], facts["pins"]) == ("tiny", pins_of(site).hash)
+    listed = {one.name: one.through for one in standings(site.configuration)}
+    assert (listed["other"], listed["tiny"]) == ("tiny", None)
+    site.configure("environments: {other: nowhere}\n")
+    assert (stands().state, stands().through) == ("broken", None), "a name without pins is a path"
