@@ -83,7 +83,8 @@ def source(section: Mapping[str, Any], before: Path | None) -> tuple[str, Any]:
 
 def _about(kind: str, given: Checkpoint, stage: str | None) -> dict[str, Any]:
     """What the weights are, for the report."""
-    told = {"kind": kind, "weights": "trained", "file": given.path.name, "sha256": sha256_of(given.path), "form": given.form}
+    file = {"file": given.path.name, "sha256": sha256_of(given.path), "form": given.form}
+    told = {"kind": kind, "weights": "trained", **file}
     return told | ({"stage": stage, "epoch": given.epoch} if kind == "stage" else {})
 
 

@@ -279,7 +279,8 @@ def test_the_stage_before_goes_before_the_files(tmp_path: Path) -> None:
     assert found is not None
     told = found.summary()
     assert told["source"] | {"sha256": None, "form": None} == {
-        "kind": "stage", "weights": "trained", "stage": "warm", "epoch": 12, "file": "s0-e0002.pth", "sha256": None, "form": None,
+        "kind": "stage", "weights": "trained", "stage": "warm", "epoch": 12, "file": "s0-e0002.pth", "sha256": None,
+        "form": None,
     }  # fmt: skip
     assert told["tensors"]["transferred"] == 21 and told["classes"]["taken"] == list(CLASSES)
     assert begin_with(detector(3), section(), None, CLASSES, 5) is None
