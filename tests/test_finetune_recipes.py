@@ -175,6 +175,7 @@ class TestRuns:
             assert (attempt.path / "mmdet" / "config.py").is_file()
         assert "smoke run: not a result" in done.stdout and "mask AP" in done.stdout
 
+    @pytest.mark.timeout(900)
     def test_the_quick_experiment_fills_its_record(self, mmdet_made: Made, tmp_path: Path) -> None:
         done = detui(mmdet_made, tmp_path, "run", "finetune/coco-to-voc", "--profile", "quick", "--yes")
         assert done.returncode == 0, done.stderr[-2000:]

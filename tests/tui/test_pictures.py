@@ -29,7 +29,7 @@ SIZE_WEIGHTS = ("slash", *"size-weights", "enter")
 SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": ((), "baseline-s0"),
     "runs-marked": (("space", "space", "slash", *"state:f", "enter"), "state:f"),
-    "recipes": (("2",), "scratch-vs-pretrained"),
+    "recipes": (("2",), "finetune/check"),
     "recipe": (("2", *SIZE_WEIGHTS, "enter"), "$ detui run"),
     "launch": (("2", *SIZE_WEIGHTS, "enter", "s"), "detui run"),
     "run": (("enter",), "a━box"),

@@ -63,7 +63,7 @@ def test_the_list_says_what_is_missing(workspace: Path, shelf: Path) -> None:
 def test_data_that_is_absent_is_missing(workspace: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
-        await shows(app, pilot, "scratch-vs-pretrained")
+        await shows(app, pilot, "finetune")
         await pilot.press("G")
         await shows(app, pilot, "starter/blood-cells", "missing: data bccd")
 
@@ -94,7 +94,7 @@ def test_the_filter_works_as_it_is_typed(workspace: Path, shelf: Path) -> None:
 def test_titles_are_in_the_language_of_the_interface(workspace: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
-        await shows(app, pilot, "scratch-vs-pretrained")
+        await shows(app, pilot, "finetune")
         await pilot.press("G")
         await shows(app, pilot, "从零训练的轻量检测器与马赛克增强", "马赛克增强能否提高")
         await pilot.press("G", "enter")
@@ -125,7 +125,7 @@ def test_a_recipe_shows_its_page_and_command(workspace: Path, size: tuple[int, i
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
         assert isinstance(app.screen, RecipesScreen)
-        await shows(app, pilot, "scratch-vs-pretrained")
+        await shows(app, pilot, "finetune")
         await pilot.press("G")
         await shows(app, pilot, "starter/mosaic", "Does mosaic augmentation raise")
         await pilot.press("G", "g", "j", "k", "pagedown", "pageup", "end", "enter")

@@ -282,7 +282,7 @@ def test_what_differences_build_up_is_the_whole_picture(terminal: Callable[..., 
         screen.press(key)
         screen.read(0.2)
         if key == "2":
-            screen.shows("missing: data coco-indoor, data homeobjects")  # they are read one by one, with pauses between
+            screen.shows("missing: data nuscenes_frame")  # they are read one by one, with pauses between
         screen.agrees()
 
 
