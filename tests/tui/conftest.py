@@ -35,6 +35,14 @@ def english() -> Iterator[None]:
     language.use("en")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_environments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of what this person made with `detui env create`: screens say what is missing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETUI_ENVIRONMENTS", str(tmp_path_factory.mktemp("environments")))
+        yield
+
+
 def write_experiment(
     workspace: Path,
     ident: str = "starter.mosaic-20261120-134500",
