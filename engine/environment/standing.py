@@ -36,8 +36,9 @@ class Standing:
     name: str
     state: State
     """configured: the configuration names its interpreter, or a ready environment in its place; ready: made from the
-    present pins; outdated: made from others; incomplete: somebody's attempt was cut off; broken: its interpreter is gone;
-    absent: never made; unknown: neither pins nor the configuration know the name; unreadable: its pin file is wrong."""
+    present pins; outdated: made from others; incomplete: somebody's attempt was cut off; broken: its interpreter is
+    gone; absent: never made; unknown: neither pins nor the configuration know the name; unreadable: its pin file is
+    wrong."""
     pins: Pins | None
     python: Path | None = None
     """Its interpreter, there or not; None where no folder of the present pins has one."""
