@@ -45,7 +45,8 @@ def test_mmdetection_has_the_torch_of_detui(repository: Path) -> None:
     lines = (repository / "constraints.txt").read_text().splitlines()
     asked = dict(line.split("==") for line in lines if "==" in line)
     for name in ("mmdet", "mmdet-upstream"):
-        packages = read_pins(SHIPPED / f"{name}.yaml").packages
+        pins = read_pins(SHIPPED / f"{name}.yaml")
+        packages = pins.packages
         assert {one: packages[one] for one in asked} == asked
         assert [step.dependencies for step in read_pins(SHIPPED / f"{name}.yaml").file.steps][0], (
             "a CUDA torch has some"
