@@ -68,6 +68,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test first needs the environment waits for all its packages."""
+    for item in items:
+        if "mmdet_made" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1800))
+
+
 @pytest.fixture(scope="session")
 def mmdet_made() -> Made:
     """The environment `mmdet`, made once for its pins; a test that needs it skips where it cannot be installed.

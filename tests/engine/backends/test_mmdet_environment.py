@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 OPERATORS = """
 import json, torch
