@@ -7,13 +7,10 @@ validates as a user would. The last line that is printed is JSON.
 from __future__ import annotations
 
 import json
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.modules["detui"] = None  # type: ignore[assignment]
-REPAIR = Path(__file__).parents[2] / "engine/backends/torch_support/torchvision_ops.py"
 
 RTDETR = """\
 nc: 80
@@ -71,7 +68,17 @@ def validate(checkpoint: str, data: str, out: str) -> dict[str, Any]:
     }
 
 
+def leave_detui() -> None:
+    """Mend torchvision, which is the host's business, and forget how detui is imported."""
+    from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
+
+    ensure_torchvision()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "detui"]:
+        del sys.modules[name]
+    sys.modules["detui"] = None  # type: ignore[assignment]
+
+
 if __name__ == "__main__":
-    runpy.run_path(str(REPAIR))["ensure_torchvision"]()
+    leave_detui()
     command, *words = sys.argv[1:]
     print(json.dumps(weights(Path(words[0])) if command == "weights" else validate(*words)))

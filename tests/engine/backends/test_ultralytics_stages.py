@@ -259,7 +259,7 @@ class TestStages:
             assert one["full_precision"] and one["ema"] and one["ema_updates"] == one["moments"] == 0
         assert found["alike"]["kinds"] == {"transferred": [True, 685], "remapped": [True, 6]}
         assert found["alike"]["names"] == [PLAIN, BUSY]
-        source = {"kind": "stage", "stage": "simple", "epoch": 2, "file": "s0-e0002.pt"}
+        source = {"kind": "stage", "weights": "EMA", "stage": "simple", "epoch": 2, "file": "s0-e0002.pt"}
         assert told["alike"]["transfer"]["source"] == source
         assert told["alike"]["transfer"]["classes"] == {
             "taken": ["disc", "box"], "anew": ["triangle", "cross"], "left_behind": ["ring"]}  # fmt: skip
