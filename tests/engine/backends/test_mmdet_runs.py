@@ -215,6 +215,12 @@ def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_
     assert all(value.equal(theirs["state_dict"][key]) for key, value in ours["state_dict"].items())
 
 
+def test_validation_losses_leave_the_training_alone(line: Line, whole: RunDir) -> None:
+    run = ended(line.start("layered", "--set", "train.validation_loss=false"), "finished")
+    assert values(run, "step") == values(whole, "step")
+    assert not any(told.startswith("mmdet/") for epoch in values(run, "epoch").values() for told in epoch)
+
+
 def test_weights_go_on_to_a_stage_of_other_classes_and_rates_are_scaled(line: Line) -> None:
     run = ended(line.start("staged"), "finished")
     first, second = lines(run, "stage")
