@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import colorsys
 import pprint
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -268,15 +269,18 @@ def text(settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     if section["backbone"]["weights"]:
         first = {"type": "Pretrained", "checkpoint": section["backbone"]["weights"]}
         told["model"] = {**told["model"], "backbone": {**told["model"]["backbone"], "init_cfg": first}}
-    lines = [*_HEADER, *(_HEADS if section["weights"] and heads else ())]
+    # MMEngine imports the stand-in by its name: a shell that started no worker has to be told where it lies.
+    links = shlex.quote(str(Path(__file__).parents[4]))
+    lines = [*(line.format(links=links) for line in _HEADER), *(_HEADS if section["weights"] and heads else ())]
     values = [f"{name} = {pprint.pformat(value, width=_WIDTH, sort_dicts=False)}" for name, value in told.items()]
     return "\n".join([*lines, "", *values, ""])
 
 
 _HEADER = (
     "# What this training is made of, as a configuration file of MMEngine. MMDetection's tools run it:",
-    "#   python …/mmdet/.mim/tools/train.py config.py --work-dir elsewhere",
-    "# They read the weights in their own way, with their own random numbers, and know neither our validation losses",
-    "# (loss_dataloader) nor our evaluation.",
+    "#   PYTHONPATH={links} python …/mmdet/.mim/tools/train.py config.py --work-dir elsewhere",
+    "# with the environment's Python; the path leads to the operators that stand in where mmcv has none compiled.",
+    "# They read the weights in their own way, which may run what stands in a file (detui weights check runs nothing),",
+    "# with their own random numbers, and know neither our validation losses (loss_dataloader) nor our evaluation.",
 )
 _HEADS = ("# The recipe starts whole heads anew (model.start.anew); the tools keep all of them that fits.",)

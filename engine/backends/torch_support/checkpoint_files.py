@@ -193,7 +193,11 @@ def _refused(path: Path, said: str, start: bytes) -> RunError:
         return RunError(message, where=str(path), hint=hint)
     if start != _ZIP and not start.startswith(b"\x80"):
         return RunError("The file is no checkpoint.", where=str(path), hint="name a .pth or a .safetensors file")
-    message = f"The file cannot be read as tensors alone: {' '.join(said.split())[:200]}"
+    # Behind its reason torch advises to switch its protection off: that is not passed on.
+    reason = said.partition("WeightsUnpickler error:")[2].strip().partition("\n")[0][:200]
+    message = "The file cannot be read as tensors alone" + (
+        f": {reason}" if reason else ": it is a pickle of other things."
+    )
     return RunError(message, where=str(path), hint="name a file that holds a state_dict")
 
 

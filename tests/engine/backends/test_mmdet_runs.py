@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -13,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
+from run_lines import Line, ended, latest, lines, name, values
 
-from detui.engine.process.control import status, supervised
+from detui.engine.process.control import status
 from detui.engine.run.directory import RunDir
 from detui.engine.run.lines import read_lines
-from detui.tui.main import application
 
 if TYPE_CHECKING:
     from mmdet_environment import Made
@@ -73,44 +73,6 @@ RESTORED = ["weights", "momentum", "rates and their schedule", "random generator
             "augmentation of each picture"]  # fmt: skip
 
 
-class Line:
-    """The command line, in one workspace."""
-
-    def __init__(self, folder: Path) -> None:
-        self.workspace, self.recipe = folder / "logs", folder / "cut.yaml"
-        folder.mkdir(exist_ok=True)
-        self.recipe.write_text(RECIPE, encoding="utf-8")
-
-    def __call__(self, *words: str) -> str:
-        """Give a command that succeeds; returns what it prints."""
-        done = CliRunner().invoke(application, ["--workspace", str(self.workspace), *words], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    def start(self, arm: str, *words: str) -> RunDir:
-        """Start a run without waiting for it."""
-        before = set(self.workspace.glob("*/runs/*"))
-        self("run", str(self.recipe), "--profile", "quick", "--arm", arm, "--devices", "cpu", "--yes", "--detach",
-             *words)  # fmt: skip
-        (path,) = set(self.workspace.glob("*/runs/*")) - before
-        return RunDir(path)
-
-
-def name(run: RunDir) -> str:
-    """What the command line calls a run."""
-    return f"{run.experiment_dir.name}/{run.name}"
-
-
-def ended(run: RunDir, word: str, seconds: float = 200) -> RunDir:
-    until = time.monotonic() + seconds
-    while not status(run).state.terminal or supervised(run):
-        assert time.monotonic() < until, f"still {status(run).state}"
-        time.sleep(0.05)
-    latest = run.latest()
-    assert status(run).state.word == word, latest.console_path.read_text()[-2000:] if latest else "never started"
-    return run
-
-
 def halted_at(run: RunDir, step: int, attempt: int) -> int:
     """Hold the worker still once it has reported a step; returns its process id."""
     until, path = time.monotonic() + 120, run.attempt(attempt).metrics_path
@@ -120,22 +82,6 @@ def halted_at(run: RunDir, step: int, attempt: int) -> int:
     worker = int((run.attempt(attempt).worker() or {})["pid"])
     os.kill(worker, signal.SIGSTOP)
     return worker
-
-
-def lines(run: RunDir, *kinds: str) -> list[dict[str, Any]]:
-    return [line for one in run.attempts() for line in read_lines(one.metrics_path) if line["kind"] in kinds]
-
-
-def values(run: RunDir, kind: str) -> dict[int, dict[str, float]]:
-    """Step → its numbers; of what was done twice, the later."""
-    return {line["step"]: line["values"] for line in lines(run, kind)}
-
-
-def latest(run: RunDir) -> Path:
-    """The folder of the newest attempt."""
-    found = run.latest()
-    assert found is not None
-    return found.path
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -151,7 +97,7 @@ def line(mmdet_made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in mmdet_made.environ.items():
             patch.setenv(variable, value)
-        yield Line(tmp_path_factory.mktemp("cut"))
+        yield Line(tmp_path_factory.mktemp("cut"), RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +153,23 @@ class TestUninterrupted:
         }
         assert settings["optim_wrapper"]["paramwise_cfg"]["custom_keys"]["backbone"] == {"lr_mult": 0.1}
 
+    def test_mmdetections_own_tools_train_by_it(self, line: Line, whole: RunDir, tmp_path: Path) -> None:
+        """With the command of the file's own header, in a shell that knows nothing of detui."""
+        file, spec = latest(whole) / "mmdet" / "config.py", json.loads((whole.path / "spec.json").read_text())
+        (command,) = [one for one in file.read_text().splitlines() if "tools/train.py" in one]
+        assignment, python, tool, *words = shlex.split(command.removeprefix("#"))
+        assert (python, words) == ("python", ["config.py", "--work-dir", "elsewhere"])
+        tools = next(Path(spec["python"]).parents[1].glob("lib/python3*/site-packages")) / tool.removeprefix("…/")
+        variable, _, links = assignment.partition("=")
+        environ = {name: value for name, value in os.environ.items() if name != variable}
+        done = subprocess.run(
+            [spec["python"], tools, file, "--work-dir", tmp_path, "--cfg-options", "train_cfg.max_epochs=1"],
+            env={**environ, variable: links, "OMP_NUM_THREADS": "1"}, cwd=tmp_path, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "coco/segm_mAP" in done.stdout + done.stderr and (tmp_path / "epoch_1.pth").is_file()
+
     def test_checkpoints_are_mmengines_and_hold_no_code(self, whole: RunDir) -> None:
         folder = latest(whole) / "checkpoints"
         assert sorted(one.name for one in folder.iterdir()) == [
@@ -250,6 +213,12 @@ def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_
     assert dumped[0] == dumped[1]
     ours, theirs = (content(latest(one) / "checkpoints" / f"s0-step{STEPS:08}.pth") for one in (run, whole))
     assert all(value.equal(theirs["state_dict"][key]) for key, value in ours["state_dict"].items())
+
+
+def test_validation_losses_leave_the_training_alone(line: Line, whole: RunDir) -> None:
+    run = ended(line.start("layered", "--set", "train.validation_loss=false"), "finished")
+    assert values(run, "step") == values(whole, "step")
+    assert not any(told.startswith("mmdet/") for epoch in values(run, "epoch").values() for told in epoch)
 
 
 def test_weights_go_on_to_a_stage_of_other_classes_and_rates_are_scaled(line: Line) -> None:

@@ -79,11 +79,13 @@ def test_what_stands_in_a_file_is_never_run(tmp_path: Path, packed: bool, place:
     assert made.is_dir(), "the file is harmless, and the test shows nothing"
 
 
-def test_a_plain_pickle_is_never_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_plain_pickle_is_never_run(tmp_path: Path, protocol: int) -> None:
     path = tmp_path / "bad.pth"
-    path.write_bytes(pickle.dumps(Dangerous(tmp_path / "made"), protocol=2))
-    with pytest.raises(RunError):
+    path.write_bytes(pickle.dumps(Dangerous(tmp_path / "made"), protocol=protocol))
+    with pytest.raises(RunError) as raised:
         read_checkpoint(path, "model.weights")
+    assert "weights_only" not in str(raised.value), "nobody is advised to run it"
     assert not (tmp_path / "made").exists()
 
 

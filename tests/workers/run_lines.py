@@ -1,0 +1,71 @@
+"""Whole runs by the command line, and what they wrote: for tests that train."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from detui.engine.process.control import status, supervised
+from detui.engine.run.directory import RunDir
+from detui.engine.run.lines import read_lines
+from detui.tui.main import application
+
+
+class Line:
+    """The command line, in one workspace."""
+
+    def __init__(self, folder: Path, recipe: str) -> None:
+        """`recipe`: its text."""
+        self.workspace, self.recipe = folder / "logs", folder / "cut.yaml"
+        folder.mkdir(exist_ok=True)
+        self.recipe.write_text(recipe, encoding="utf-8")
+
+    def __call__(self, *words: str) -> str:
+        """Give a command that succeeds; returns what it prints."""
+        done = CliRunner().invoke(application, ["--workspace", str(self.workspace), *words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def start(self, arm: str, *words: str) -> RunDir:
+        """Start a run without waiting for it."""
+        before = set(self.workspace.glob("*/runs/*"))
+        self("run", str(self.recipe), "--profile", "quick", "--arm", arm, "--devices", "cpu", "--yes", "--detach",
+             *words)  # fmt: skip
+        (path,) = set(self.workspace.glob("*/runs/*")) - before
+        return RunDir(path)
+
+
+def name(run: RunDir) -> str:
+    """What the command line calls a run."""
+    return f"{run.experiment_dir.name}/{run.name}"
+
+
+def ended(run: RunDir, word: str, seconds: float = 200) -> RunDir:
+    """Wait until a run has ended, in the way that is expected."""
+    until = time.monotonic() + seconds
+    while not status(run).state.terminal or supervised(run):
+        assert time.monotonic() < until, f"still {status(run).state}"
+        time.sleep(0.05)
+    latest = run.latest()
+    assert status(run).state.word == word, latest.console_path.read_text()[-2000:] if latest else "never started"
+    return run
+
+
+def lines(run: RunDir, *kinds: str) -> list[dict[str, Any]]:
+    """What a run's attempts reported, of some kinds."""
+    return [line for one in run.attempts() for line in read_lines(one.metrics_path) if line["kind"] in kinds]
+
+
+def values(run: RunDir, kind: str) -> dict[int, dict[str, float]]:
+    """Step → its numbers; of what was done twice, the later."""
+    return {line["step"]: line["values"] for line in lines(run, kind)}
+
+
+def latest(run: RunDir) -> Path:
+    """The folder of the newest attempt."""
+    found = run.latest()
+    assert found is not None
+    return found.path
