@@ -152,6 +152,8 @@ class Added:
 
     path: Path
     sha256: str
+    form: str
+    """How it is packed, as `form_of` says it."""
     new: bool
     """False where the same file lay there before."""
 
@@ -161,31 +163,34 @@ def add_file(file: Path, folder: Path, name: str | None = None, wanted: str | No
     """Copy a file to where recipes look for it.
 
     `name`: another than its own. `wanted`: its SHA-256, or the first digits of it. It is there whole or not at all.
-    Raises MissingError without `file`; RunError where it is not what its name or `wanted` say, cannot be read or
-    written, or (without `force`) where another file has the name; UsageError for a name that leads elsewhere.
+    Raises MissingError without `file`; RunError where it is not what its name or `wanted` say, is cut off or no
+    checkpoint, cannot be read or written, or (without `force`) where another file has the name; UsageError for a name
+    that leads elsewhere, and for a folder.
     """
     name = name or file.name
     if Path(name).name != name or name in (".", ".."):
         message = f"{name!r} is a path, and a name is wanted: recipes find the file by it."
         raise UsageError(message, where="--name", hint=Path(name).name or None)
+    if file.is_dir():
+        raise UsageError("This is a folder, and a file is wanted.", where=str(file), hint="name the file in it")
     if not file.is_file():
         raise MissingError(f"There is no file {file}.", hint="name the file that you fetched")
     found = check_sum(file, [name], None, "--sha256")
     if wanted is not None and not found.startswith(wanted.lower()):
         message = f"The file is not the one that is wanted.\n  wanted {wanted}\n  found  {found}"
         raise RunError(message, where=str(file), hint="fetch it again")
-    target = folder / name
+    form, target = form_of(file), folder / name
     if target.is_dir():
         raise RunError("A folder has this name.", where=str(target), hint="--name another")
     if target.exists():
         before = check_before(target)
         if before == found:
-            return Added(target, found, new=False)
+            return Added(target, found, form, new=False)
         if not force:
             message = f"Another file has this name.\n  there  {before}\n  given  {found}"
             raise RunError(message, where=str(target), hint="--name another, or --force to replace it")
     _put(file, target, found)
-    return Added(target, found, new=True)
+    return Added(target, found, form, new=True)
 
 
 def check_before(target: Path) -> str:

@@ -15,7 +15,9 @@ import pytest
 from detui.engine.errors import DetuiError, MissingError, RunError, UsageError
 from detui.engine.weight_files import add_file, check_sum, form_of, promised
 
-CONTENT = b"\x80\x02}q\x00." + b"weights" * 100
+EMPTY = b"\x80\x02}q\x00."
+"""A pickle of an empty dictionary: the old format is four of them, and what comes after is tensors."""
+CONTENT = 4 * EMPTY + b"weights" * 100
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -105,7 +107,7 @@ def test_adding_is_whole_and_can_be_repeated(file: Path, hostile_path: Path) -> 
 def test_another_file_of_the_name_stays(file: Path, hostile_path: Path) -> None:
     folder = hostile_path / "weights"
     add_file(file, folder, "net.pth", DIGEST[:10].upper())
-    file.write_bytes(b"other")
+    file.write_bytes(4 * EMPTY + b"other")
     with pytest.raises(RunError, match="cut off, or another"):
         add_file(file, folder, "net.pth")  # its own name promises something else
     file = file.rename(file.with_name("other.pth"))
@@ -113,7 +115,7 @@ def test_another_file_of_the_name_stays(file: Path, hostile_path: Path) -> None:
         add_file(file, folder, "net.pth")
     assert "--force" in str(caught.value.hint) and (folder / "net.pth").read_bytes() == CONTENT
     assert add_file(file, folder, "net.pth", force=True).new
-    assert (folder / "net.pth").read_bytes() == b"other" and left(folder) == ["net.pth"]
+    assert (folder / "net.pth").read_bytes() == 4 * EMPTY + b"other" and left(folder) == ["net.pth"]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,13 @@ def test_what_is_refused_leaves_nothing(
     assert left(folder) == ["taken"]
     with pytest.raises(MissingError, match="There is no file"):
         add_file(file.with_name("absent.pth"), folder)
+    with pytest.raises(UsageError, match="a folder, and a file is wanted"):
+        add_file(file.parent, folder)
+    page = file.with_name("page.pth")
+    page.write_bytes(b"<html>not found</html>")
+    with pytest.raises(RunError, match="no checkpoint"):
+        add_file(page, folder)
+    assert left(folder) == ["taken"]
 
 
 def test_a_full_disk_leaves_nothing(file: Path, hostile_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

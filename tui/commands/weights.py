@@ -92,7 +92,9 @@ def add(session: Session, file: Path, name: str | None, sha256: str | None, forc
     added = add_file(file.expanduser(), folder, name, sha256, force=force)
     recipes = named_by(added.path.name)
     if as_json:
-        print_json({"path": str(added.path), "sha256": added.sha256, "new": added.new, "recipes": recipes})
+        print_json(
+            {"path": str(added.path), "sha256": added.sha256, "form": added.form, "new": added.new, "recipes": recipes}
+        )
         return
     _tell(added, recipes)
 
@@ -104,6 +106,7 @@ def _is_hash(text: str) -> bool:
 def _tell(added: Added, recipes: list[str]) -> None:
     name = added.path.name
     say(f"added {name} ({size(added.path.stat().st_size)})" if added.new else f"{name} is there already, the same")
+    say(added.form)
     click.echo(str(added.path))
     click.echo(f"sha256: {added.sha256}")
     click.echo(f"weights: {name}")

@@ -7,7 +7,6 @@ epoch in progress.
 
 from __future__ import annotations
 
-import pickle
 import random
 import re
 import time
@@ -59,7 +58,7 @@ def load(path: Path) -> dict[str, Any]:
 
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, LookupError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a broken pickle leads its reader into errors of any kind
         message = f"The checkpoint cannot be read ({type(error).__name__}): it is torn, or of another format."
         raise RunError(message, where=str(path), hint="start the run again, or resume from an earlier one") from error
     if not isinstance(found, dict) or "state_dict" not in found or KEY not in found:
