@@ -15,6 +15,7 @@ import pytest
 from detui.engine.configuration import Configuration
 from detui.engine.environment import interpreter
 from detui.engine.environment.pin_file import SHIPPED, read_pins
+from detui.engine.run.lines import read_lines
 
 if TYPE_CHECKING:
     from mmdet_environment import Made
@@ -151,7 +152,7 @@ def test_an_extension_is_used_where_it_works(
     assert reason is None or reason in done.stderr
 
 
-def test_upstreams_releases_get_the_same(mmdet_environment: Path, tmp_path: Path) -> None:
+def test_upstreams_releases_get_the_same_and_train(mmdet_environment: Path, tmp_path: Path) -> None:
     """Those of the pins of mmdet-upstream, laid over the environment: what differs between the two but for imgaug."""
     pins = read_pins(SHIPPED / "mmdet-upstream.yaml").packages
     names = [f"{name}=={pins[name]}" for name in ("mmdet", "mmengine", "mmcv-lite")]
@@ -167,3 +168,15 @@ def test_upstreams_releases_get_the_same(mmdet_environment: Path, tmp_path: Path
     *_, found, last = in_environment(code, tmp_path, over).stdout.splitlines()
     assert json.loads(last) == [pins["mmdet"], pins["mmengine"]]
     agrees(json.loads(found))
+    run = [str(Path(sys.executable).with_name("detui")), "run", "finetune/check", "--profile", "smoke", "--yes"]
+    done = subprocess.run(
+        run, cwd=tmp_path, env={**os.environ, "PYTHONPATH": over}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (lines,) = tmp_path.glob("logs/finetune.check-*/runs/coco-s0/attempts/1/metrics.jsonl")
+    begun = next(line for line in read_lines(lines) if line["kind"] == "begin")
+    assert {name: begun["packages"][name] for name in ("mmdet", "mmengine")} == {
+        "mmdet": pins["mmdet"], "mmengine": pins["mmengine"],
+    }  # fmt: skip
+    judged = [*read_lines(lines.with_name("evaluations.jsonl"))]
+    assert [line["epoch"] for line in judged] == [1, 2] and "val/mask_AP" in judged[-1]["values"]
