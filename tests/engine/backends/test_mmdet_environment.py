@@ -168,9 +168,10 @@ def test_upstreams_releases_get_the_same_and_train(mmdet_environment: Path, tmp_
     *_, found, last = in_environment(code, tmp_path, over).stdout.splitlines()
     assert json.loads(last) == [pins["mmdet"], pins["mmengine"]]
     agrees(json.loads(found))
+    path = os.pathsep.join(filter(None, (over, os.environ.get("PYTHONPATH"))))
     run = [str(Path(sys.executable).with_name("detui")), "run", "finetune/check", "--profile", "smoke", "--yes"]
     done = subprocess.run(
-        run, cwd=tmp_path, env={**os.environ, "PYTHONPATH": over}, capture_output=True, text=True, check=False
+        run, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     (lines,) = tmp_path.glob("logs/finetune.check-*/runs/coco-s0/attempts/1/metrics.jsonl")
