@@ -148,24 +148,29 @@ class _Stage:
 
     def _begin(self, runner: Any) -> None:
         """Say what is used, and compare it with what was asked, before the first step."""
+        import torch
+
         from detui.engine.backends.mmdet import facts, readback
+        from detui.engine.backends.torch_support.device import device_facts
 
         wanted, found = readback.asked(self.config, self.stage.epochs), readback.used(runner)
         told = {"asked": wanted, "used": found}
-        model, steps = facts.model_facts(runner, self.config, self.data), len(runner.train_dataloader)
+        steps = len(runner.train_dataloader)
+        other = not self.begins and facts_of(self.spec, self.index) != facts_of(self.spec, self.index - 1)
+        # Counting FLOPs is a whole pass: only where somebody is told.
+        model = facts.model_facts(runner, self.config, self.data) if self.begins or other else None
         if self.begins:
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=steps if even(self.spec) else None,
                 model=model,
                 **told,
-                device=facts.device_facts(self.place),
+                device=device_facts(torch.device(self.place)),
                 predictions=facts.predictions(runner),
                 packages=facts.packages(),
                 operators=self.operators,
                 **({"resumed": self._restored} if self._found is not None else {}),
             )
-        other = not self.begins and facts_of(self.spec, self.index) != facts_of(self.spec, self.index - 1)
         self.report.stage(
             self.stage.name, self.index, self.stage.epochs, self.report.last_step, self.report.last_epoch,
             steps_per_epoch=steps,

@@ -138,7 +138,8 @@ class _Stage:
     def _begin(self, loop: Any, facts: Mapping[str, Any], resumed: Mapping[str, Any] | None) -> None:
         """Say what is used, and compare it with what was asked, before the first step."""
         from detui.engine.backends.torch import distributed
-        from detui.engine.backends.torch.build import asked, device_facts, model_facts, used
+        from detui.engine.backends.torch.build import asked, model_facts, used
+        from detui.engine.backends.torch_support.device import device_facts
 
         if distributed.rank():
             return
