@@ -139,7 +139,7 @@ class _Stage:
             raise RunError(message, where=str(path), hint="start a new run")
         anew = state.restore(runner, found, path)
         runner.train_loop.go_on(own["epoch"], own["step"], own["epoch_open"])
-        self._watch.sums, self._watch.summed = dict(own["sums"]), own["summed"]
+        self._watch.steps.restore(own)
         self._watch.seconds = own["seconds"]
         set_random_state(own["random"])
         restored = ["weights", "momentum", "rates and their schedule", "random generators", "position in the data",

@@ -195,6 +195,14 @@ def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_
     assert all(value.equal(theirs["state_dict"][key]) for key, value in ours["state_dict"].items())
 
 
+def test_an_epoch_is_told_as_the_means_of_its_steps(whole: RunDir) -> None:
+    for epoch in lines(whole, "epoch"):
+        steps = [line["values"] for line in lines(whole, "step") if line["epoch"] == epoch["epoch"]]
+        means = {name: value for name, value in epoch["values"].items() if name.startswith("train/")}
+        assert len(steps) == EPOCH and set(means) == {name for name in steps[0] if name.startswith("train/")}
+        assert means == pytest.approx({name: sum(step[name] for step in steps) / EPOCH for name in means})
+
+
 def test_validation_losses_leave_the_training_alone(line: Line, whole: RunDir) -> None:
     run = ended(line.start("layered", "--set", "train.validation_loss=false"), "finished")
     assert values(run, "step") == values(whole, "step")
