@@ -45,7 +45,10 @@ test: $(DEV_ENV)  ## all tests but the slow ones
 	@$(BIN)/python -m pytest -q -m "not slow"
 
 test-all: $(DEV_ENV)  ## the slow tests, which `make test` leaves out
-	@$(BIN)/python -m pytest -q -m slow
+	@# Keys, clocks and killed processes one after the other, as they need a machine for themselves; trainings side by side.
+	@$(BIN)/python -m pytest -q -m slow tests/tui tests/faults
+	@$(BIN)/python -m pytest -q -m slow --ignore tests/tui --ignore tests/faults \
+	  --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 faults: $(DEV_ENV)  ## run every fault and write the table of docs/run-control.md from what came of it
 	@$(BIN)/python -m pytest -q tests/faults --faults-table docs/run-control.md
