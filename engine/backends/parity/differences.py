@@ -28,8 +28,8 @@ class Limits:
     """The least cosine between the gradients of a module."""
     size: float = 1e-2
     """Of the gradients' norms of a module, relative."""
-    step: float = 0.05
-    """Between the changes of a module's weights, as a share of the change."""
+    step: float = 0.01
+    """Between the changes of a module's weights, as a share of the change, each counted by its gradient."""
     statistic: float = 1e-3
     """Between the changes of a batch norm's statistics, as a share of the change."""
 
@@ -69,7 +69,7 @@ class ModuleRow:
     size: float
     """How far their norms are apart, relative."""
     step: float
-    """How far the weights' changes are apart, as a share of the change."""
+    """How far the weights' changes are apart, as a share of the change, each counted by its gradient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _module(name: str, names: list[str], case: StepCase, reference: StepResult, 
     change, change_too = (_together(result.state, names) - before for result in (reference, other))
     lengths = float(np.linalg.norm(one)), float(np.linalg.norm(two))
     size = abs(lengths[1] - lengths[0]) / max(lengths[0], 1e-12) if any(lengths) else 0.0
-    return ModuleRow(name, _cosine(one, two), size, _of_change(change, change_too))
+    return ModuleRow(name, _cosine(one, two), size, _weighed(np.abs(one), change, change_too))
 
 
 def _together(values: dict[str, Array], names: list[str]) -> Array:
@@ -199,6 +199,17 @@ def _cosine(one: Array, two: Array) -> float:
     if not all(lengths):
         return 1.0 if not any(lengths) else 0.0
     return float(one @ two) / (lengths[0] * lengths[1])
+
+
+def _weighed(weight: Array, change: Array, other: Array) -> float:
+    """How far changes are apart, where each counts by its gradient.
+
+    Adam's first step has one length for every number, whatever its gradient, so a gradient that is nothing but
+    rounding turns a whole step round.
+    """
+    length = float(weight @ np.abs(change))
+    apart = float(weight @ np.abs(other - change))
+    return apart / length if length else (0.0 if apart == 0 else float("inf"))
 
 
 def _of_change(change: Array, other: Array) -> float:
