@@ -109,7 +109,7 @@ class Finding:
         return {
             "part": f"The outputs part at {self.where} (largest difference {value} of the largest number).",
             "loss": f"The loss {self.where}{more} differs by {value}.",
-            "gradient": f"The gradients of {self.where}{more} point elsewhere or differ in size (cosine {self.value:.6f}).",
+            "gradient": f"The gradients of {self.where}{more} differ (cosine {self.value:.6f}, or in size).",
             "step": f"The step changes {self.where}{more} otherwise (by {value} of the change).",
             "mean": f"The running mean of {self.where}{more} moves otherwise (by {value} of the change).",
             "variance": f"The running variance of {self.where}{more} moves otherwise (by {value} of the change).",
@@ -148,7 +148,9 @@ def module_of(name: str) -> str:
     return ".".join(words[: 3 if deep else 2])
 
 
-def compare_steps(case: StepCase, reference: StepResult, other: StepResult, limits: Limits | None = None) -> StepDifference:
+def compare_steps(
+    case: StepCase, reference: StepResult, other: StepResult, limits: Limits | None = None
+) -> StepDifference:
     """Two results of one case."""
     bounds = limits or Limits()
     parts = [PartRow(name, _share(value, other.parts[name])) for name, value in reference.parts.items()]
@@ -156,10 +158,11 @@ def compare_steps(case: StepCase, reference: StepResult, other: StepResult, limi
     others = {"total": other.total} | other.terms
     terms = [TermRow(n, v, others[n], abs(others[n] - v) / max(abs(v), 1e-12)) for n, v in totals.items()]
     modules = [_module(name, names, case, reference, other) for name, names in _modules(reference.gradients).items()]
+    kinds = ("running_mean", "running_var")
     statistics = [
-        StatisticRow(norm, *(_moved(f"{norm}.{kind}", case, reference, other) for kind in ("running_mean", "running_var")))
+        StatisticRow(norm, *(_moved(f"{norm}.{kind}", case, reference, other) for kind in kinds))
         for norm in _norms(case)
-    ]  # fmt: skip
+    ]
     findings = [
         *_discrete(reference, other),
         *_first("part", [(row.name, row.relative, row.relative > bounds.part) for row in parts], one=True),
@@ -247,7 +250,9 @@ def _discrete(reference: StepResult, other: StepResult) -> list[Finding]:
     found = []
     if reference.selection.shape != other.selection.shape or (reference.selection != other.selection).any():
         shape = reference.selection.shape
-        same = [len(set(a.tolist()) & set(b.tolist())) for a, b in zip(reference.selection, other.selection, strict=True)]
+        same = [
+            len(set(a.tolist()) & set(b.tolist())) for a, b in zip(reference.selection, other.selection, strict=True)
+        ]
         found.append(Finding("selection", "decoder.selection", 1 - sum(same) / max(shape[0] * shape[1], 1)))
     places = [place for place, pairs in reference.pairs.items() if not _same(pairs, other.pairs[place])]
     return found + ([Finding("assignment", places[0], float(len(places)), len(places))] if places else [])

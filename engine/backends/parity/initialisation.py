@@ -79,6 +79,7 @@ def offsets(heads: int, levels: int, points: int) -> Initial:
         ring = np.stack([np.cos(angles), np.sin(angles)], -1)
         ring = np.round(ring / np.abs(ring).max(-1, keepdims=True), 6)  # what is 0 is 0, in every numpy
         steps = np.arange(1, points + 1).reshape(1, 1, points, 1)
-        return (ring.reshape(heads, 1, 1, 2) * np.ones((1, levels, 1, 1)) * steps).reshape(shape)
+        found = ring.reshape(heads, 1, 1, 2) * np.ones((1, levels, 1, 1)) * steps
+        return np.asarray(found).reshape(shape)
 
     return made

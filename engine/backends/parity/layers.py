@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class Perceptron:
     ) -> None:
         """`weight`: how all matrices begin; `last`: how the last layer's matrix and bias begin."""
         self._f = place.framework
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(pairwise(sizes))
         self._layers = [Linear(place / n, i, o, weight) for n, (i, o) in enumerate(pairs[:-1])]
         self._layers.append(Linear(place / (len(pairs) - 1), *pairs[-1], last or weight, last))
 

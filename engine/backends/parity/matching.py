@@ -40,4 +40,4 @@ def pair_costs(logits: Array, boxes: Array, target: Target) -> Array:
         distance = np.abs(boxes[:, None] - wanted[None]).sum(-1)
         overlap = generalised_overlaps(corners(boxes), corners(wanted))
         costs = CLASS * (right - wrong) + L1 * distance - OVERLAP * overlap
-    return np.nan_to_num(costs, nan=WORST, posinf=WORST, neginf=WORST)
+    return np.asarray(np.nan_to_num(costs, nan=WORST, posinf=WORST, neginf=WORST))

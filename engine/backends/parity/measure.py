@@ -22,20 +22,27 @@ from detui.engine.backends.parity.frameworks.framework import Array
 from detui.engine.backends.parity.operators import Results, flat, measure, unflat
 from detui.engine.backends.parity.sizes import Size
 from detui.engine.backends.parity.stepping import (
-    StepCase, StepResult, flat_case, flat_result, take_step, unflat_case, unflat_result,
+    StepCase,
+    StepResult,
+    flat_case,
+    flat_result,
+    take_step,
+    unflat_case,
+    unflat_result,
 )  # fmt: skip
 
 
 def store_case(path: Path, case: StepCase) -> None:
     """Write a case, its size included."""
-    np.savez(path, **flat_case(case), size=np.array(json.dumps(asdict(case.size))))
+    store(path, flat_case(case) | {"size": np.array(json.dumps(asdict(case.size)))})
 
 
 def read_case(path: Path) -> StepCase:
     """What `store_case` wrote."""
     stored = _read(path)
     fields: dict[str, Any] = json.loads(str(stored["size"]))
-    return unflat_case(stored, Size(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}))
+    whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return unflat_case(stored, Size(**whole))
 
 
 def read_result(path: Path) -> StepResult:
@@ -46,6 +53,12 @@ def read_result(path: Path) -> StepResult:
 def read_operators(path: Path) -> Results:
     """What `operators` stored."""
     return unflat(_read(path))
+
+
+def store(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays by name to an .npz file."""
+    with path.open("wb") as file:
+        np.savez(file, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
 
 
 def _read(path: Path) -> Mapping[str, Array]:
@@ -67,10 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.shipped:
         framework = framework.shipped()
     if chosen.what == "operators":
-        np.savez(chosen.paths[-1], **flat(measure(framework)))
+        store(chosen.paths[-1], flat(measure(framework)))
     else:
         case, out = chosen.paths
-        np.savez(out, **flat_result(take_step(framework, read_case(case), keep_parts=chosen.parts)))
+        store(out, flat_result(take_step(framework, read_case(case), keep_parts=chosen.parts)))
 
 
 if __name__ == "__main__":

@@ -74,9 +74,7 @@ class ResNet:
                 stride = 2 if n == 0 and stage > 0 else 1
                 where = place / "stages" / stage / n
                 blocks.append(
-                    Block(
-                        where, inputs, width, stride=stride, first=n == 0, bottleneck=size.bottleneck, frozen=frozen
-                    )
+                    Block(where, inputs, width, stride=stride, first=n == 0, bottleneck=size.bottleneck, frozen=frozen)
                 )
                 inputs = width * 4 if size.bottleneck else width
             self._stages.append(blocks)

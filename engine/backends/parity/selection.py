@@ -43,7 +43,7 @@ def anchors(shapes: list[tuple[int, int]]) -> tuple[Array, Array]:
         centre = (np.stack([column, row], -1) + 0.5) / np.array([width, height])
         levels.append(np.concatenate([centre, np.full_like(centre, SIDE * 2.0**level)], -1).reshape(-1, 4))
     boxes = np.concatenate(levels)[None]
-    valid = ((boxes > MARGIN) & (boxes < 1 - MARGIN)).all(-1, keepdims=True)
+    valid = np.asarray(np.all((boxes > MARGIN) & (boxes < 1 - MARGIN), axis=-1, keepdims=True))
     inside = np.where(valid, boxes, 0.5)
     logits = np.where(valid, np.log(inside / (1 - inside)), FAR)
     return logits.astype(np.float32), valid.astype(np.float32)

@@ -44,6 +44,8 @@ class StepCase:
     """Tokens that are selected, [b, q]; None: the best."""
     pairs: dict[str, Pairs] | None = None
     """Who answers for which object, by place; None: the cheapest."""
+    optimiser: dict[str, Array] | None = None
+    """What `Optimiser.state` gave after the step before; None: this is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class StepResult:
     """The tokens that were selected, [b, q]."""
     pairs: dict[str, Pairs] = field(default_factory=dict)
     """Who answered for which object, by place."""
+    optimiser: dict[str, Array] = field(default_factory=dict)
+    """The optimiser's state after the step."""
 
 
 def random_case(size: Size, side: int, b: int = 1, seed: int = 0) -> StepCase:
@@ -98,6 +102,11 @@ def forced(case: StepCase, result: StepResult) -> StepCase:
     return replace(case, selection=result.selection, pairs=result.pairs)
 
 
+def following(case: StepCase, result: StepResult) -> StepCase:
+    """The next step, on the same images and noise, from where a result ended."""
+    return replace(case, state=result.state, optimiser=result.optimiser, selection=None, pairs=None)
+
+
 def take_step(framework: Framework, case: StepCase, *, keep_parts: bool = True) -> StepResult:
     """One step of AdamW from the case, and all that it computed."""
     detector = Detector(framework, case.size)
@@ -123,10 +132,12 @@ def step_of(detector: Detector, case: StepCase, *, keep_parts: bool = True) -> S
     gradients = f.gradients(loss.total, weights)
     stored = {name: f.array(value) for name, value in gradients.items()}  # clipping changes them in place
     optimiser = f.optimiser(weights, groups(weights, case.rate))
+    if case.optimiser is not None:
+        optimiser.load(case.optimiser)
     norm = optimiser.step(gradients, clip=case.clip)
     return StepResult(
         _number(f, loss.total), {name: _number(f, term) for name, term in loss.terms.items()}, _number(f, norm),
-        parts, stored, network.state(), output.selection, loss.pairs,
+        parts, stored, network.state(), output.selection, loss.pairs, optimiser.state(),
     )  # fmt: skip
 
 
@@ -140,7 +151,7 @@ def _number(f: Framework, tensor: Tensor) -> float:
 def flat_case(case: StepCase) -> dict[str, Array]:
     """The case but for its size, which the reader names."""
     found = {"images": case.images, "rate": np.array(case.rate), "clip": np.array(case.clip or np.inf)}
-    found |= _put("state", case.state)
+    found |= _put("state", case.state) | _put("optimiser", case.optimiser or {})
     for n, target in enumerate(case.targets):
         found |= {f"target/{n}/labels": target.labels, f"target/{n}/boxes": target.boxes}
     if (noise := case.denoising) is not None:
@@ -165,6 +176,7 @@ def unflat_case(stored: Mapping[str, Array], size: Size) -> StepCase:
     return StepCase(
         size, stored["images"], targets, noise, _take("state", stored), float(stored["rate"]),
         clip if np.isfinite(clip) else None, stored.get("selection"), _take_pairs("pairs", stored) or None,
+        _take("optimiser", stored) or None,
     )  # fmt: skip
 
 
@@ -173,6 +185,7 @@ def flat_result(result: StepResult) -> dict[str, Array]:
     found: dict[str, Any] = {"total": np.array(result.total), "norm": np.array(result.norm)}
     found |= _put("terms", {name: np.array(value) for name, value in result.terms.items()})
     found |= _put("parts", result.parts) | _put("gradients", result.gradients) | _put("state", result.state)
+    found |= _put("optimiser", result.optimiser)
     return found | {"selection": result.selection} | _put_pairs("pairs", result.pairs)
 
 
@@ -181,7 +194,7 @@ def unflat_result(stored: Mapping[str, Array]) -> StepResult:
     return StepResult(
         float(stored["total"]), {name: float(value) for name, value in _take("terms", stored).items()},
         float(stored["norm"]), _take("parts", stored), _take("gradients", stored), _take("state", stored),
-        stored["selection"], _take_pairs("pairs", stored),
+        stored["selection"], _take_pairs("pairs", stored), _take("optimiser", stored),
     )  # fmt: skip
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from parity_models import TINY
+
 from detui.engine.backends.parity import detector as detector_module
 from detui.engine.backends.parity import encoder as encoder_module
 from detui.engine.backends.parity.differences import compare_steps
 from detui.engine.backends.parity.frameworks.in_torch import Torch
 from detui.engine.backends.parity.layers import to_tokens
 from detui.engine.backends.parity.stepping import forced, random_case, take_step
-from parity_models import TINY
 
 
 class Elementary(Torch):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from parity_models import TINY
+
+from detui.engine.backends.parity.detector import Detector
 from detui.engine.backends.parity.differences import compare_steps, module_of
 from detui.engine.backends.parity.frameworks import open_framework
 from detui.engine.backends.parity.frameworks.in_torch import Torch
 from detui.engine.backends.parity.measure import read_case, read_result, store_case
 from detui.engine.backends.parity.operators import compare, flat, measure, table, unflat
 from detui.engine.backends.parity.stepping import flat_result, forced, random_case, step_of, take_step
-from detui.engine.backends.parity.detector import Detector
-from parity_models import TINY
 
 
 class BiasedVariance(Torch):
@@ -75,7 +76,9 @@ def test_the_same_step_twice_is_equal(case, right, tmp_path):
     assert found.parts[0].name == "backbone.stem" and found.parts[-1].name == "decoder.boxes.1"
     assert {row.name for row in found.modules} == {module_of(name) for name in right.gradients}
     assert min(row.cosine for row in found.modules) > 1 - 1e-9
-    assert all(np.abs(value).max() > 0 for value in right.gradients.values()), "a weight without gradient proves nothing"
+    assert all(np.abs(value).max() > 0 for value in right.gradients.values()), (
+        "a weight without gradient proves nothing"
+    )
 
 
 def test_a_biased_running_variance(case, right):

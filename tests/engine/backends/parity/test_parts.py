@@ -8,6 +8,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from parity_models import TINY, batch
+
 from detui.engine.backends.parity.boxes import centred, corners, generalised_overlaps
 from detui.engine.backends.parity.denoising import HIDDEN, make_denoising
 from detui.engine.backends.parity.detections import detections
@@ -21,7 +23,6 @@ from detui.engine.backends.parity.selection import FAR, anchors, highest
 from detui.engine.backends.parity.sizes import PARAMETERS, SIZES
 from detui.engine.backends.parity.targets import Target
 from detui.engine.errors import RunError
-from parity_models import TINY, batch
 
 
 @pytest.mark.parametrize("name", list(SIZES))

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from parity_models import TINY, batch, in_transformers
+
 from detui.engine.backends.parity.criterion import losses
-from detui.engine.backends.parity.denoising import Denoising, denoising_pairs, group_count, logits, make_denoising
+from detui.engine.backends.parity.denoising import Denoising, denoising_pairs, group_count
 from detui.engine.backends.parity.detector import Detector
 from detui.engine.backends.parity.frameworks import open_framework
 from detui.engine.backends.parity.published import translate
-from detui.engine.backends.parity.sizes import PARAMETERS, SIZES
-from parity_models import TINY, batch, in_transformers
 
 SMALL = {
     "basic": TINY,
