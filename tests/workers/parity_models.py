@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from detui.engine.backends.parity.detector import Detector
+from detui.engine.backends.parity.frameworks.shapes_only import ShapesOnly
+from detui.engine.backends.parity.published import translate
 from detui.engine.backends.parity.sizes import Size
 from detui.engine.backends.parity.targets import Target
 
@@ -27,11 +30,26 @@ def batch(b: int, side: int = 64, classes: int = 3, seed: int = 0) -> tuple[np.n
     return images, targets
 
 
-def in_transformers(size: Size, **options):
-    """The same size with transformers' classes, weights by the given seed."""
+def varied(size: Size, seed: int = 0) -> dict[str, np.ndarray]:
+    """Weights in which nothing is 0, 1 or alike: as initialised, much would go unnoticed."""
+    network = Detector(ShapesOnly(), size).network
+    network.initialise(seed)
+    own = np.random.RandomState(seed)
+    found = {}
+    for name, value in network.state().items():
+        noise = (
+            own.uniform(0.5, 1.5, value.shape) - 1 if name.endswith("running_var") else own.normal(0, 0.2, value.shape)
+        )
+        found[name] = (value + noise).astype(np.float32)
+    return found
+
+
+def in_transformers(size: Size, state: dict[str, np.ndarray]):
+    """The same model of transformers' classes, with the same weights."""
     from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 
     ensure_torchvision()
+    import torch
     from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
 
     grown = 4 if size.bottleneck else 1
@@ -45,6 +63,20 @@ def in_transformers(size: Size, **options):
         encoder_ffn_dim=size.feed_forward, encoder_attention_heads=size.heads, hidden_expansion=size.expansion,
         d_model=size.channels, decoder_in_channels=[size.channels] * 3, decoder_ffn_dim=size.feed_forward,
         decoder_n_points=size.points, decoder_layers=size.decoder_layers, decoder_attention_heads=size.heads,
-        num_queries=size.queries, num_denoising=size.denoising, **options,
+        num_queries=size.queries, num_denoising=size.denoising,
     )  # fmt: skip
-    return RTDetrForObjectDetection(config)
+    model = RTDetrForObjectDetection(config)
+    names = _names(model)
+    assert sorted(names.values()) == sorted(state)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if name in names:
+                value.copy_(torch.tensor(state[names[name]]))
+    return model
+
+
+def _names(model) -> dict[str, str]:
+    """Their name → ours: each tensor carries its number through the translation."""
+    theirs = [name for name, value in model.state_dict().items() if value.dtype.is_floating_point]
+    numbered = {name: np.full(1, number) for number, name in enumerate(theirs)}
+    return {theirs[int(value[0])]: ours for ours, value in translate(numbered).tensors.items()}
