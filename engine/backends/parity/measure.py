@@ -2,6 +2,7 @@
 
     python -m detui.engine.backends.parity.measure operators FRAMEWORK OUT.npz [--device cuda] [--shipped]
     python -m detui.engine.backends.parity.measure step FRAMEWORK CASE.npz OUT.npz [--device cuda] [--parts]
+    python -m detui.engine.backends.parity.measure answer FRAMEWORK CASE.npz OUT.npz [--device cuda]
 
 CASE.npz is what `store_case` wrote.
 """
@@ -17,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from detui.engine.backends.parity.detector import Detector
 from detui.engine.backends.parity.frameworks import open_framework
-from detui.engine.backends.parity.frameworks.framework import Array
+from detui.engine.backends.parity.frameworks.framework import Array, Framework
 from detui.engine.backends.parity.operators import Results, flat, measure, unflat
 from detui.engine.backends.parity.sizes import Size
 from detui.engine.backends.parity.stepping import (
@@ -66,10 +68,24 @@ def _read(path: Path) -> Mapping[str, Array]:
         return {name: stored[name] for name in stored.files}
 
 
+def read_answer(path: Path) -> dict[str, Array]:
+    """What `answer` stored."""
+    return dict(_read(path))
+
+
+def answer(framework: Framework, case: StepCase) -> dict[str, Array]:
+    """What the model says of the case's images when it is evaluated: "logits" [b, q, classes], "boxes" [b, q, 4]."""
+    detector = Detector(framework, case.size)
+    detector.network.load(case.state)
+    with framework.no_gradients():
+        said = detector(framework.tensor(case.images), selection=case.selection)
+    return {"logits": framework.array(said.layers[-1].logits), "boxes": framework.array(said.layers[-1].boxes)}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of above."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["operators", "step"])
+    parser.add_argument("what", choices=["operators", "step", "answer"])
     parser.add_argument("framework", choices=["torch", "jittor"])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -81,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         framework = framework.shipped()
     if chosen.what == "operators":
         store(chosen.paths[-1], flat(measure(framework)))
+    elif chosen.what == "answer":
+        case, out = chosen.paths
+        store(out, answer(framework, read_case(case)))
     else:
         case, out = chosen.paths
         store(out, flat_result(take_step(framework, read_case(case), keep_parts=chosen.parts)))

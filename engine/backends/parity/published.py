@@ -1,9 +1,9 @@
 """Names of published weights, and what each is called here.
 
 Four layouts are known: the reference's detectors (github.com/lyuwenyu/RT-DETR), the same detectors as transformers
-stores them, and ResNets of variant "d" as the reference and as timm publish them, which are a backbone alone (timm's resnet50d is
-whole; its resnet18d and resnet34d have no convolution in the first stage's shortcut, where RT-DETR has one). Only
-names are changed, and stacked query, key and value are taken apart; no number is touched.
+stores them, and ResNets of variant "d" as the reference and as timm publish them, which are a backbone alone. (timm's
+resnet50d is whole; its resnet18d and resnet34d have no convolution in the first stage's shortcut, where RT-DETR has
+one.) Only names are changed, and stacked query, key and value are taken apart; no number is touched.
 """
 
 from __future__ import annotations

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from parity_jittor import MINUTES, measured
-from parity_models import TINY
+from parity_models import TINY, varied
 
 from detui.engine.backends.parity.differences import compare_steps
 from detui.engine.backends.parity.frameworks import open_framework
-from detui.engine.backends.parity.measure import read_operators, read_result, store_case
+from detui.engine.backends.parity.measure import answer, read_answer, read_operators, read_result, store_case
 from detui.engine.backends.parity.operators import compare, measure
 from detui.engine.backends.parity.sizes import SIZES
 from detui.engine.backends.parity.stepping import following, forced, random_case, take_step
@@ -58,6 +61,19 @@ def test_a_step_and_the_next_are_equal(tmp_path):
     after = following(case, found)
     compared = compare_steps(after, *both(after, tmp_path))
     assert compared.equal, [finding.text() for finding in compared.findings]
+
+
+def test_the_answers_are_equal(tmp_path):
+    """When evaluating, with a first layer that answers and batch norms that stand still."""
+    case = random_case(replace(TINY, evaluated_layer=1, bottleneck=True, frozen_norms=True), side=64, b=2)
+    case = replace(case, state=varied(case.size))
+    expected = answer(open_framework("torch"), case)
+    store_case(tmp_path / "case.npz", case)
+    measured(tmp_path, "answer", "jittor", tmp_path / "case.npz", tmp_path / "answer.npz")
+    found = read_answer(tmp_path / "answer.npz")
+    assert expected["logits"].std() > 0.1
+    for name, value in expected.items():
+        assert np.abs(found[name] - value).max() < 1e-5 * np.abs(value).max(), name
 
 
 def test_the_step_of_r50_is_equal(tmp_path):
