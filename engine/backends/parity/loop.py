@@ -140,11 +140,9 @@ class Loop:
         self._follow()
         values = terms_of(self._numbers(loss), size.decoder_layers)
         values["train/gradient_norm"] = self._number(norm)
-        values |= {"lr/head": self.train["lr"] * factor, "lr/backbone": self._backbone_rate() * factor}
+        rate = self.train["lr"] * factor
+        values |= {"lr/head": rate, "lr/backbone": rate * self.train["backbone_lr"]}
         return {**values, "seconds/forward": told - begun, "seconds/update": moved - told}
-
-    def _backbone_rate(self) -> float:
-        return float(self.train["lr"] * self.train["backbone_lr"])
 
     def _numbers(self, loss: Loss) -> dict[str, float]:
         return {name: self._number(term) for name, term in loss.terms.items()}

@@ -189,8 +189,7 @@ def asked(config: Mapping[str, Any]) -> dict[str, Any]:
 def used(loop: Loop, config: Mapping[str, Any]) -> dict[str, Any]:
     """The same fields; those that the built model, the optimiser and the data hold are read back from them."""
     size, flat = loop.detector.size, asked(config)
-    backbone = next((group for group in loop.groups if group.names[0].startswith("backbone.")), None)
-    head = next(group for group in loop.groups if not group.names[0].startswith("backbone."))
+    rates = {name.startswith("backbone."): group.rate for group in loop.groups for name in group.names}
     decay = max(group.decay for group in loop.groups)
     own = {
         "model.framework": loop.f.name, "model.queries": size.queries, "model.denoising": size.denoising,
@@ -198,11 +197,11 @@ def used(loop: Loop, config: Mapping[str, Any]) -> dict[str, Any]:
         "model.feed_forward": size.feed_forward, "model.heads": size.heads, "model.points": size.points,
         "model.backbone.depths": list(size.depths), "model.backbone.widths": list(size.widths),
         "model.backbone.stem": size.stem, "model.backbone.frozen": size.frozen_norms,
-        "train.lr": head.rate, "train.weight_decay": decay, "train.image_size": loop.pictures.side,
+        "train.lr": rates[False], "train.weight_decay": decay, "train.image_size": loop.pictures.side,
         **{f"augment.{name}": value for name, value in (loop.pictures.augment or {}).items()},
     }  # fmt: skip
-    if backbone is not None:
-        own["train.backbone_lr"] = round(backbone.rate / head.rate, 12)
+    if True in rates:
+        own["train.backbone_lr"] = round(rates[True] / rates[False], 12)
     return {**flat, **own}
 
 
