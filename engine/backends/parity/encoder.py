@@ -3,6 +3,8 @@ scales by convolutions (CCFF), down and up again."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from detui.engine.backends.parity.attention import Residual, SelfAttention
@@ -16,6 +18,7 @@ TEMPERATURE = 10_000.0
 """Of the positions' wavelengths."""
 
 
+@lru_cache(maxsize=16)  # one for each size of image that a training uses
 def positions(height: int, width: int, channels: int) -> Array:
     """[1, h·w, c]: sine and cosine of the row, then of the column, at c/4 wavelengths."""
     rate = 1.0 / TEMPERATURE ** (np.arange(channels // 4) / (channels // 4))

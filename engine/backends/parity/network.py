@@ -90,8 +90,10 @@ class Network:
         missing = [name for name in self.held if name not in state]
         strange = [name for name in state if name not in self.held]
         if missing or strange:
-            parts = [f"{word} {_some(names)}" for word, names in (("lacks", missing), ("has", strange)) if names]
-            raise RunError(f"The weights are of another model: the file {' and '.join(parts)}.")
+            both = (("they lack", missing), ("they have", strange))
+            parts = [f"{word} {_some(names)}" for word, names in both if names]
+            message = f"The weights are of another model: {' and '.join(parts)}."
+            raise RunError(message, hint="give the model the size of the weights")
         for name, held in self.held.items():
             if tuple(state[name].shape) != held.shape:
                 message = f"{name} has the shape {tuple(state[name].shape)}, and the model's is {held.shape}."

@@ -181,8 +181,9 @@ def translate(tensors: Mapping[str, Array]) -> Published:
             ours = front + _renamed(name, rules)
             if ours == front + name and rules:
                 left.append(name)
+                continue
             found |= _apart(ours, np.asarray(value, np.float32))
-        return Published(layout, {name: value for name, value in found.items() if name not in left}, tuple(left))
+        return Published(layout, found, tuple(left))
     some = ", ".join(list(tensors)[:3])
     hint = "name weights of RT-DETR (lyuwenyu's or transformers'), or of a ResNet-D"
     raise RunError(f"The file's names are not those of an RT-DETR: {some} …", hint=hint)

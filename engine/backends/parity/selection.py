@@ -4,6 +4,7 @@ reference): the tokens that score highest for any class. Chosen in numpy, so tha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Selected:
     """Their class logits, [b, q, classes], with gradient."""
 
 
-def anchors(shapes: list[tuple[int, int]]) -> tuple[Array, Array]:
+@lru_cache(maxsize=16)  # one for each size of image that a training uses
+def anchors(shapes: tuple[tuple[int, int], ...]) -> tuple[Array, Array]:
     """For height and width of each level: logits of boxes [1, Σh·w, 4], and which are valid [1, Σh·w, 1] (0 or 1)."""
     levels = []
     for level, (height, width) in enumerate(shapes):
@@ -66,7 +68,7 @@ class QuerySelection:
 
     def __call__(self, memory: Tensor, shapes: list[tuple[int, int]], forced: Array | None) -> Selected:
         """From a memory [b, Σh·w, c]. `forced`: tokens [b, q] to take instead of the best."""
-        places, valid = (self._f.tensor(one) for one in anchors(shapes))
+        places, valid = (self._f.tensor(one) for one in anchors(tuple(shapes)))
         features = self._norm(self._project(memory * valid))
         logits = self._classes(features)
         boxes = self._boxes(features) + places

@@ -97,12 +97,12 @@ def test_a_share_of_labels_is_noisy():
 
 
 def test_anchors_and_positions():
-    logits, valid = anchors([(4, 8), (2, 4), (1, 2)])
+    logits, valid = anchors(((4, 8), (2, 4), (1, 2)))
     boxes = 1 / (1 + np.exp(-logits[0].astype(float)))
     assert logits.shape == (1, 42, 4) and valid.shape == (1, 42, 1) and valid.all()
     assert boxes[9] == pytest.approx([1.5 / 8, 1.5 / 4, 0.05, 0.05])  # row by row
     assert boxes[40] == pytest.approx([0.25, 0.5, 0.2, 0.2], rel=1e-5)
-    far, valid = anchors([(100, 100), (1, 1), (1, 1)])
+    far, valid = anchors(((100, 100), (1, 1), (1, 1)))
     assert not valid[0, 0] and (far[0, 0] == FAR).all()
     waves = positions(2, 3, 8)
     assert waves[0, 4] == pytest.approx(
@@ -162,7 +162,7 @@ def test_weights_of_another_model_are_refused():
     name = "decoder.classes.0.weight"
     with pytest.raises(RunError, match=r"decoder\.classes\.0\.weight has the shape \(3, 15\)"):
         network.load(state | {name: state[name][:, :-1]})
-    with pytest.raises(RunError, match=r"lacks decoder\.classes\.0\.weight and has more"):
+    with pytest.raises(RunError, match=r"they lack decoder\.classes\.0\.weight and they have more"):
         network.load({n: v for n, v in state.items() if n != name} | {"more": state[name]})
 
 

@@ -116,6 +116,12 @@ def test_a_checkpoint_of_the_reference_is_read(tmp_path):
     assert own.layout == "detui" and all(np.array_equal(own.tensors[n], state[n]) for n in state)
 
 
+def test_what_stands_for_nothing_is_listed():
+    known = {"backbone.res_layers.0.blocks.0.branch2a.conv.weight": np.zeros(3), "mask_head.weight": np.zeros(3)}
+    found = translate(known)
+    assert found.left == ("mask_head.weight",) and list(found.tensors) == ["backbone.stages.0.0.conv1.conv.weight"]
+
+
 def test_what_cannot_be_used(tmp_path):
     with pytest.raises(MissingError, match="There is no file"):
         read_published(tmp_path / "none.pth", "model.weights")
