@@ -16,7 +16,7 @@ from detui.engine.environment import interpreter
 from detui.engine.environment.pin_file import SHIPPED, read_pins
 
 if TYPE_CHECKING:
-    from mmdet_environment import Made
+    from made_environments import Made
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 
