@@ -153,9 +153,7 @@ def _batch_norm_gradient(np: Any, x: Any, weights: Any) -> Any:
     return (gradient - gradient.mean(axes, keepdims=True) - normal * along) / deviation
 
 
-def _tested(
-    framework: str, version: str, numpy: str, device: str, tests: Mapping[str, Callable[[], float]]
-) -> Result:
+def _tested(framework: str, version: str, numpy: str, device: str, tests: Mapping[str, Callable[[], float]]) -> Result:
     begun = time.perf_counter()
     errors: dict[str, float | str] = {}
     wrong = []
@@ -199,6 +197,8 @@ def results(framework: str) -> Iterator[Result]:
     if find_spec(framework) is None:
         return
     if framework == "jittor":
+        import jittor  # noqa: F401 - may compile for minutes
+
         yield jittor_tests()
         return
     import torch

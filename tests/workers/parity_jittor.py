@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from mmdet_environment import root_of_tests
+from made_environments import root_of_tests
 
 from detui.engine.configuration import Configuration
 from detui.engine.environment import interpreter, link_package

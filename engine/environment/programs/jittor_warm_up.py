@@ -31,7 +31,7 @@ def _module(name: str) -> Any:
 def warm_up() -> dict[str, Any]:
     """Do it; returns what the sentinel says. Raises SystemExit where the arithmetic is wrong."""
     begun = time.monotonic()
-    os.environ["log_silent"] = "0"  # or it is silent about its progress, too
+    os.environ["log_silent"] = "0"  # noqa: SIM112 - silent, it says nothing of its progress
     jt = _module("jittor_start").import_jittor(seed=0)
     imported = time.monotonic()
     print("Testing its arithmetic", flush=True)
