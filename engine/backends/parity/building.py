@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def first_state(model: Mapping[str, Any], size: Size, seed: int, start: Path | N
     return fitted.state, {**facts, "absent": len(fitted.absent), "left": len(published.left)}
 
 
-def jittered(state: Mapping[str, Array], trained: Mapping[str, Any], jitter: float, seed: int) -> dict[str, Array]:
+def jittered(state: Mapping[str, Array], trained: Iterable[str], jitter: float, seed: int) -> dict[str, Array]:
     """The same weights times 1 + jitter · noise, those that are trained; statistics and constants stay."""
     if not jitter:
         return dict(state)

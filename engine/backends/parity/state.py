@@ -92,7 +92,8 @@ def load(path: Path) -> Saved:
     if told["format"] > FORMAT:
         message = f"The checkpoint has format {told['format']}; this detui reads up to {FORMAT}."
         raise RunError(message, where=str(path), hint="update detui to the version that wrote it")
-    return Saved(*(_below(front, arrays) for front in ("weight", "optimiser", "average")), told)
+    weights, optimiser, average = (_below(front, arrays) for front in ("weight", "optimiser", "average"))
+    return Saved(weights, optimiser, average, told)
 
 
 def is_own(path: Path) -> bool:
