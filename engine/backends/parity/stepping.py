@@ -102,6 +102,19 @@ def forced(case: StepCase, result: StepResult) -> StepCase:
     return replace(case, selection=result.selection, pairs=result.pairs)
 
 
+def perturbed(state: Mapping[str, Array], share: float = 1e-7, seed: int = 5) -> dict[str, Array]:
+    """Weights × (1 + share × noise), float32; running statistics as they are.
+
+    How far a framework then goes apart from itself is the noise that two frameworks are measured against.
+    """
+    own = np.random.RandomState(seed)
+    found = {}
+    for name, value in state.items():
+        moved = value * (1 + share * own.standard_normal(value.shape))
+        found[name] = value if ".running_" in name else moved.astype(np.float32)
+    return found
+
+
 def following(case: StepCase, result: StepResult) -> StepCase:
     """The next step, on the same images and noise, from where a result ended."""
     return replace(case, state=result.state, optimiser=result.optimiser, selection=None, pairs=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from parity_models import TINY
@@ -12,7 +14,7 @@ from detui.engine.backends.parity.frameworks import open_framework
 from detui.engine.backends.parity.frameworks.in_torch import Torch
 from detui.engine.backends.parity.measure import read_case, read_result, store_case
 from detui.engine.backends.parity.operators import compare, flat, measure, table, unflat
-from detui.engine.backends.parity.stepping import flat_result, forced, random_case, step_of, take_step
+from detui.engine.backends.parity.stepping import flat_result, forced, perturbed, random_case, step_of, take_step
 
 
 class BiasedVariance(Torch):
@@ -47,8 +49,6 @@ class Decaying(Torch):
     """Decays everything."""
 
     def optimiser(self, weights, groups):
-        from dataclasses import replace
-
         return super().optimiser(weights, [replace(group, decay=0.5) for group in groups])
 
 
@@ -79,6 +79,17 @@ def test_the_same_step_twice_is_equal(case, right, tmp_path):
     assert all(np.abs(value).max() > 0 for value in right.gradients.values()), (
         "a weight without gradient proves nothing"
     )
+
+
+def test_the_noise_of_a_framework_against_itself(case, right):
+    """What differs by rounding alone is far within the limits, and is there."""
+    moved = replace(forced(case, right), state=perturbed(case.state))
+    found = take_step(open_framework("torch"), moved)
+    compared = compare_steps(case, right, found)
+    assert {finding.kind for finding in compared.findings} <= {"step"}  # the weights moved from elsewhere
+    assert 0 < max(row.relative for row in compared.terms) < 1e-5
+    assert not np.array_equal(moved.state["encoder.aifi.norm1.weight"], case.state["encoder.aifi.norm1.weight"])
+    assert moved.state["encoder.inputs.0.norm.running_var"] is case.state["encoder.inputs.0.norm.running_var"]
 
 
 def test_a_biased_running_variance(case, right):
@@ -120,8 +131,6 @@ def test_weights_that_decay(case, right):
 
 
 def test_another_selection_and_assignment(case, right):
-    from dataclasses import replace
-
     tokens = right.selection.copy()
     tokens[0, 0] = (tokens[0].max() + 1) % 84
     pairs = {place: [(queries[::-1].copy(), objects) for queries, objects in p] for place, p in right.pairs.items()}
