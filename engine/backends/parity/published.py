@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from detui.engine.backends.parity.frameworks.framework import Array
+from detui.engine.backends.parity.weight_files import read_weight_file
 from detui.engine.errors import RunError
 
 Rules = tuple[tuple[str, str], ...]
@@ -211,11 +213,13 @@ def read_published(path: Path, where: str) -> Published:
     """The weights of a local file: .npz, .safetensors, or .pth (read without running anything that stands in it).
 
     Of a training checkpoint of the reference the averaged weights are taken. `where`: the field that names the file.
-    Everything but .npz needs torch. Raises MissingError without the file, RunError for one that cannot be used.
+    Without torch, its zip archives and safetensors are read by `weight_files.py`. Raises MissingError without the file, RunError for one that cannot be used.
     """
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as stored:
             return translate({name: stored[name] for name in stored.files})
+    if find_spec("torch") is None:
+        return translate(read_weight_file(path, where))
     from detui.engine.backends.torch_support.checkpoint_files import read_checkpoint
 
     checkpoint = read_checkpoint(path, where, average=True)

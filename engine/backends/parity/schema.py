@@ -93,8 +93,9 @@ class Train(Closed):
     """Of what is neither a bias nor part of a norm."""
     clip: NotNegative = 0.1
     """The largest norm of the gradient; 0: it is not clipped."""
-    image_size: Annotated[int, Field(ge=32, multiple_of=32)] = 640
-    """Pixels: pictures become squares of this side, whatever their shape, as RT-DETR's are."""
+    image_size: Annotated[int, Field(ge=64, multiple_of=32)] = 640
+    """Pixels: pictures become squares of this side, whatever their shape, as RT-DETR's are. A batch norm learns
+    nothing of the one place that the last map of 32 pixels has."""
     warmup_steps: Count = 0
     """Steps over which the rates rise in a straight line."""
     schedule: Literal["constant", "cosine"] = "constant"
