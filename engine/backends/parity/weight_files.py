@@ -53,7 +53,9 @@ def read_weight_file(path: Path, where: str) -> dict[str, Array]:
     except Exception as error:  # a broken file leads its reader into errors of any kind
         text = " ".join(str(error).split())[:200]
         message = f"The file cannot be read as weights ({type(error).__name__}): {text}"
-        raise RunError(message, where=str(path), hint="name a .pth or a .safetensors file, or fetch it again") from error
+        raise RunError(
+            message, where=str(path), hint="name a .pth or a .safetensors file, or fetch it again"
+        ) from error
     arrays = {str(name): value for name, value in found.items() if isinstance(value, np.ndarray)}
     if not arrays:
         raise RunError("The file holds no tensors by name.", where=str(path))

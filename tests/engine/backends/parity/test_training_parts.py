@@ -38,12 +38,21 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for n in range(3):
         Image.fromarray(own.randint(0, 256, (20, 40, 3)).astype(np.uint8)).save(root / f"{n}.png")
         images.append({"id": n + 10, "file_name": f"{n}.png", "width": 40, "height": 20})
-    for number, (image, box, crowd) in enumerate([(10, [10, 5, 20, 10], 0), (11, [-4, 0, 8, 20], 0), (11, [0, 0, 40, 20], 1)]):
+    for number, (image, box, crowd) in enumerate(
+        [(10, [10, 5, 20, 10], 0), (11, [-4, 0, 8, 20], 0), (11, [0, 0, 40, 20], 1)]
+    ):
         annotations.append({"id": number, "image_id": image, "category_id": 2, "bbox": box, "iscrowd": crowd})
     for role in ("train", "val"):
         (root / f"{role}.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     splits = {role: {"images": 3} for role in ("train", "val")}
-    return {"prepared": str(root), "root": str(root), "classes": ["a", "b"], "splits": splits, "name": "p", "fingerprint": "f"}
+    return {
+        "prepared": str(root),
+        "root": str(root),
+        "classes": ["a", "b"],
+        "splits": splits,
+        "name": "p",
+        "fingerprint": "f",
+    }
 
 
 def test_boxes_are_clipped_and_crowds_left_out(data: dict[str, Any]) -> None:
@@ -76,7 +85,9 @@ def test_a_batch_has_the_bits_that_it_always_had(data: dict[str, Any]) -> None:
 
 def test_a_mirrored_picture_has_mirrored_boxes(data: dict[str, Any]) -> None:
     told = read_pictures(data, "train")
-    plain, mirrored = (Pictures(told, 32, 0, {**AUGMENT, "brightness": 0, "contrast": 0, "flip": p}).batch([1]) for p in (0, 1))
+    plain, mirrored = (
+        Pictures(told, 32, 0, {**AUGMENT, "brightness": 0, "contrast": 0, "flip": p}).batch([1]) for p in (0, 1)
+    )
     assert np.array_equal(plain.images[..., ::-1], mirrored.images)
     assert mirrored.targets[0].boxes[0, 0] == pytest.approx(1 - plain.targets[0].boxes[0, 0])
 
@@ -150,7 +161,9 @@ def spec_of(data: dict[str, Any], **train: Any) -> RunSpec:
     )  # fmt: skip
 
 
-def attempt(folder: Path, number: int = 1, resume: dict[str, Any] | None = None, after: int | None = None) -> StopsAfter:
+def attempt(
+    folder: Path, number: int = 1, resume: dict[str, Any] | None = None, after: int | None = None
+) -> StopsAfter:
     path = folder / "attempts" / str(number)
     for inner in ("checkpoints", "predictions"):
         (path / inner).mkdir(parents=True)
