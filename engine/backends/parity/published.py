@@ -213,7 +213,8 @@ def read_published(path: Path, where: str) -> Published:
     """The weights of a local file: .npz, .safetensors, or .pth (read without running anything that stands in it).
 
     Of a training checkpoint of the reference the averaged weights are taken. `where`: the field that names the file.
-    Without torch, its zip archives and safetensors are read by `weight_files.py`. Raises MissingError without the file, RunError for one that cannot be used.
+    Without torch, its zip archives and safetensors are read by `weight_files.py`.
+    Raises MissingError without the file, RunError for one that cannot be used.
     """
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as stored:

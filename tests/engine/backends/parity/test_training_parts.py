@@ -155,7 +155,8 @@ def spec_of(data: dict[str, Any], **train: Any) -> RunSpec:
     config = ParityConfig.model_validate(sections).model_dump()
     return RunSpec(
         experiment="e", recipe="parity/test", arm="a", seed=0, profile="quick", backend="parity",
-        trainer="detui.engine.backends.parity.train:ParityTrainer", python="python", threads=1, config=config, data=data,
+        trainer="detui.engine.backends.parity.train:ParityTrainer", python="python", threads=1, config=config,
+        data=data,
         device=DeviceRequest(kind="cpu", count=1, candidates=("cpu:0",)), milestones=(2,),
         stages=(StageSpec(name="main", epochs=2, config=config),), checkpoint_rule={"rule": "last"},
     )  # fmt: skip
