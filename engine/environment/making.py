@@ -169,7 +169,7 @@ class _Making:
                 except RunError as error:
                     if attempt == one.tries:
                         raise
-                    self.tell(f"{error.message.splitlines()[0]} Trying again.", False)
+                    self.tell(f"{error.message.splitlines()[0].rstrip(':.')}; trying again.", False)
 
     def _program(self, one: After, log: BinaryIO) -> None:
         python = str(self.folder / "bin" / "python")

@@ -89,7 +89,7 @@ def test_a_program_is_tried_again_and_none_that_left_nothing_is_believed(
     told: list[str] = []
     found = making.create("tiny", site.configuration, tell=lambda text, passing: told.append(text))
     assert found.usable and found.folder is not None
-    assert "please rerun your command" in told and any("Trying again" in text for text in told)
+    assert "please rerun your command" in told and any("trying again" in text for text in told)
     assert "imports that work: 0" in site.detui("check", "tiny").stdout
     (found.folder / "jittor_warm_up.json").unlink()
     checked = site.detui("check", "tiny")
