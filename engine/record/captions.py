@@ -41,9 +41,10 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "detail val_losses": (
         "Thick: MMDetection's own losses on the validation pictures after each epoch, which enter no comparison; "
-        "dashed: the means of training over the same epoch, with its augmentation. One line a run, colour: arm.",
+        "dashed: the means of training over the same epoch, with its augmentation. One line a run, colour: arm; a gap: "
+        "before it a stage trained on other data.",
         "粗线：MMDetection 自身在每轮之后于验证图像上计算的损失，不参与比较；虚线：同一轮训练损失的均值（含数据增强）。"
-        "每条线为一个运行，颜色表示实验组。",
+        "每条线为一个运行，颜色表示实验组；断开处之前为使用其他数据训练的阶段。",
     ),
     "detail part_rates": (
         "Effective rates as the training reports them at its steps, warm-up and drops included; one line a part and "

@@ -67,7 +67,7 @@ class Components:
         lines = [words("components built")]
         if any("model/latency" in run.cost for run in self.facts.runs):
             lines.append(words("components measured"))
-        if "model/gflops" in told:
+        if "model/gflops" in told and not self.results.counted:
             lines.append(words("components framework", plain(self.facts.info.get("backend") or "framework")))
         settings: dict[str, list[str]] = {}
         for run in self.facts.runs:
@@ -106,8 +106,7 @@ class Components:
             yield _Row(words("gmacs"), "model/gmacs", _billions)
         if "model/gflops" in told:
             # It leaves out layers that the framework does not know: a ratio of it would compare other things.
-            backend = plain(self.facts.info.get("backend") or "framework")
-            yield _Row(words("gflops", backend), "model/gflops", _billions, ratio=False)
+            yield _Row(self.results.gflops(), "model/gflops", _billions, ratio=self.results.counted)
         if "model/latency" in told or self.facts.info.get("measure_speed"):
             yield _Row(words("inference memory"), "model/memory", size)
             yield _Row(words("latency"), "model/latency", lambda seconds: f"{1000 * seconds:.3g} ms")

@@ -60,7 +60,9 @@ class Final:
         name = (
             f"{self.results.label(metric)} (%)"
             if ours
-            else self.words(COST[metric], plain(self.facts.info.get("backend") or "framework"))
+            else self.results.gflops()
+            if metric == "model/gflops"
+            else self.words(COST[metric])
         )
         return [name, code(arm), *cells, _change(means, ours), *goals]
 

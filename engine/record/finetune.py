@@ -84,7 +84,24 @@ class Finetune:
         name = self.results.label(metric)
         head = [words("way of training"), words("converged at", name), words("time to it"), words("chosen value", name),
                 words("gain points"), words("gain relative"), words("n"), words("source")]  # fmt: skip
-        return Table(head, [self._summed(arm, metric) for arm in self.facts.arms], frozenset(range(1, 7)))
+        rows = [*(self._summed(arm, metric) for arm in self.facts.arms), *self._pairs(metric)]
+        return Table(head, rows, frozenset(range(1, 7)))
+
+    def _pairs(self, metric: str) -> list[list[str]]:
+        """A row for each further pair of arms that a goal of this metric sets against each other: its gain alone."""
+        named = [(str(goal.get("arm")), str(goal.get("against"))) for goal in self.facts.info.get("goals") or ()
+                 if goal["metric"] == metric and "delta_at_least" in goal]  # fmt: skip
+        known = [(arm, against) for arm, against in dict.fromkeys(named)
+                 if {arm, against} <= set(self.facts.arms) and self.facts.same_data(arm, against)]  # fmt: skip
+        return [self._pair(*pair, metric) for pair in known if pair[1] != self.facts.reference(pair[0])]
+
+    def _pair(self, arm: str, against: str, metric: str) -> list[str]:
+        sides = [self.facts.points(one, metric) for one in (arm, against)]
+        n = " / ".join(str(len(side)) for side in reversed(sides)) if all(sides) else "–"
+        used = [point.source for side in sides for point in side.values()]
+        mark = self.results.ledger.cite_all(used, self.words("said fine-tuning"))
+        name = self.words("set against", code(arm), code(against))
+        return [name, "", "", "", *self._gain(arm, against, metric), n, mark]
 
     def _summed(self, arm: str, metric: str) -> list[str]:
         columns: Sequence[tuple[str, Callable[[float], str]]] = (
@@ -94,7 +111,8 @@ class Finetune:
         used = [one.source for name, _ in columns for one in self.facts.points(arm, name).values()]
         n = len(self.facts.points(arm, metric))
         mark = self.results.ledger.cite_all(used, self.words("said fine-tuning"))
-        return [code(arm), *cells, *self._gain(arm, metric), str(n) if n else "–", mark]
+        gain = self._gain(arm, self.facts.reference(arm), metric)
+        return [code(arm), *cells, *gain, str(n) if n else "–", mark]
 
     def _mean(self, found: Mapping[int, Measured], form: Callable[[float], str]) -> str:
         if not found:
@@ -102,9 +120,8 @@ class Finetune:
         summary = summarise([one.value for one in found.values()])
         return form(summary.mean) + (f" ± {form(summary.std)}" if summary.std is not None else "")
 
-    def _gain(self, arm: str, metric: str) -> tuple[str, str]:
-        """The difference of the means in percent points, and as a part of the reference's mean."""
-        against = self.facts.reference(arm)
+    def _gain(self, arm: str, against: str, metric: str) -> tuple[str, str]:
+        """The difference of the means in percent points, and as a part of the other arm's mean."""
         if arm == against:
             return self.words("baseline"), self.words("baseline")
         before, after = (list(self.facts.values(one, metric).values()) for one in (against, arm))
@@ -128,6 +145,7 @@ class Finetune:
             return []
         trained = dict(zip(*run.losses.get(TOTAL_LOSS, ((), ())), strict=True))
         training = finite(trained.get(known[-1][0]))
+        known = [point for point in known if point[0] > run.judged_from] or known  # before: losses on other pictures
         lowest = min(known, key=lambda point: (point[1], point[0]))
         last, risen = known[-1][1], known[-1][1] / lowest[1] - 1 if lowest[1] else 0.0
         attempts = dict.fromkeys(run.trained.get(epoch, 1) for epoch in (lowest[0], known[-1][0]))

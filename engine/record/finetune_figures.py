@@ -54,8 +54,23 @@ def own_losses(facts: ExperimentFacts) -> dict[str, dict[str, Any]]:
         for name in sorted(run.framework):
             if name.startswith(OWN_LOSS):
                 term = name.removeprefix(OWN_LOSS).removeprefix("_")
-                found.setdefault(term, {})[run.name] = [_trained(run, term), run.framework[name]]
+                series = [_trained(run, term), run.framework[name]]
+                found.setdefault(term, {})[run.name] = [_parted(one, run.judged_from) for one in series]
     return found
+
+
+def _parted(series: Any, border: int) -> Any:
+    """A series with a gap after a border: no line joins the losses of two data sets."""
+    if not series or not border:
+        return series
+    points = list(zip(*series, strict=True))
+    before, after = ([point for point in points if (point[0] > border) is late] for late in (False, True))
+    gap = [(border + 0.5, float("nan"))] if before and after else []
+    return _columns([*before, *gap, *after])
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(point[0] for point in points), tuple(point[1] for point in points)
 
 
 def _trained(run: RunFacts, term: str) -> Any:

@@ -1,5 +1,5 @@
-"""Each term of the training loss over the whole run, and where one rises to the end: since when, beside the others
-and AP over the same epochs. Evidence, no verdict: a term rises in trainings that go well, too.
+"""Each term of the training loss over the stages that are judged, and where one rises to the end: since when, beside
+the others and AP over the same epochs. Evidence, no verdict: a term rises in trainings that go well, too.
 """
 
 from __future__ import annotations
@@ -34,11 +34,16 @@ class Term:
 
 
 def terms_of(run: RunFacts) -> list[Term]:
-    """Every term of a run that was reported for an epoch, by name; values that are not finite are left out."""
+    """Every term of a run that was reported for an epoch, by name; values that are not finite are left out.
+
+    Stages on other data, before the first that is judged, are left out: their losses are those of other pictures. While
+    such a stage is all that there is, it is told.
+    """
     begun = run.stage_starts[-1] if run.stage_starts else 0
     found = []
     for name, series in sorted(run.losses.items()):
         points = [(epoch, value) for epoch, value in zip(*series, strict=True) if finite(value) is not None]
+        points = [point for point in points if point[0] > run.judged_from] or points
         if not points or not name.startswith("train/loss_"):
             continue
         # A stage has its own settings, and its losses another scale: a rise is looked for within the last one.

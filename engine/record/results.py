@@ -169,6 +169,17 @@ class Results:
     def _absent(self, evaluated: bool) -> str:
         return self.words("not available" if evaluated else "missing")
 
+    @property
+    def counted(self) -> bool:
+        """Whether torch's counter counted `model/gflops`, by its convention in `begin`, and not the framework."""
+        return any((run.begin.get("model") or {}).get("flops_convention") for run in self.facts.runs)
+
+    def gflops(self) -> str:
+        """The label of `model/gflops`: whose count it is."""
+        if self.counted:
+            return self.words("gflops counted")
+        return self.words("gflops", plain(self.facts.info.get("backend") or "framework"))
+
     def cost(self) -> Table:
         """Parameters, GFLOPs, time and memory of each run."""
         words = self.words
@@ -176,7 +187,7 @@ class Results:
             ("model/parameters", words("params"), count),
             (
                 "model/gflops",
-                words("gflops", plain(self.facts.info.get("backend") or "framework")),
+                self.gflops(),
                 lambda value: f"{value:.2f}",
             ),
             ("model/gmacs", words("gmacs"), lambda value: f"{value:.2f}"),

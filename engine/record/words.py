@@ -99,6 +99,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "loss": ("training loss", "训练损失"),
     "params": ("parameters", "参数量"),
     "gflops": ("GFLOPs ({}'s own count)", "GFLOPs ({} 自报)"),
+    "gflops counted": (
+        "GFLOPs (counted by torch; most proposals and detections)",
+        "GFLOPs (由 torch 计数；候选框与检测数取上限)",
+    ),
     "gmacs": ("GMACs (1 GMAC = 2 GFLOPs, counted by torch)", "GMACs (1 GMAC = 2 GFLOPs，由 torch 计数)"),
     "gflops bare": ("GFLOPs", "GFLOPs"),
     "gmacs bare": ("GMACs", "GMACs"),

@@ -103,6 +103,7 @@ FINETUNE: dict[str, tuple[str, str]] = {
     "gain points": ("difference (pp)", "差值 (pp)"),
     "gain relative": ("relative improvement (%)", "相对提升 (%)"),
     "baseline": ("reference", "基准"),
+    "set against": ("{} against {}", "{} 相对 {}"),
     "said fine-tuning": ("convergence and gain", "收敛与提升"),
     # losses on validation pictures
     "training loss last": ("training loss, last epoch", "训练损失（最后一轮）"),

@@ -74,7 +74,7 @@ class RisingTerm:
         """What the metric that the training reports did in these epochs."""
         known = [one for one in self._validations.get(self._metric, ()) if first <= one[0] <= last]
         if not known:
-            return "no validation metric was reported in these epochs"
+            return "the training itself reported no validation metric in these epochs"
         (begin, then), (end, now) = known[0], known[-1]
         if begin == end:
             return f"{self._metric} was {now:.4g} in epoch {end} and not reported in another of these epochs"

@@ -56,8 +56,8 @@ def test_links_are_made_once_and_lead_to_this_detui(tmp_path: Path) -> None:
 
 
 def test_an_environment_that_is_not_configured_says_where_to_add_it(tmp_path: Path) -> None:
-    with pytest.raises(MissingError, match="no environment 'mmdet'") as caught:
-        interpreter("mmdet", "mmdet", configured(tmp_path, ""), tmp_path)
+    with pytest.raises(MissingError, match="no environment 'ours'") as caught:
+        interpreter("ours", "mmdet", configured(tmp_path, ""), tmp_path)
     assert "config.yaml" in str(caught.value.hint)
 
 

@@ -132,6 +132,7 @@ def test_tail_prints_what_was_measured(detui: Detui, written: Path) -> None:
     done = detui("tail", f"{written.name}/baseline-s0", "-n", "400")
     assert "epoch 12" in done.stdout
     assert "AP 12.0" in done.stdout
+    assert "  lr/all 0." in done.stdout, "a rate is told as one"
     assert "end" in done.stdout
     log = detui("tail", "baseline-s0", "--log", "-n", "3").stdout.splitlines()
     assert log[-1] == "epoch 12: loss [0.083]"

@@ -31,9 +31,13 @@ class Line:
 
     def start(self, arm: str, *words: str) -> RunDir:
         """Start a run without waiting for it."""
+        return self.new("run", str(self.recipe), "--profile", "quick", "--arm", arm, "--devices", "cpu", "--yes",
+                        "--detach", *words)  # fmt: skip
+
+    def new(self, *words: str) -> RunDir:
+        """The one run that a command makes."""
         before = set(self.workspace.glob("*/runs/*"))
-        self("run", str(self.recipe), "--profile", "quick", "--arm", arm, "--devices", "cpu", "--yes", "--detach",
-             *words)  # fmt: skip
+        self(*words)
         (path,) = set(self.workspace.glob("*/runs/*")) - before
         return RunDir(path)
 

@@ -83,7 +83,7 @@ def _text(line: dict[str, Any]) -> str | None:
     kind = line.get("kind")
     at = f"epoch {line.get('epoch', '–')}  step {line.get('step', '–')}"
     if kind in ("step", "epoch"):
-        parts = [f"{name.split('/', 1)[-1]} {shown(number(value))}" for name, value in _order(values)]
+        parts = [f"{name.removeprefix('train/')} {shown(number(value))}" for name, value in _order(values)]
         whole = total_loss(values)
         return f"{kind:<5} {at}  loss {shown(whole)}  {'  '.join(parts)}".rstrip()
     if kind == "evaluation" and values and line.get("imported"):

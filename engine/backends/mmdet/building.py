@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
@@ -147,14 +148,22 @@ def whole_pass(model: Any, section: Mapping[str, Any]) -> Any:
 
 
 def packages() -> dict[str, str]:
-    """Package → version, of what decides what is built and trained; a fork with its own name before the version."""
+    """Package → version, of what decides what is built and trained; a fork with its own name before the version.
+
+    Where several are installed that import under one name, it is the one that was imported.
+    """
     found = {}
     for name, distributions in DISTRIBUTIONS.items():
-        for distribution in distributions:
-            try:
-                told = version(distribution)
-            except PackageNotFoundError:
-                continue
-            found[name] = told if distribution == name else f"{distribution} {told}"
-            break
+        there = {one: told for one in distributions if (told := _version(one)) is not None}
+        imported = getattr(sys.modules.get(name), "__version__", None)
+        chosen = next((one for one, told in there.items() if told == imported), next(iter(there), None))
+        if chosen is not None:
+            found[name] = there[chosen] if chosen == name else f"{chosen} {there[chosen]}"
     return found
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -23,7 +23,8 @@ def model_facts(runner: Any, config: Mapping[str, Any], data: Mapping[str, Any])
         counted = size(building.whole_pass(model, config["model"]), picture)
     model.train(training)
     told = building.made_of(model, config["model"])
-    return {**told, "gflops": round(counted["gflops"], 3), "classes": len(data["classes"])}
+    flops = {"gflops": round(counted["gflops"], 3), "flops_convention": counted["flops_convention"]}
+    return {**told, **flops, "classes": len(data["classes"])}
 
 
 def device_facts(place: str) -> dict[str, Any]:

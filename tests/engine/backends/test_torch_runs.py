@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from run_lines import Line, ended, latest, lines, name, values
 
 from detui.engine.errors import DetuiError
-from detui.engine.process.control import status, supervised
+from detui.engine.process.control import status
 from detui.engine.run.directory import RunDir
 from detui.engine.run.lines import read_lines
 from detui.tui.main import application
@@ -50,48 +49,6 @@ profiles:
 EPOCH, STEPS = 16, 32
 
 
-class Line:
-    """The command line, in one workspace."""
-
-    def __init__(self, folder: Path) -> None:
-        self.workspace, self.recipe = folder / "logs", folder / "cut.yaml"
-        folder.mkdir(exist_ok=True)
-        self.recipe.write_text(RECIPE, encoding="utf-8")
-
-    def __call__(self, *words: str) -> str:
-        """Give a command that succeeds; returns what it prints."""
-        done = CliRunner().invoke(application, ["--workspace", str(self.workspace), *words], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    def start(self, arm: str, *words: str) -> RunDir:
-        """Start a run without waiting for it."""
-        return self.new("run", str(self.recipe), "--profile", "quick", "--arm", arm, "--devices", "cpu", "--yes",
-                    "--no-evaluate", "--detach", *words)  # fmt: skip
-
-    def new(self, *words: str) -> RunDir:
-        """The one run that a command makes."""
-        before = set(self.workspace.glob("*/runs/*"))
-        self(*words)
-        (path,) = set(self.workspace.glob("*/runs/*")) - before
-        return RunDir(path)
-
-
-def name(run: RunDir) -> str:
-    """What the command line calls a run."""
-    return f"{run.experiment_dir.name}/{run.name}"
-
-
-def ended(run: RunDir, word: str, seconds: float = 120) -> RunDir:
-    until = time.monotonic() + seconds
-    while not status(run).state.terminal or supervised(run):
-        assert time.monotonic() < until, f"still {status(run).state}"
-        time.sleep(0.05)
-    latest = run.latest()
-    assert status(run).state.word == word, latest.console_path.read_text()[-2000:] if latest else "never started"
-    return run
-
-
 def halted_at(run: RunDir, step: int, attempt: int) -> int:
     """Hold the worker still once it has reported a step; returns its process id."""
     until, path = time.monotonic() + 60, run.attempt(attempt).metrics_path
@@ -103,35 +60,19 @@ def halted_at(run: RunDir, step: int, attempt: int) -> int:
     return worker
 
 
-def lines(run: RunDir, *kinds: str) -> list[dict[str, Any]]:
-    return [line for one in run.attempts() for line in read_lines(one.metrics_path) if line["kind"] in kinds]
-
-
-def curve(run: RunDir) -> dict[int, dict[str, float]]:
-    """Step → its numbers; of a step that was done twice, the later."""
-    return {line["step"]: line["values"] for line in lines(run, "step")}
-
-
-def latest(run: RunDir) -> Path:
-    """The folder of the newest attempt."""
-    found = run.latest()
-    assert found is not None
-    return found.path
-
-
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    return Line(tmp_path_factory.mktemp("cut"))
+    return Line(tmp_path_factory.mktemp("cut"), RECIPE)
 
 
 @pytest.fixture(scope="module")
 def whole(line: Line) -> RunDir:
     """The run that nothing interrupted."""
-    return ended(line.start("learned"), "finished")
+    return ended(line.start("learned", "--no-evaluate"), "finished")
 
 
 def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_bit(line: Line, whole: RunDir) -> None:
-    run = line.start("learned", "--set", "train.save_every=4")
+    run = line.start("learned", "--no-evaluate", "--set", "train.save_every=4")
     worker = halted_at(run, EPOCH + 3, 1)
     line("stop", name(run))
     until = time.monotonic() + 30
@@ -149,7 +90,7 @@ def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_
     first, second = (one["resumed_from_step"] for one in lines(run, "begin")[1:])
     assert EPOCH + 3 <= first < EPOCH + 9 and EPOCH + 8 <= second < STEPS, "within the second epoch"
     assert [one["resumed"] for one in lines(run, "begin")[1:]] == [{"anew": []}] * 2
-    assert curve(run) == curve(whole) and list(curve(whole)) == list(range(1, STEPS + 1))
+    assert values(run, "step") == values(whole, "step") and list(values(whole, "step")) == list(range(1, STEPS + 1))
     means = [{one["epoch"]: one["values"] for one in lines(each, "epoch")} for each in (run, whole)]
     assert means[0] == means[1] and set(means[0]) == {1, 2}
     found = [json.loads((latest(each) / "predictions" / "val-epoch-0002.json").read_text()) for each in (run, whole)]
@@ -163,7 +104,9 @@ def test_a_branch_begins_at_a_milestone_and_goes_on_with_other_settings_of_aqr(l
     ended(run, "finished")
     (begin,) = lines(run, "begin")
     assert begin["resumed_from_step"] == EPOCH and begin["resumed"] == {"anew": []}
-    assert begin["model"]["aqr_gain"] == pytest.approx([0.65, 2.65]) and list(curve(run)) == list(range(17, 49))
+    assert begin["model"]["aqr_gain"] == pytest.approx([0.65, 2.65]) and list(values(run, "step")) == list(
+        range(17, 49)
+    )
     clamps = {one["step"]: one["values"]["aqr/clamp"] for one in lines(run, "statistic")}
     assert clamps[17] == pytest.approx(1 + 16 / 47) and clamps[42] == pytest.approx(1 + 41 / 47)
     assert lines(run, "alarm") == []
@@ -194,7 +137,7 @@ def test_models_of_its_recipe_are_described(line: Line) -> None:
 
 
 def test_a_run_without_gradient_ends_with_a_diagnosis_in_words(line: Line) -> None:
-    run = ended(line.start("cut-off"), "failed")
+    run = ended(line.start("cut-off", "--no-evaluate"), "failed")
     said = "No gradient reaches the AQR weights"
     assert said in str(status(run).state.reason)
     assert len(lines(run, "step")) <= 1, "at its first step"

@@ -172,7 +172,7 @@ def test_ls(site):
     rows = json.loads(detui(site, "ls", "--json").stdout)
     generated = {row["name"]: row["generated"] for row in rows}
     shipped = {"bccd", "coco-indoor", "coco2017", "fusion-scenes", "homeobjects", "nuscenes", "nuscenes_frame",
-               "scenes", "visdrone"}  # fmt: skip
+               "scenes", "visdrone", "voc2012"}  # fmt: skip
     assert set(generated) == shipped
     assert {name for name, made in generated.items() if made} == {"fusion-scenes", "scenes"}
     assert "not on this host" in detui(site, "ls").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import replace
@@ -13,7 +14,10 @@ from tuned import EPOCHS, LAYERS, RATE, Tuned
 from detui.engine.record import fill
 from detui.engine.record.blocks import find
 from detui.engine.record.facts import EPOCHS_TO_90, SECONDS_TO_90, record_path
+from detui.engine.record.finetune import Finetune
+from detui.engine.record.finetune_figures import own_losses
 from detui.engine.record.gather import gather
+from detui.engine.record.loss_terms import terms_of
 from detui.engine.record.render import render
 from detui.engine.record.results import Results, label
 from detui.engine.record.sources import Ledger
@@ -162,6 +166,13 @@ def test_epochs_of_a_stage_on_other_classes_are_not_counted(tmp_path: Path) -> N
     values = [(line["epoch"], line["values"]["val/mask_AP"]) for line in run.evaluations]
     first = next(epoch for epoch, value in values if value >= 0.9 * values[-1][1])
     assert run.cost[EPOCHS_TO_90].value == first - 2
+    assert {term.first[0] for term in terms_of(run)} == {3} and min(term.lowest[0] for term in terms_of(run)) > 2
+    dropped = replace(run, framework={"mmdet/val_loss": ((1, 2, 3, 4), (0.1, 0.2, 0.8, 1.0))})
+    facts = replace(gather(trial.path), runs=(dropped,))
+    (row,) = Finetune(Results(facts, Words("en"), Ledger())).own_losses().rows
+    assert row[3:6] == ["1", "0.8 (3)", "+25.0 %"], "the lowest is of the data that the run is judged on"
+    (series,) = [runs["coco-s0"][1] for runs in own_losses(facts).values()]
+    assert series[0] == (1, 2, 2.5, 3, 4) and math.isnan(series[1][2]), "no line from one data set to the other"
 
 
 def test_a_claim_stands_beside_each_metric_that_it_may_mean(short: Tuned, blocks) -> None:
@@ -193,6 +204,28 @@ def test_the_gain_is_told_in_points_and_as_a_part(short: Tuned, blocks) -> None:
     old, new = (facts.values(arm, "val/mask_AP")[0] for arm in ("imagenet", "coco"))
     row = next(line for line in blocks["en"]["summary"].splitlines() if line.startswith("| `coco` |"))
     assert f"| {100 * (new - old):+.1f} | {100 * (new / old - 1):+.1f} |" in row
+
+
+def test_the_gain_over_the_arm_that_a_goal_names_has_a_row_of_its_own(short: Tuned) -> None:
+    facts = gather(short.path)
+    goals = [{"metric": "val/mask_AP", "arm": "imagenet", "against": "coco", "delta_at_least": 0.05},
+             {"metric": "val/mask_AP", "arm": "coco", "against": "imagenet", "delta_at_least": 0.05},
+             {"metric": "val/mask_AP", "arm": "coco", "against": "elsewhere", "delta_at_least": 0.05},
+             {"metric": "val/AP", "arm": "imagenet", "against": "coco-flat", "delta_at_least": 0.01}]  # fmt: skip
+    told = replace(facts, info={**facts.info, "goals": goals})
+    rows = Finetune(Results(told, Words("en"), Ledger())).summary().rows
+    old, new = (facts.values(arm, "val/mask_AP")[0] for arm in ("coco", "imagenet"))
+    (pair,) = [row for row in rows if "against" in row[0]]
+    assert pair[0] == "`imagenet` against `coco`", "not the pairs that the table has already, nor arms that are absent"
+    assert pair[4:7] == [f"{100 * (new - old):+.1f}", f"{100 * (new / old - 1):+.1f}", "1 / 1"]
+
+
+def test_flops_say_who_counted_them(short: Tuned) -> None:
+    facts = gather(short.path)
+    for convention, label_ in (("a multiply-add is 2 FLOPs", "GFLOPs (counted by torch;"), (None, "GFLOPs (mmdet's")):
+        model = {"gflops": 1.261, **({"flops_convention": convention} if convention else {})}
+        runs = tuple(replace(run, begin={**run.begin, "model": model}) for run in facts.runs)
+        assert Results(replace(facts, runs=runs), Words("en"), Ledger()).gflops().startswith(label_)
 
 
 def test_the_frameworks_loss_on_validation_pictures_is_labelled_and_set_beside_trainings(short: Tuned, blocks) -> None:
