@@ -21,6 +21,7 @@ from detui.engine.configuration import Configuration
 from detui.engine.devices.logind import mortal
 from detui.engine.errors import DetuiError, MissingError, RecipeError
 from detui.engine.estimates import estimate, gpus
+from detui.engine.evaluate.tables import of_masks
 from detui.engine.measured import BUILT, Estimate, min_free
 from detui.engine.models import Description, descriptions
 from detui.engine.origin import Origin
@@ -208,7 +209,7 @@ class Plan:
 
     def _masks(self) -> bool | None:
         """Whether detections carry masks; of any program they must where a checkpoint is chosen by masks."""
-        by_masks = str(self.resolved.checkpoint_rule.get("metric")).startswith("val/mask_")
+        by_masks = of_masks(str(self.resolved.checkpoint_rule.get("metric")))
         return True if self.recipe.backend.masks is None and by_masks else self.recipe.backend.masks
 
     def _request(self, arm: ResolvedArm) -> DeviceRequest:

@@ -30,9 +30,10 @@ _NAMED = 12
 def data_choices(plan: Plan) -> str:
     """Return what may stand in the line of the data: of several data sets each, with its name under the profile."""
     file, laid = plan.recipe.file, plan.recipe.profile(plan.profile).data_sets
-    if not isinstance(file.data, list):
+    roles = [file.data] if isinstance(file.data, str) else file.data
+    if not isinstance(roles, list):
         return tr("another data set in place of the recipe's")
-    return "   ".join(f"{role} ({laid.get(role, {}).get('name', file.data_sets[role].name)})" for role in file.data)
+    return "   ".join(f"{role} ({laid.get(role, {}).get('name', file.data_sets[role].name)})" for role in roles)
 
 
 def start_note(plan: Plan) -> str:

@@ -67,6 +67,18 @@ class WeightFile:
     """What the file must be, where the recipe knows it."""
 
 
+def named_weights(config: Mapping[str, Any], *places: tuple[str, ...]) -> list[WeightFile]:
+    """The files that sections of a configuration name with `weights` and `sha256`; a section may be absent or None."""
+    found = []
+    for place in places:
+        section: Mapping[str, Any] = config
+        for key in place:
+            section = section.get(key) or {}
+        if section.get("weights"):
+            found.append(WeightFile(keys=(*place, "weights"), name=section["weights"], sha256=section["sha256"]))
+    return found
+
+
 class Backend(Protocol):
     """The plan half of a backend."""
 

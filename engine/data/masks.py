@@ -7,7 +7,6 @@ character, each from the third on as the difference to the one two before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,14 +55,18 @@ def pixels(segmentation: Any) -> npt.NDArray[np.bool_] | None:
     """[height, width] The mask that run lengths describe; None for anything else, such as polygons."""
     import numpy as np
 
-    counts = segmentation.get("counts") if isinstance(segmentation, dict) else None
+    if not isinstance(segmentation, dict):
+        return None
+    counts, size = segmentation.get("counts"), segmentation.get("size")
     if isinstance(counts, (str, bytes)):
         counts = decompress(counts)
-    if not isinstance(counts, list):
+    if not isinstance(counts, list) or not all(isinstance(run, int) and run >= 0 for run in counts):
         return None
-    height, width = segmentation["size"]
+    if not isinstance(size, (list, tuple)) or len(size) != 2 or sum(counts) != size[0] * size[1]:
+        return None
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return flat.reshape(width, height).T if flat.size == width * height else None
+    mask: npt.NDArray[np.bool_] = flat.reshape(size[1], size[0]).T
+    return mask
 
 
 def run_lengths(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
@@ -86,7 +89,8 @@ def mask_of(segmentation: Any, height: int, width: int) -> npt.NDArray[np.bool_]
     Exact for run lengths. Polygons are filled as Pillow fills them, their outline included.
     """
     if isinstance(segmentation, dict):
-        return _mask_of_runs(segmentation, height, width)
+        mask = pixels(segmentation)
+        return mask if mask is not None and mask.shape == (height, width) else None
     if not (isinstance(segmentation, list) and segmentation and all(map(_is_polygon, segmentation))):
         return None
     import numpy as np
@@ -97,20 +101,6 @@ def mask_of(segmentation: Any, height: int, width: int) -> npt.NDArray[np.bool_]
     for polygon in segmentation:
         brush.polygon([float(value) for value in polygon], fill=1, outline=1)
     return np.asarray(picture, dtype=np.bool_)
-
-
-def _mask_of_runs(lengths: Mapping[str, Any], height: int, width: int) -> npt.NDArray[np.bool_] | None:
-    import numpy as np
-
-    counts = lengths.get("counts")
-    if isinstance(counts, (str, bytes)):
-        counts = decompress(counts)
-    whole = isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts)
-    if not whole or list(lengths.get("size") or ()) != [height, width] or sum(counts or ()) != height * width:
-        return None
-    inside = np.arange(len(counts or ())) % 2 == 1
-    pixels: npt.NDArray[np.bool_] = np.repeat(inside, counts or ()).reshape(width, height).T
-    return pixels
 
 
 def _is_polygon(value: Any) -> bool:

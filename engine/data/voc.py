@@ -14,12 +14,13 @@ judged on the numbers as written.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from xml.parsers import expat
 
-from detui.engine.data.definition import VocDefinition
+from detui.engine.data.definition import VocDefinition, VocInstancesDefinition
 from detui.engine.data.form import Box, Image
 from detui.engine.data.imagefiles import SUFFIXES
 from detui.engine.data.reading import Content, Gathering, Reading
@@ -30,17 +31,36 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 def read_voc(layout: VocDefinition, reading: Reading) -> Content:
     """Read the wanted splits. Raises MissingError, DataError for a split list that cannot be read."""
+
+    def reader(gathering: Gathering) -> ReadImage:
+        return partial(_read_image, _VocImage(layout, reading, gathering))
+
+    return read_listed(layout, reading, reader)
+
+
+ReadImage = Callable[[str, int, tuple[str, int]], None]
+"""(name of an image, its id, where it is listed): takes it, or reports why not."""
+
+
+def read_listed(
+    layout: VocDefinition | VocInstancesDefinition, reading: Reading, reader: Callable[[Gathering], ReadImage]
+) -> Content:
+    """Read the wanted splits, which are lists of names; ids go on from one split to the next.
+
+    `reader`: what reads the images of a split into its gathering. Raises as `listed`.
+    """
     first_id = 1
     splits = {}
     for name, split in layout.splits.items():
         if not reading.wants(name):
             continue
         gathering = Gathering(name, tuple(layout.classes), reading.ledger)
+        read = reader(gathering)
         names = listed(reading, reading.root / split.list)
         gathering.declared_images = len(names)
         for index, (stem, line) in enumerate(names.items()):
             reading.progress(f"reading {name}", index, len(names))
-            _read_image(_VocImage(layout, reading, gathering), stem, first_id + index, (split.list, line))
+            read(stem, first_id + index, (split.list, line))
         reading.progress(f"reading {name}", len(names), len(names))
         first_id += len(names)
         splits[name] = gathering.split()

@@ -19,7 +19,7 @@ from detui.engine.data.form import Image, Void
 from detui.engine.data.imagefiles import NoImageError, pillow_errors
 from detui.engine.data.index_picture import BACKGROUND, VOID, IndexPicture, Piece
 from detui.engine.data.reading import Content, Gathering, Reading
-from detui.engine.data.voc import XmlError, XmlObject, listed, parse_xml, picture_of, xml_objects
+from detui.engine.data.voc import ReadImage, XmlError, XmlObject, parse_xml, picture_of, read_listed, xml_objects
 from detui.engine.data.xml_match import matched
 
 if TYPE_CHECKING:
@@ -31,21 +31,12 @@ if TYPE_CHECKING:
 
 def read_voc_instances(layout: VocInstancesDefinition, reading: Reading) -> Content:
     """Read the wanted splits. Raises MissingError, DataError for a split list that cannot be read."""
-    first_id = 1
-    splits = {}
-    for name, split in layout.splits.items():
-        if not reading.wants(name):
-            continue
-        gathering = Gathering(name, tuple(layout.classes), reading.ledger, void=[])
-        names = listed(reading, reading.root / split.list)
-        gathering.declared_images = len(names)
-        for index, (stem, line) in enumerate(names.items()):
-            reading.progress(f"reading {name}", index, len(names))
-            _Instances(layout, reading, gathering).read(stem, first_id + index, (split.list, line))
-        reading.progress(f"reading {name}", len(names), len(names))
-        first_id += len(names)
-        splits[name] = gathering.split()
-    return Content(tuple(layout.classes), splits)
+
+    def reader(gathering: Gathering) -> ReadImage:
+        gathering.void = []  # this format knows such pixels
+        return _Instances(layout, reading, gathering).read
+
+    return read_listed(layout, reading, reader)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detui.engine.evaluate.coco import MASKS
 from detui.engine.evaluate.matches import AREAS, THRESHOLDS, ClassMatches, Matches, match
 from detui.engine.evaluate.regions import drop, limit
+from detui.engine.evaluate.tables import MASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import MissingError
 from detui.engine.evaluate.checks import check_detections, check_truth
+from detui.engine.evaluate.tables import MASKS
 from detui.engine.evaluate.void import without_void
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ IOU_50, IOU_75 = 0, 5  # places of 0.50 and 0.75 in the ten IoU thresholds
 
 LIBRARIES = ("hotcoco", "pycocotools")
 """What may compute; the second is the reference, and 60 times slower."""
-MASKS = "mask_"
-"""How the names of mask metrics begin: `mask_AP`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,9 @@ from typing import Any
 
 from detui.engine.errors import RecipeError, UsageError
 from detui.engine.evaluate.coco import LIBRARIES as COCO_LIBRARIES
-from detui.engine.evaluate.coco import MASKS, Result, evaluate
+from detui.engine.evaluate.coco import Result, evaluate
 from detui.engine.evaluate.regions import knows_regions
+from detui.engine.evaluate.tables import of_masks
 
 METRICS = ("coco", "visdrone", "nuscenes")
 LIBRARIES = {"coco": COCO_LIBRARIES, "visdrone": COCO_LIBRARIES, "nuscenes": ("detui", "nuscenes-devkit")}
@@ -61,7 +62,7 @@ def unfit_for_masks(rule: Mapping[str, Any], backend: bool | None, data: bool | 
     `backend`: whether its detections carry masks; `data`: whether its objects have them; None for what nobody knows.
     """
     metric = str(rule.get("metric", "val/AP"))
-    wanted = rule.get("rule") == "best" and metric.startswith(f"val/{MASKS}")
+    wanted = rule.get("rule") == "best" and of_masks(metric)
     have = "choose data whose objects all have masks; generated scenes draw them: `data: {options: {masks: true}}`"
     if wanted and backend is False:
         text = f"The backend predicts no masks, so {metric} would never choose a checkpoint."

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MASKS = "mask_"
+"""How the names of mask metrics begin: `mask_AP`."""
 SIZES = ("AP_small", "AP_medium", "AP_large")
 ERRORS = ("mATE", "mASE", "mAOE", "mAVE", "mAAE")
 """nuScenes' mean errors: the lower the better, and no parts of a whole."""
@@ -24,6 +26,11 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     """What a reader must know to read it."""
+
+
+def of_masks(metric: str) -> bool:
+    """Whether our evaluator's metric is one of masks: `val/mask_AP`."""
+    return metric.startswith(f"val/{MASKS}")
 
 
 def in_percent(metric: str) -> bool:
@@ -65,7 +72,7 @@ def grids(values: Mapping[str, float | None], note: str = "") -> list[Grid]:
     title = "Overall (%, errors in their units)" if errors else "Overall (%)"
     found = [Grid(title, ("metric", "value"), rows, note)]
     classes = list(dict.fromkeys(name.partition("/")[2] for name in values if "/" in name))
-    for of, names in (("", _BY_CLASS), (", masks", [f"mask_{name}" for name in _BY_CLASS])):
+    for of, names in (("", _BY_CLASS), (", masks", [f"{MASKS}{name}" for name in _BY_CLASS])):
         columns = [name for name in names if any(f"{name}/{one}" in values for one in classes)]
         cells = tuple((one, *(_written(name, values.get(f"{name}/{one}")) for name in columns)) for one in classes)
         if columns:

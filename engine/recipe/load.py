@@ -15,7 +15,7 @@ from typing import Any
 from detui.engine.backends import Backend, backend
 from detui.engine.closed import Keys, Where, has_field, submodel, validate
 from detui.engine.errors import RecipeError, UsageError
-from detui.engine.evaluate.tables import is_setting
+from detui.engine.evaluate.tables import MASKS, is_setting, of_masks
 from detui.engine.recipe.library import find_recipe, shipped
 from detui.engine.recipe.schema import SCHEMA, ArmEnvironment, ArmStages, Profile, RecipeFile, Stage, Words, words
 from detui.engine.run.alarms import ALARMS
@@ -184,9 +184,9 @@ def _check_names(recipe: Recipe) -> None:
             _check_metric(recipe, one.metric, (key, index, "metric"))
     for key in ("goals", "decisions"):
         for index, one in enumerate(getattr(recipe.file, key)):
-            if one.metric.startswith("val/mask_") and recipe.backend.masks is False:
+            if of_masks(one.metric) and recipe.backend.masks is False:
                 message = f"{one.metric}: the {recipe.backend.name} backend predicts no masks."
-                hint = f"val/{one.metric.removeprefix('val/mask_')}"
+                hint = one.metric.replace(MASKS, "", 1)
                 raise RecipeError(message, where=where((key, index, "metric")), hint=hint)
     _check_data_sets(recipe)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -227,6 +228,31 @@ def test_a_start_that_fails_is_told_and_can_be_mended(workspace: Path, toy_recip
         assert not app.screen.query_one("#form").disabled
         workspace.unlink()
         workspace.mkdir()
+
+    play(workspace, script, LARGE)
+
+
+def test_what_was_missing_may_be_there_by_now(
+    workspace: Path, toy_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, python = toy_recipe(), tmp_path / "later" / "bin" / "python"
+    recipe.write_text(recipe.read_text(encoding="utf-8") + "\nenvironment: later\n", encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(f"environments: {{later: {python}}}\n", encoding="utf-8")
+    monkeypatch.setenv("DETUI_CONFIG", str(tmp_path / "config.yaml"))
+
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe(str(recipe))
+        await shows(app, pilot, "$ detui run")
+        await pilot.press("s")
+        await shows(app, pilot, "The environment later has no interpreter")
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: any("later" in one.message for one in app._notifications))
+        assert isinstance(app.screen, LaunchScreen)
+        python.parent.mkdir(parents=True)
+        python.symlink_to(sys.executable)
+        await pilot.press("ctrl+r")
+        await shows(app, pilot, "Start 2 runs on CPU")
+        assert isinstance(app.screen, ConfirmScreen)
 
     play(workspace, script, LARGE)
 

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 from command_lines import ABOUT, parsed
+from pilots import play, shows, until
+from textual.pilot import Pilot
+from textual.widgets import Input
 
 from detui.engine.errors import UsageError
 from detui.engine.measured import Measured
 from detui.engine.planning import Plan
 from detui.engine.workspace import Workspace
 from detui.tui import overrides
+from detui.tui.app import DetuiApp
 from detui.tui.launch import Choices
 from detui.tui.launch_text import data_choices, start_note
 from detui.tui.recipe_page import page
@@ -154,3 +158,18 @@ def test_the_data_that_may_be_chosen_are_the_profiles(workspace: Path, profile: 
     assert data_choices(plan) == said
     sections = {section.title: section.lines for section in page(plan)}
     assert [line.startswith("  ") for line in sections["Data"]] == [False, True, True]
+
+
+def test_data_that_a_stage_alone_trains_on_are_not_offered(workspace: Path) -> None:
+    plan = Choices("finetune/coco-to-voc", "quick").plan(Workspace.open(str(workspace)))
+    assert data_choices(plan) == "target (scenes)" and len(plan.data) == 2
+
+    async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
+        app.open_recipe("finetune/coco-to-voc")
+        await shows(app, pilot, "$ detui run finetune/coco-to-voc")
+        await pilot.press("s")
+        await shows(app, pilot, "Start 4 runs")
+        line = app.screen.query_one("#data", Input)
+        await until(pilot, lambda: line.placeholder == "target")
+
+    play(workspace, script)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from detui.engine.planning import Plan
+from detui.engine.recipe.resolve import ResolvedArm
 from detui.engine.workspace import Workspace
 
 Planner = Callable[..., Plan]
@@ -27,3 +28,14 @@ def planner(family: str, folder: Path) -> Planner:
             return workspace.plan(f"{family}/{name}", profile=profile, devices="cpu")
 
     return planned
+
+
+def arms(made: Plan) -> dict[str, ResolvedArm]:
+    """The arms of a plan by name."""
+    return {arm.name: arm for arm in made.arms}
+
+
+def undeclared(plan: Planner, name: str) -> list[str]:
+    """In what arms of a recipe differ, in any profile, that it does not declare."""
+    made = [(profile, plan(name, profile)) for profile in ("full", *plan(name).recipe.file.profiles)]
+    return [f"{profile}: {one.text}" for profile, each in made for one in each.fairness if one.level == "confounder"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,29 @@ def ended(run: RunDir, word: str, seconds: float = 200) -> RunDir:
     latest = run.latest()
     assert status(run).state.word == word, latest.console_path.read_text()[-2000:] if latest else "never started"
     return run
+
+
+def halted_at(run: RunDir, step: int, attempt: int, seconds: float = 120) -> int:
+    """Hold the worker still once it has reported a step; returns its process id."""
+    until, path = time.monotonic() + seconds, run.attempt(attempt).metrics_path
+    while not path.exists() or not any(line["kind"] == "step" and line["step"] >= step for line in read_lines(path)):
+        assert time.monotonic() < until and not status(run).state.terminal
+        time.sleep(0.005)
+    worker = int((run.attempt(attempt).worker() or {})["pid"])
+    os.kill(worker, signal.SIGSTOP)  # its steps take less time than a request on its way
+    return worker
+
+
+def stopped_at(line: Line, run: RunDir, step: int, attempt: int) -> None:
+    """Ask a run to stop once it has reported a step, and wait until it has."""
+    worker = halted_at(run, step, attempt)
+    line("stop", name(run))
+    until = time.monotonic() + 30
+    while status(run).state.word != "stopping":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(worker, signal.SIGCONT)
+    ended(run, "stopped")
 
 
 def lines(run: RunDir, *kinds: str) -> list[dict[str, Any]]:

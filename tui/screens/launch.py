@@ -208,7 +208,7 @@ class LaunchScreen(FormScreen):
         self._show()
         if self._start_when_planned:
             self._start_when_planned = False
-            self.action_start()
+            self._ask()
 
     def _show(self) -> None:
         plan = self._plan
@@ -240,11 +240,17 @@ class LaunchScreen(FormScreen):
         """Start what is chosen, after a question; what was typed a moment ago is planned first."""
         if self._starting:
             return
+        if self._shown == self._wanted and self._plan is not None and any(one.missing for one in self._plan.errors):
+            self._plan_soon()  # what was missing may be there by now
         if self._shown != self._wanted:
             self._start_when_planned = True
             return
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask whether to start what was planned just now, or say why it cannot be."""
         plan, choices = self._plan, self._choices
-        if plan is None or plan.errors or self._absent() is not None:
+        if plan is None or plan.errors:
             self.detui.tell(self._state()[0], failed=True)
             return
 

@@ -177,7 +177,9 @@ class LaunchFields(Vertical):
         self._row("min-free-memory").display = gpus
         self._row("cpu-slots").display = not gpus
         self._row("data").display = bool(plan.data)
-        self.query_one("#data", Line).placeholder = ",".join(state.role or state.name for state in plan.data)
+        self.query_one("#data", Line).placeholder = ",".join(
+            state.role or state.name for state in plan.data if state.role in plan.resolved.roles
+        )
         self.query_one("#seeds", Line).placeholder = ",".join(map(str, plan.seeds))
         self.query_one("#cpu-slots", Line).placeholder = str(len(plan.placement.candidates))
         if not self._arms_chosen:

@@ -1,4 +1,4 @@
-"""What `begin` says of the detector that was built, of its device and its data. Needs the mmdet environment."""
+"""What `begin` says of the detector that was built, and of its data. Needs the mmdet environment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detui.engine.backends.mmdet import building
+from detui.engine.backends.mmdet.state import unwrapped
 from detui.engine.backends.torch_support.generators import random_state_kept
 from detui.engine.backends.torch_support.speed import size
 from detui.engine.errors import RunError
@@ -16,7 +17,7 @@ def model_facts(runner: Any, config: Mapping[str, Any], data: Mapping[str, Any])
     """What `made_of` says, the number of classes, and GFLOPs, counted as `detui show --models` counts them."""
     import torch
 
-    model = getattr(runner.model, "module", runner.model)
+    model = unwrapped(runner.model)
     training, place = model.training, next(model.parameters()).device
     picture = torch.zeros(1, 3, *building.padded(config["train"]["image_size"]), device=place)
     with random_state_kept():
@@ -27,15 +28,6 @@ def model_facts(runner: Any, config: Mapping[str, Any], data: Mapping[str, Any])
     return {**told, **flops, "classes": len(data["classes"])}
 
 
-def device_facts(place: str) -> dict[str, Any]:
-    """Kind and name of the device, and torch's CUDA version."""
-    import torch
-
-    if place == "cpu":
-        return {"kind": "cpu", "name": "CPU", "cuda": None}
-    return {"kind": "cuda", "name": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
-
-
 def packages() -> dict[str, str]:
     """Python, and the packages that decide what is trained."""
     return {"python": platform.python_version(), **building.packages()}
@@ -43,7 +35,7 @@ def packages() -> dict[str, str]:
 
 def predictions(runner: Any) -> dict[str, Any]:
     """How predictions are made, as the detector has it."""
-    settings = getattr(runner.model, "module", runner.model).roi_head.test_cfg
+    settings = unwrapped(runner.model).roi_head.test_cfg
     return {"confidence": settings.score_thr, "nms_iou": settings.nms.iou_threshold, "max_det": settings.max_per_img,
             "precision": "fp32"}  # fmt: skip
 

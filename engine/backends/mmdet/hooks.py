@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 
 from detui.engine.backends.mmdet import state
 from detui.engine.backends.mmdet.readback import group_of
+from detui.engine.backends.torch_support import distributed
 from detui.engine.backends.torch_support.generators import random_state, random_state_kept
-from detui.engine.backends.torch_support.late import LateScalars
+from detui.engine.backends.torch_support.step_reports import StepReports
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
@@ -51,16 +51,13 @@ class Watch(Hook):
         self.report, self.stage, self.index, self.last = report, stage, index, last
         self.steps_before, self.epochs_before, self.text = steps_before, epochs_before, text
         self.save_every, self._begin, self._judge = save_every, begin, judge
-        self.sums: dict[str, float] = {}
-        self.summed = 0
-        """Sums of the losses of the epoch in progress, and of how many steps."""
+        self.steps = StepReports(report, stage)
         self.seconds: float | None = None
         """That the steps of the last epoch took."""
         self.checkpoint: Path | None = None
         """The newest one, once there is one."""
-        self._late = LateScalars()
         self._rates: dict[str, int] = {}
-        self._main = get_rank() == 0
+        self._main = distributed.rank() == 0
         self._runner: Any = None
         self._generators: dict[str, Any] = {}
         """As they are between two epochs."""
@@ -81,16 +78,7 @@ class Watch(Hook):
         rates = {name: float(groups[number]["lr"]) for name, number in self._rates.items()}
         losses = {f"train/{name}": value for name, value in (outputs or {}).items()}
         step, epoch = self.steps_before + runner.iter + 1, self.epochs_before + runner.epoch + 1
-        self._tell(self._late.push(step, epoch, losses, {**rates, **_gradient(runner)}))
-
-    def _tell(self, arrived: list[Any]) -> None:
-        for step, epoch, values in arrived:
-            for name, value in values.items():
-                if name.startswith("train/"):
-                    self.sums[name] = self.sums.get(name, 0.0) + value
-            self.summed += 1
-            if self._main:
-                self.report.step(step, epoch, values, self.stage)
+        self.steps.push(step, epoch, losses, {**rates, **_gradient(runner)})
 
     def between_steps(self, runner: Any) -> None:
         """Save where it is time to, and where a stop was asked for."""
@@ -102,7 +90,7 @@ class Watch(Hook):
 
     def close_epoch(self, runner: Any) -> None:
         """Judge the epoch, report it, save. A stop meanwhile is saved with the epoch open."""
-        self._tell(self._late.flush())
+        self.steps.flush()
         epoch, step = self.epochs_before + runner.epoch, self.steps_before + runner.iter
         verdict, stopped = Verdict(), False
         self._generators = random_state()
@@ -116,11 +104,11 @@ class Watch(Hook):
             self.save(runner)
             raise StopRequested
         if self._main:
-            means = {name: value / max(self.summed, 1) for name, value in self.sums.items()}
-            self.report.epoch(epoch, step, {**means, **verdict.values}, self.stage, self.seconds)
+            self.report.epoch(epoch, step, {**self.steps.means(), **verdict.values}, self.stage, self.seconds)
             if verdict.path is not None:
                 self.report.evaluation(epoch, step, "val", verdict.path, verdict.checkpoint, verdict.candidate)
-        self.sums, self.summed, self.seconds = {}, 0, None
+        self.steps.new_epoch()
+        self.seconds = None
         runner.train_loop.epoch_open = False
         over = runner.epoch >= runner.max_epochs
         self.save(runner, over=over)
@@ -129,7 +117,7 @@ class Watch(Hook):
 
     def save(self, runner: Any, *, over: bool = False) -> None:
         """Write the checkpoint of this moment. `over`: the stage has ended."""
-        self._tell(self._late.flush())
+        self.steps.flush()
         if not self._main:
             return
         step, epoch = self.steps_before + runner.iter, self.epochs_before + runner.epoch
@@ -160,21 +148,14 @@ class Watch(Hook):
             "epoch": runner.epoch,
             "steps_per_epoch": len(runner.train_dataloader),
             "seed": runner.seed,
-            "sums": dict(self.sums),
-            "summed": self.summed,
+            **self.steps.state(),
             "seconds": self.seconds,
             "parameters": state.parameter_names(runner),
         }
 
     def _any(self, flag: bool) -> bool:
         """Whether one process says yes: a stop that reached one must end all after the same step."""
-        if get_world_size() == 1:
-            return flag
-        import torch
-
-        told = torch.tensor(float(flag), device=next(self._runner.model.parameters()).device)
-        all_reduce(told, "max")
-        return bool(told.item())
+        return distributed.any_process(flag, next(self._runner.model.parameters()).device)
 
 
 def _gradient(runner: Any) -> dict[str, float]:

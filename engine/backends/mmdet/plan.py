@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.backends.base import CheckContext, Problem, WeightFile, named_weights
 from detui.engine.backends.mmdet.checks import problems
 from detui.engine.backends.mmdet.schema import MmdetConfig
 
@@ -37,11 +37,7 @@ class MmdetBackend:
 
     def weights(self, config: Mapping[str, Any]) -> list[WeightFile]:
         """The checkpoint of the whole detector, or the file of its backbone."""
-        model, found = config["model"], []
-        for section, keys in ((model, ("model",)), (model["backbone"], ("model", "backbone"))):
-            if section["weights"]:
-                found.append(WeightFile(keys=(*keys, "weights"), name=section["weights"], sha256=section["sha256"]))
-        return found
+        return named_weights(config, ("model",), ("model", "backbone"))
 
     def architecture(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Sizes of the detector and of its pictures."""

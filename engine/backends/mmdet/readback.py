@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from detui.engine.backends.mmdet.rates import PARTS, planned
+from detui.engine.backends.mmdet.state import unwrapped
 from detui.engine.errors import RunError
 
 OURS = ("train.save_every", "train.validation_loss")
@@ -47,7 +48,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
 
 def used(runner: Any) -> dict[str, Any]:
     """The same fields, read back from a runner whose training is about to start."""
-    model = getattr(runner.model, "module", runner.model)
+    model = unwrapped(runner.model)
     found = {f"model.{name}": value for name, value in _model(model).items()}
     found |= {f"train.{name}": value for name, value in _training(runner, model).items()}
     return found | {f"augment.{name}": value for name, value in _augmentation(_steps(runner)).items()}

@@ -8,64 +8,29 @@ epoch in progress.
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from detui.engine.backends.torch_support.whole import whole
+from detui.engine.backends.torch_support import own_checkpoints
 from detui.engine.errors import RunError
 
 FORMAT = 1
 KEY = "detui"
 """What ours lies under in a checkpoint."""
-KEPT = 2
-"""Checkpoints to resume from that are kept: one, and the one before in case that is torn."""
-_NAME = re.compile(r"s\d+-step\d+\.pth")
-
-
-def checkpoint_path(folder: Path, stage: int, step: int) -> Path:
-    """Where the checkpoint after a step of the run lies."""
-    return folder / f"s{stage}-step{step:08}.pth"
-
-
-def milestone_path(folder: Path, epoch: int) -> Path:
-    """Where the checkpoint of a milestone lies, which no later one replaces."""
-    return folder / f"epoch-{epoch:04}.pth"
-
-
-def prune(folder: Path) -> None:
-    """Remove all checkpoints but the newest ones and those of milestones."""
-    for old in sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))[:-KEPT]:
-        old.unlink(missing_ok=True)
-
-
-def save(content: Mapping[str, Any], target: Path) -> None:
-    """Write a checkpoint, whole or not at all. Raises RunError when it cannot be written."""
-    import torch
-
-    whole(lambda path: torch.save(dict(content), path), target)
+_NAMES = own_checkpoints.Names(".pth")
+checkpoint_path, milestone_path, prune = _NAMES.checkpoint, _NAMES.milestone, _NAMES.prune
+save = own_checkpoints.write
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of this backend onto the CPU. Raises RunError for a file that is torn, foreign, or newer.
-
-    Tensors and plain containers alone are read: nothing that may stand in the file is run.
-    """
-    import torch
-
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken pickle leads its reader into errors of any kind
-        message = f"The checkpoint cannot be read ({type(error).__name__}): it is torn, or of another format."
-        raise RunError(message, where=str(path), hint="start the run again, or resume from an earlier one") from error
+    """Read a checkpoint of this backend onto the CPU. Raises RunError for a file that is torn, foreign, or newer."""
+    found = own_checkpoints.read(path)
     if not isinstance(found, dict) or "state_dict" not in found or KEY not in found:
         raise RunError("The file is no checkpoint of this backend.", where=str(path))
-    if found[KEY]["format"] > FORMAT:
-        message = f"The checkpoint has format {found[KEY]['format']}; this detui reads up to {FORMAT}."
-        raise RunError(message, where=str(path), hint="update detui to the version that wrote it")
+    own_checkpoints.check_format(found[KEY]["format"], FORMAT, path)
     return found
 
 

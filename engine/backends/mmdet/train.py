@@ -141,7 +141,7 @@ class _Stage:
             raise RunError(message, where=str(path), hint="start a new run")
         anew = state.restore(runner, found, path)
         runner.train_loop.go_on(own["epoch"], own["step"], own["epoch_open"])
-        self._watch.sums, self._watch.summed = dict(own["sums"]), own["summed"]
+        self._watch.steps.restore(own)
         self._watch.seconds = own["seconds"]
         set_random_state(own["random"])
         restored = ["weights", "momentum", "rates and their schedule", "random generators", "position in the data",
@@ -150,11 +150,17 @@ class _Stage:
 
     def _begin(self, runner: Any) -> None:
         """Say what is used, and compare it with what was asked, before the first step."""
+        import torch
+
         from detui.engine.backends.mmdet import facts, readback
+        from detui.engine.backends.torch_support.device import device_facts
 
         wanted, found = readback.asked(self.config, self.stage.epochs), readback.used(runner)
         told = {"asked": wanted, "used": found}
-        model, steps = facts.model_facts(runner, self.config, self.data), len(runner.train_dataloader)
+        steps = len(runner.train_dataloader)
+        other = not self.begins and facts_of(self.spec, self.index) != facts_of(self.spec, self.index - 1)
+        # Counting FLOPs is a whole pass: only where somebody is told.
+        model = facts.model_facts(runner, self.config, self.data) if self.begins or other else None
         if self.begins:
             tested = torch_tests(self.place)
             self.report.begin(
@@ -162,7 +168,7 @@ class _Stage:
                 steps_per_epoch=steps if even(self.spec) else None,
                 model=model,
                 **told,
-                device=facts.device_facts(self.place),
+                device=device_facts(torch.device(self.place)),
                 predictions=facts.predictions(runner),
                 packages=facts.packages(),
                 operators=self.operators,
@@ -170,7 +176,6 @@ class _Stage:
                 **({"resumed": self._restored} if self._found is not None else {}),
             )
             refuse_wrong(tested, batch_of_one=False)  # Mask R-CNN flattens no output of a BatchNorm
-        other = not self.begins and facts_of(self.spec, self.index) != facts_of(self.spec, self.index - 1)
         self.report.stage(
             self.stage.name, self.index, self.stage.epochs, self.report.last_step, self.report.last_epoch,
             steps_per_epoch=steps,

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from detui.engine.backends.torch import state
@@ -94,13 +93,6 @@ def model_facts(model: FusionDetector, section: Mapping[str, Any]) -> dict[str, 
 
 def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
-
-
-def device_facts(device: torch.device) -> dict[str, Any]:
-    """Kind and name of the device, and torch's CUDA version."""
-    if device.type != "cuda":
-        return {"kind": "cpu", "name": "CPU", "cuda": None}
-    return {"kind": "cuda", "name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
 
 
 def asked(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from detui.engine.backends.torch import distributed, state
+from detui.engine.backends.torch import state
 from detui.engine.backends.torch.average import MovingAverage
 from detui.engine.backends.torch.batches import Batches
 from detui.engine.backends.torch.optimiser import adamw, parameter_groups, rate_factor, set_rates
-from detui.engine.backends.torch_support.late import LateScalars
+from detui.engine.backends.torch_support import distributed
+from detui.engine.backends.torch_support.step_reports import StepReports
 from detui.engine.errors import RunError
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
@@ -113,13 +114,11 @@ class Loop:
         """Steps of this stage that are done."""
         self.checkpoint: Path | None = None
         """The newest one, once there is one."""
-        self._sums: dict[str, float] = {}
-        self._summed = 0
         self._epoch_open = False
         """Whether an epoch's steps are done, and what comes after them is not."""
         self._generators: list[Any] = []
         """Of every process, as they are between two epochs."""
-        self._late = LateScalars()
+        self._steps = StepReports(report, self.place.name)
         self._main = distributed.rank() == 0
         self._epoch_started = time.monotonic()
 
@@ -174,7 +173,7 @@ class Loop:
             raise RunError(f"The checkpoint does not fit the model: {error}", where=str(path)) from error
         progress = told["progress"]
         self.step, self._epoch_open = progress["stage_step"], progress["epoch_open"]
-        self._sums, self._summed = dict(told["sums"]), told["summed"]
+        self._steps.restore(told)
         generators = told["random"]
         if len(generators) != distributed.processes():
             return ["random generators: another number of processes"]
@@ -199,17 +198,8 @@ class Loop:
             self.average.update(self.model)
         self.step += 1
         values = {f"train/loss_{name}": value for name, value in losses.items()}
-        self._tell(self._late.push(moment.step, moment.epoch, {**values, "train/gradient_norm": norm}, rates))
+        self._steps.push(moment.step, moment.epoch, {**values, "train/gradient_norm": norm}, rates)
         self.task.after_step(moment)
-
-    def _tell(self, arrived: list[Any]) -> None:
-        for step, epoch, values in arrived:
-            for name, value in values.items():
-                if name.startswith("train/"):
-                    self._sums[name] = self._sums.get(name, 0.0) + value
-            self._summed += 1
-            if self._main:
-                self.report.step(step, epoch, values, self.place.name)
 
     def _between_steps(self) -> None:
         """Save where it is time to, and where a stop was asked for."""
@@ -221,10 +211,10 @@ class Loop:
             raise StopRequested
 
     def _end_epoch(self, epoch: int) -> None:
-        self._tell(self._late.flush())
+        self._steps.flush()
         number, step = self._epoch(epoch), self.place.steps_before + self.step
-        means = {name: value / max(self._summed, 1) for name, value in self._sums.items()}
-        self._sums, self._summed = {}, 0
+        means = self._steps.means()
+        self._steps.new_epoch()
         if self._main:
             self.report.epoch(number, step, means, self.place.name, round(time.monotonic() - self._epoch_started, 3))
         self._epoch_open = True
@@ -261,7 +251,7 @@ class Loop:
 
     def _save(self, *, over: bool = False) -> None:
         """Write the checkpoint of this moment. `over`: the stage has ended."""
-        self._tell(self._late.flush())
+        self._steps.flush()
         generators = distributed.gathered(state.random_state())
         if not self._main:
             return
@@ -283,8 +273,7 @@ class Loop:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self._schedule(),
             "progress": {**asdict(self.place), "stage_step": self.step, "epoch_open": self._epoch_open},
-            "sums": dict(self._sums),
-            "summed": self._summed,
+            **self._steps.state(),
         }
 
     def _schedule(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.backends.base import CheckContext, Problem, WeightFile, named_weights
 from detui.engine.backends.torch.checks import problems
 from detui.engine.backends.torch.names import STATISTICS
 from detui.engine.backends.torch.schema import TorchConfig
@@ -42,11 +42,7 @@ class TorchBackend:
 
     def weights(self, config: Mapping[str, Any]) -> list[WeightFile]:
         """The checkpoint to start from, and the file of the cameras' backbone, if any."""
-        model, found = config["model"], []
-        for section, keys in ((model, ("model",)), (model["camera"], ("model", "camera"))):
-            if section["weights"]:
-                found.append(WeightFile(keys=(*keys, "weights"), name=section["weights"], sha256=section["sha256"]))
-        return found
+        return named_weights(config, ("model",), ("model", "camera"))
 
     def architecture(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Sizes of the detector and of its pictures, and the kind of AQR's weights; a renderer has no parameters.

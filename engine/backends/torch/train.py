@@ -24,7 +24,8 @@ class TorchTrainer:
 
     def train(self, spec: RunSpec, report: Reporter) -> None:
         """Train the run. Raises StopRequested after a stop, RunError when asked and used settings differ."""
-        from detui.engine.backends.torch import distributed, state
+        from detui.engine.backends.torch import state
+        from detui.engine.backends.torch_support import distributed
 
         device = _device(spec.device.kind)
         state.seed_everything(spec.seed, distributed.rank())
@@ -74,10 +75,11 @@ class _Stage:
 
     def run(self, start: Path | None) -> Path:
         """Train from the weights, or in the middle of this stage, that lie at `start`. Returns the last checkpoint."""
-        from detui.engine.backends.torch import distributed, state
+        from detui.engine.backends.torch import state
         from detui.engine.backends.torch.build import build, starting_weights
         from detui.engine.backends.torch.fusion.task import FusionTask
         from detui.engine.backends.torch.loop import Loop
+        from detui.engine.backends.torch_support import distributed
 
         model, train = build(self.config["model"], len(self.frames.classes)), self.config["train"]
         facts: dict[str, Any] = {}
@@ -105,9 +107,9 @@ class _Stage:
         return self.spec.branch is not None and self.report.attempt.number == 1
 
     def _batches(self) -> Any:
-        from detui.engine.backends.torch import distributed
         from detui.engine.backends.torch.batches import Batches
         from detui.engine.backends.torch.fusion.augment import changed, drawn
+        from detui.engine.backends.torch_support import distributed
 
         collate, train = _collate(self.config), self.config["train"]
         augment = train["augment"]
@@ -139,8 +141,9 @@ class _Stage:
 
     def _begin(self, loop: Any, facts: Mapping[str, Any], resumed: Mapping[str, Any] | None) -> None:
         """Say what is used, and compare it with what was asked, before the first step."""
-        from detui.engine.backends.torch import distributed
-        from detui.engine.backends.torch.build import asked, device_facts, model_facts, used
+        from detui.engine.backends.torch.build import asked, model_facts, used
+        from detui.engine.backends.torch_support import distributed
+        from detui.engine.backends.torch_support.device import device_facts
 
         if distributed.rank():
             return

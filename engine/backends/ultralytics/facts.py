@@ -123,12 +123,3 @@ def _evaluating(model: Any) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def device_facts(device: Any) -> dict[str, Any]:
-    """Kind and name of the device, and torch's CUDA version."""
-    import torch
-
-    if device.type != "cuda":
-        return {"kind": "cpu", "name": "CPU", "cuda": None}
-    return {"kind": "cuda", "name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}

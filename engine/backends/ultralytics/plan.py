@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.backends.base import CheckContext, Problem, WeightFile, named_weights
 from detui.engine.backends.ultralytics.architectures import is_file, stem
 from detui.engine.closed import Closed
 
@@ -220,15 +220,9 @@ class UltralyticsBackend:
 
     def weights(self, config: Mapping[str, Any]) -> list[WeightFile]:
         """The weight file to start from, that of the backbone alone, and the model's own YAML, if any."""
-        model = config["model"]
-        files = [WeightFile(keys=("model", "name"), name=model["name"], sha256=None)] if is_file(model["name"]) else []
-        backbone = model.get("backbone") or {}
-        if backbone.get("weights"):
-            keys = ("model", "backbone", "weights")
-            files.append(WeightFile(keys=keys, name=backbone["weights"], sha256=backbone["sha256"]))
-        if model["weights"]:
-            files.append(WeightFile(keys=("model", "weights"), name=model["weights"], sha256=model["sha256"]))
-        return files
+        name = config["model"]["name"]
+        own = [WeightFile(keys=("model", "name"), name=name, sha256=None)] if is_file(name) else []
+        return [*own, *named_weights(config, ("model", "backbone"), ("model",))]
 
     def architecture(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Name, backbone, sizes of the decoder, channels and size of the input; what weights it starts from is none."""

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from detui.engine.backends.torch_support.device import device_facts
 from detui.engine.backends.torch_support.late import LateScalars
 from detui.engine.backends.torch_support.stages import data_of, even, facts_of, judged
 from detui.engine.backends.ultralytics import settings
 from detui.engine.backends.ultralytics.architectures import is_rtdetr
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
 from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
-from detui.engine.backends.ultralytics.facts import device_facts, model_facts
+from detui.engine.backends.ultralytics.facts import model_facts
 from detui.engine.backends.ultralytics.predict import beside_training
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
 from detui.engine.backends.ultralytics.readback import first_step

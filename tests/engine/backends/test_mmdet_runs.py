@@ -8,15 +8,13 @@ import os
 import shlex
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from run_lines import Line, ended, latest, lines, name, values
+from run_lines import Line, ended, halted_at, latest, lines, name, stopped_at, values
 
-from detui.engine.process.control import status
 from detui.engine.run.directory import RunDir
 from detui.engine.run.lines import read_lines
 
@@ -71,17 +69,6 @@ EPOCH, STEPS = 8, 16
 WORKERS = Path(__file__).parents[2] / "workers"
 RESTORED = ["weights", "momentum", "rates and their schedule", "random generators", "position in the data",
             "augmentation of each picture"]  # fmt: skip
-
-
-def halted_at(run: RunDir, step: int, attempt: int) -> int:
-    """Hold the worker still once it has reported a step; returns its process id."""
-    until, path = time.monotonic() + 120, run.attempt(attempt).metrics_path
-    while not path.exists() or not any(line["kind"] == "step" and line["step"] >= step for line in read_lines(path)):
-        assert time.monotonic() < until and not status(run).state.terminal
-        time.sleep(0.005)
-    worker = int((run.attempt(attempt).worker() or {})["pid"])
-    os.kill(worker, signal.SIGSTOP)
-    return worker
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -192,14 +179,7 @@ class TestUninterrupted:
 def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_bit(line: Line, whole: RunDir) -> None:
     # Pictures are read in processes here and in the training's own there: it makes no difference.
     run = line.start("layered", "--set", "train.save_every=2", "--set", "train.workers=2")
-    worker = halted_at(run, 2, 1)
-    line("stop", name(run))
-    until = time.monotonic() + 30
-    while status(run).state.word != "stopping":
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    os.kill(worker, signal.SIGCONT)
-    ended(run, "stopped")
+    stopped_at(line, run, 2, 1)
     line("resume", name(run))
     os.kill(halted_at(run, EPOCH + 3, 2), signal.SIGKILL)  # the checkpoint of the second step is complete
     ended(run, "crashed")
@@ -215,14 +195,41 @@ def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_
     assert all(value.equal(theirs["state_dict"][key]) for key, value in ours["state_dict"].items())
 
 
+def test_an_epoch_is_told_as_the_means_of_its_steps(whole: RunDir) -> None:
+    for epoch in lines(whole, "epoch"):
+        steps = [line["values"] for line in lines(whole, "step") if line["epoch"] == epoch["epoch"]]
+        means = {name: value for name, value in epoch["values"].items() if name.startswith("train/")}
+        assert len(steps) == EPOCH and set(means) == {name for name in steps[0] if name.startswith("train/")}
+        assert means == pytest.approx({name: sum(step[name] for step in steps) / EPOCH for name in means})
+
+
 def test_validation_losses_leave_the_training_alone(line: Line, whole: RunDir) -> None:
     run = ended(line.start("layered", "--set", "train.validation_loss=false"), "finished")
     assert values(run, "step") == values(whole, "step")
     assert not any(told.startswith("mmdet/") for epoch in values(run, "epoch").values() for told in epoch)
 
 
-def test_weights_go_on_to_a_stage_of_other_classes_and_rates_are_scaled(line: Line) -> None:
-    run = ended(line.start("staged"), "finished")
+@pytest.fixture(scope="module")
+def staged(line: Line) -> RunDir:
+    """A run of two stages that nothing interrupted."""
+    return ended(line.start("staged"), "finished")
+
+
+def test_a_resume_in_a_later_stage_takes_no_weights_over_again(line: Line, staged: RunDir) -> None:
+    run = line.start("staged", "--set", "train.save_every=1")
+    os.kill(halted_at(run, 2 + 3, 1), signal.SIGKILL)
+    ended(run, "crashed")
+    line("resume", name(run))
+    ended(run, "finished")
+    begin, stage = lines(run, "begin")[-1], lines(run, "stage")[-1]
+    assert begin["resumed_from_step"] > 2 and begin["resumed"] == {"restored": RESTORED, "anew": []}
+    assert (stage["index"], "transfer" in stage) == (1, False)
+    assert [one["index"] for one in lines(run, "stage")] == [0, 1, 1]
+    assert values(run, "step") == values(staged, "step") and values(run, "epoch") == values(staged, "epoch")
+
+
+def test_weights_go_on_to_a_stage_of_other_classes_and_rates_are_scaled(staged: RunDir) -> None:
+    run = staged
     first, second = lines(run, "stage")
     assert (first["data"]["classes"], first["data"]["judged"], first["transfer"]) == (3, "not", None)
     assert (second["data"]["classes"], second["data"]["judged"], second["step"]) == (2, "own", 2)

@@ -64,7 +64,7 @@ import sys, torch
 from pathlib import Path
 sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parents[1] / "workers")]
 import test_torch_fusion as t
-from detui.engine.backends.torch import distributed
+from detui.engine.backends.torch_support import distributed
 folder, rank = Path(sys.argv[2]), int(sys.argv[3])
 torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 bare = t.detector()

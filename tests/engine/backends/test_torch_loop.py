@@ -201,6 +201,16 @@ class TestLoop:
         assert first["lr/head"] == pytest.approx(0.05 / 4) and first["lr/backbone"] == pytest.approx(0.005 / 4)
         assert lines(tmp_path, "step")[-1]["values"]["lr/head"] == pytest.approx(0.025)
 
+    def test_an_epoch_is_told_as_the_means_of_its_steps(self, tmp_path: Path) -> None:
+        report = reporter(tmp_path)
+        loop_of(report, ToyTask(report), epochs=2).run()
+        told = {line["epoch"]: line["values"] for line in lines(tmp_path, "epoch")}
+        assert set(told) == {1, 2}
+        for epoch, means in told.items():
+            steps = [line["values"] for line in lines(tmp_path, "step") if line["epoch"] == epoch]
+            assert len(steps) == STEPS and set(means) == {name for name in steps[0] if name.startswith("train/")}
+            assert means == pytest.approx({name: sum(step[name] for step in steps) / STEPS for name in means})
+
     def test_the_gradient_is_clipped_and_told_as_it_was(self, tmp_path: Path) -> None:
         report = reporter(tmp_path)
         loop = loop_of(report, ToyTask(report), epochs=1)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 
 import pytest
 from click.testing import CliRunner
-from run_lines import Line, ended, latest, lines, name, values
+from run_lines import Line, ended, halted_at, latest, lines, name, stopped_at, values
 
 from detui.engine.errors import DetuiError
 from detui.engine.process.control import status
 from detui.engine.run.directory import RunDir
-from detui.engine.run.lines import read_lines
 from detui.tui.main import application
 
 pytestmark = pytest.mark.slow
@@ -49,17 +47,6 @@ profiles:
 EPOCH, STEPS = 16, 32
 
 
-def halted_at(run: RunDir, step: int, attempt: int) -> int:
-    """Hold the worker still once it has reported a step; returns its process id."""
-    until, path = time.monotonic() + 60, run.attempt(attempt).metrics_path
-    while not path.exists() or not any(line["kind"] == "step" and line["step"] >= step for line in read_lines(path)):
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    worker = int((run.attempt(attempt).worker() or {})["pid"])
-    os.kill(worker, signal.SIGSTOP)  # its steps take less time than a request on its way
-    return worker
-
-
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     return Line(tmp_path_factory.mktemp("cut"), RECIPE)
@@ -73,14 +60,7 @@ def whole(line: Line) -> RunDir:
 
 def test_stopped_killed_and_resumed_within_an_epoch_equals_uninterrupted_to_the_bit(line: Line, whole: RunDir) -> None:
     run = line.start("learned", "--no-evaluate", "--set", "train.save_every=4")
-    worker = halted_at(run, EPOCH + 3, 1)
-    line("stop", name(run))
-    until = time.monotonic() + 30
-    while status(run).state.word != "stopping":
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    os.kill(worker, signal.SIGCONT)
-    ended(run, "stopped")
+    stopped_at(line, run, EPOCH + 3, 1)
     line("resume", name(run))
     # The checkpoint of step 24 is complete once step 25 is told.
     os.kill(halted_at(run, EPOCH + 9, 2), signal.SIGKILL)

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from detui.engine.backends.torch.distributed import mean_over_processes
 from detui.engine.backends.torch.fusion.boxes import CODE_WEIGHTS, encode
 from detui.engine.backends.torch.fusion.decoder import Predictions
 from detui.engine.backends.torch.fusion.denoising import Denoising
 from detui.engine.backends.torch.fusion.matching import ALPHA, match
+from detui.engine.backends.torch_support.distributed import mean_over_processes
 
 CLASS_WEIGHT, BOX_WEIGHT = 2.0, 0.25
 """CMT's."""
