@@ -38,9 +38,8 @@ def describe(
     that the plan says is wrong, RunError where it cannot be built or the device is taken.
     """
     models = _models(plan, configuration)
-    own = plan.recipe.file.environment == OWN
     for done, (key, arm) in enumerate(models.items()):
-        known = recall(configuration.workspace, key, plan.placement, own=own)
+        known = recall(configuration.workspace, key, plan.placement, own=arm.environment == OWN)
         if known is not None and (known.speed is not None or not speed):
             continue
         if progress is not None:
@@ -74,7 +73,7 @@ def _check(plan: Plan, arm: ResolvedArm) -> None:
 def _described(plan: Plan, arm: ResolvedArm, configuration: Configuration, speed: bool) -> Mapping[str, Any]:
     recipe = plan.recipe
     bridge = configuration.workspace / ".environments"
-    found = interpreter(recipe.file.environment, recipe.backend.name, configuration, bridge)
+    found = interpreter(arm.environment, recipe.backend.name, configuration, bridge)
     # The model is built for what the run is judged on; no stage is trained.
     told_of = {"classes": classes_of(arm.data, configuration), **_pictures(arm)}
     data = dict.fromkeys((arm.data_set, *(stage.data_set for stage in arm.stages)), told_of)

@@ -53,14 +53,10 @@ def descriptions(resolved: Resolved, placement: Placement, configuration: Config
             if key is None:
                 continue
             if key not in known:
-                known[key] = recall(configuration.workspace, key, placement, own=_own(resolved))
+                known[key] = recall(configuration.workspace, key, placement, own=arm.environment == OWN)
             if (one := known[key]) is not None:
                 found[arm.name] = one
     return found
-
-
-def _own(resolved: Resolved) -> bool:
-    return resolved.recipe.file.environment == OWN
 
 
 def model_key(resolved: Resolved, arm: ResolvedArm, configuration: Configuration) -> str | None:
@@ -68,11 +64,11 @@ def model_key(resolved: Resolved, arm: ResolvedArm, configuration: Configuration
 
     Raises DetuiError or OSError where the data's classes, or the model's own file, cannot be looked up.
     """
-    backend, file = resolved.recipe.backend, resolved.recipe.file
+    backend = resolved.recipe.backend
     parts = backend.architecture(arm.config)
     if parts is None:
         return None
-    facts = [backend.name, file.environment, parts, _files(resolved, arm, parts, configuration),
+    facts = [backend.name, arm.environment, parts, _files(resolved, arm, parts, configuration),
              _classes(arm.data, configuration), *_pictures(arm.data)]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 

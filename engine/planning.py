@@ -251,7 +251,7 @@ def make_plan(
         placement=placement,
         data=tuple(data),
         problems=(
-            *_environment(resolved, configuration),
+            *_environments(resolved, configuration),
             *{problem.text: problem for problem in problems}.values(),
             *absent,
             *_checks(resolved, placement),
@@ -297,9 +297,12 @@ def _audit(resolved: Resolved, built: Mapping[str, Mapping[str, Any]]) -> list[F
 
 
 def compared(recipe: Recipe, arm: ResolvedArm) -> dict[str, Any]:
-    """What is compared of an arm: its configuration, and each stage in a text where there are several."""
+    """What is compared of an arm: its configuration, each stage in a text where there are several, and its environment
+    where the recipe's arms have several.
+    """
     stages = stage_texts(recipe, arm)
-    return {**arm.config, "stages": stages} if stages else dict(arm.config)
+    own = {ENVIRONMENT: arm.environment} if len(recipe.environments) > 1 else {}
+    return {**arm.config, **({"stages": stages} if stages else {}), **own}
 
 
 def stage_texts(recipe: Recipe, arm: ResolvedArm) -> list[str]:
@@ -365,16 +368,15 @@ def _data_state(
     return DataState(role, name, definition.title, definition.generated, place, None), problems
 
 
-def _environment(resolved: Resolved, configuration: Configuration) -> list[Problem]:
-    """Whether the environment is there that the recipe trains in."""
+def _environments(resolved: Resolved, configuration: Configuration) -> Iterator[Problem]:
+    """Whether the environments are there that the arms train in."""
     from detui.engine.environment import OWN
     from detui.engine.environment.standing import standing
 
-    name = resolved.recipe.file.environment
-    found = standing(name, configuration) if name != OWN else None
-    if found is None or found.problem is None:
-        return []
-    return [Problem(level="error", text=found.problem, where=ENVIRONMENT, hint=found.hint, missing=True)]
+    for name in resolved.environments:
+        found = standing(name, configuration) if name != OWN else None
+        if found is not None and found.problem is not None:
+            yield Problem(level="error", text=found.problem, where=ENVIRONMENT, hint=found.hint, missing=True)
 
 
 def _devkit(where: str, configuration: Configuration) -> list[Problem]:
@@ -437,6 +439,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 depth=data is not None and data.depth,
                 continues=stage is not arm.stages[0],
                 followed=stage is not arm.stages[-1],
+                environment=arm.environment,
             )
             for problem in resolved.recipe.backend.check(context):
                 found.setdefault((problem.text, problem.where), problem)

@@ -168,7 +168,7 @@ def _compared(
     """What the backend says of each model, all in one process."""
     recipe = plan.recipe
     bridge = configuration.workspace / ".environments"
-    python = interpreter(recipe.file.environment, recipe.backend.name, configuration, bridge)
+    python = interpreter(arm.environment, recipe.backend.name, configuration, bridge)
     spec = plan.spec(arm, plan.seeds[0], experiment="weights", data=_no_data(arm), **python.asked)
     found: list[dict[str, Any]] = spec_task(spec, "weights", {"models": models}, Borrowed((), ()))["found"]
     return found

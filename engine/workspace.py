@@ -8,7 +8,7 @@ experiment = workspace.start(plan)
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +134,7 @@ class Workspace:
         from detui.engine.planning import make_plan
         from detui.engine.process.lease import held
 
-        own_torch = resolved.recipe.file.environment == OWN
+        own_torch = OWN in resolved.environments
         placement = place(devices, own_torch=own_torch, held=held, **where)
         if not (self.path / FOLDER).exists():
             rebuild(self.path)
@@ -154,11 +154,12 @@ class Workspace:
         unknown = [arm for arm in plan.arms if plan.estimates[arm.name].measured is None]
         if not unknown:
             return plan
-        python, data = self._interpreter(plan), self._prepare(plan, progress)
+        pythons, data = self._interpreters(plan), self._prepare(plan, progress)
         for arm in unknown:
             known = estimate(plan.resolved, arm, plan.placement, self.path)
             if known.measured is None:  # another arm may have had the same configuration
-                spec = plan.spec(arm, plan.seeds[0], experiment="preflight", data=data, **python.asked)
+                asked = pythons[arm.environment].asked
+                spec = plan.spec(arm, plan.seeds[0], experiment="preflight", data=data, **asked)
                 remember(self.path, known.key, known.model, preflight(self.path, spec, progress))
         return make_plan(plan.resolved, plan.placement, self.configuration, plan.origin)
 
@@ -202,7 +203,7 @@ class Workspace:
 
         plan.raise_errors()
         _check_weights(plan)
-        python = self._interpreter(plan)
+        pythons = self._interpreters(plan)
         data = self._prepare(plan, progress)
         for role in {arm.data_set for arm in plan.arms}:
             check_judging(data.get(role), plan.resolved.checkpoint_rule, plan.recipe.backend.masks)
@@ -220,7 +221,7 @@ class Workspace:
             "data": data.get(plan.arms[0].data_set),
             "data_sets": {role: prepared for role, prepared in data.items() if role is not None},
             "host": host_facts(),
-            "environment": python.facts,
+            **_environment_facts(plan, pythons),
             "device": {**placement.facts(), **driver_versions()},
         }
         code = code_facts()
@@ -228,7 +229,7 @@ class Workspace:
         try:
             with held() as interrupted:
                 experiment = experiments.create(self.path, plan, facts=facts, code=code)
-                runs += self._create_runs(experiment, plan, data, python, AFTER if evaluate else AFTER_TRAINING)
+                runs += self._create_runs(experiment, plan, data, pythons, AFTER if evaluate else AFTER_TRAINING)
                 fill(experiment.path)
                 _submit(runs, interrupted)
         except KeyboardInterrupt:
@@ -262,12 +263,12 @@ class Workspace:
             raise MissingError(f"{experiment.id} has no run {name!r}.", hint=hint)
         return runs[name]
 
-    def _interpreter(self, plan: Plan) -> Interpreter:
+    def _interpreters(self, plan: Plan) -> dict[str, Interpreter]:
+        """The interpreter of each environment that the arms train in, by the environment's name."""
         from detui.engine.environment import interpreter
 
-        recipe = plan.recipe
-        bridge = self.path / ".environments"
-        return interpreter(recipe.file.environment, recipe.backend.name, self.configuration, bridge)
+        backend, bridge = plan.recipe.backend.name, self.path / ".environments"
+        return {name: interpreter(name, backend, self.configuration, bridge) for name in plan.resolved.environments}
 
     def _prepare(self, plan: Plan, progress: Progress | None) -> dict[str | None, dict[str, Any]]:
         """Prepare every data set of the plan; by role."""
@@ -291,7 +292,7 @@ class Workspace:
         experiment: Experiment,
         plan: Plan,
         data: dict[str | None, dict[str, Any]],
-        python: Interpreter,
+        pythons: Mapping[str, Interpreter],
         after: tuple[str, ...],
     ) -> list[RunDir]:
         arms = {arm.name: arm for arm in plan.arms}
@@ -304,13 +305,21 @@ class Workspace:
                     seed,
                     experiment=experiment.id,
                     data=data,
-                    **python.asked,
+                    **pythons[arm.environment].asked,
                     after=(sys.executable, *after),
                     hooks=self.configuration.hooks,
                     branch=start,
                 )
                 runs.append(RunDir.create(experiment.path / "runs" / spec.name, spec))
         return runs
+
+
+def _environment_facts(plan: Plan, pythons: Mapping[str, Interpreter]) -> dict[str, Any]:
+    """`environment`, None for detui's own; where the arms have several, `environments` by arm."""
+    if len(pythons) == 1:
+        return {"environment": next(iter(pythons.values())).facts}
+    own = {"name": "detui", "python": sys.executable}
+    return {"environment": None, "environments": {arm.name: pythons[arm.environment].facts or own for arm in plan.arms}}
 
 
 def _submit(runs: Sequence[RunDir], interrupted: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from nvml_library import build
 
 if TYPE_CHECKING:
-    from mmdet_environment import Made
+    from made_environments import Made
 
     from detui.engine.data.frame import Frame
 
@@ -81,11 +81,11 @@ def mmdet_made() -> Made:
 
     For fixtures of a module or the session, which hand `mmdet_made.environ` to what they start.
     """
-    import mmdet_environment
+    import made_environments
 
     try:
-        return mmdet_environment.made()
-    except mmdet_environment.Unavailable as error:
+        return made_environments.made("mmdet")
+    except made_environments.Unavailable as error:
         pytest.skip(str(error))
 
 

@@ -77,11 +77,12 @@ def needed_by() -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
     for ref, path in recipe_files():
         try:
-            file = read_recipe(ref, path).file
+            recipe = read_recipe(ref, path)
         except DetuiError:
             continue
+        file = recipe.file
         selections = [*file.data_sets.values(), *([file.data] if isinstance(file.data, DataSelection) else [])]
         evaluators = {EVALUATORS[one.evaluator] for one in selections if one.evaluator in EVALUATORS}
-        for name in sorted({file.environment, *evaluators}):
+        for name in sorted({*recipe.environments, *evaluators}):
             found.setdefault(name, []).append(ref)
     return found

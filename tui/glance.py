@@ -17,6 +17,7 @@ from typing import Any
 
 from detui.engine.errors import DetuiError
 from detui.engine.run.alarms import marked
+from detui.engine.run.compiling import compiling
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import number, read_json, read_json_if_there
 from detui.engine.run.state import State, read_state
@@ -144,6 +145,8 @@ def _read(run: RunDir) -> dict[str, Any]:
     if origin is not None:
         notes = (tr("imported: {form}", form=tr(str(origin.get("form")))), *notes)
     measured = _measured(attempts)
+    if attempts and state.word in ("starting", "running") and "loss" not in measured:
+        notes = (*notes, *compiling_note(attempts[-1]))
     return {
         "state": state,
         "notes": notes,
@@ -157,6 +160,15 @@ def _read(run: RunDir) -> dict[str, Any]:
         "estimate": read_json_if_there(run.path / "estimate.json") if state.word == "finished" else None,
         **measured,
     }
+
+
+def compiling_note(attempt: AttemptDir) -> tuple[str, ...]:
+    """Return how far a framework is that compiles before its first step, by the end of the attempt's log."""
+    found = compiling(attempt.console_path)
+    if found is None:
+        return ()
+    done = tr("compiles its kernels: {done} of {total}", done=found.done, total=found.total)
+    return (done if found.left is None else f"{done}, {tr('about {seconds} s left', seconds=round(found.left))}",)
 
 
 def read_status(run: RunDir) -> tuple[State, tuple[str, ...]]:

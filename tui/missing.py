@@ -23,8 +23,7 @@ def missing(plan: Plan, configuration: Configuration) -> list[str]:
 def _missing(plan: Plan, configuration: Configuration) -> Iterator[str]:
     from detui.engine.planning import ENVIRONMENT
 
-    if (absent := absent_environment(plan, configuration)) is not None:
-        yield environment_text(absent)
+    yield from map(environment_text, absent_environments(plan, configuration))
     yield from (tr("data {name}", name=state.name) for state in plan.data if state.problem is not None)
     fields = set()
     for arm in plan.arms:
@@ -48,20 +47,22 @@ def _evaluators(problem: Problem, configuration: Configuration) -> str | None:
     return environment_text(standing("nuscenes", configuration))
 
 
-def absent_environment(plan: Plan, configuration: Configuration) -> Standing | None:
-    """Return how the environment stands that the recipe needs, where it cannot be used, or None."""
+def absent_environments(plan: Plan, configuration: Configuration) -> list[Standing]:
+    """Return how the environments stand that the arms need, of those that cannot be used."""
     from detui.engine.environment import OWN
+
+    found = (_standing(name, configuration) for name in plan.resolved.environments if name != OWN)
+    return [one for one in found if not one.usable]
+
+
+def _standing(name: str, configuration: Configuration) -> Standing:
     from detui.engine.environment.standing import Standing, standing
     from detui.engine.errors import DetuiError
 
-    name = plan.recipe.file.environment
-    if name == OWN:
-        return None
     try:
-        found = standing(name, configuration)
+        return standing(name, configuration)
     except DetuiError as error:  # its pin file is wrong
         return Standing(name, "unreadable", None, problem=str(error).splitlines()[0], hint=error.hint)
-    return None if found.usable else found
 
 
 def environment_text(absent: Standing) -> str:

@@ -17,6 +17,7 @@ BACKENDS = {
     "ultralytics": "detui.engine.backends.ultralytics.plan:UltralyticsBackend",
     "torch": "detui.engine.backends.torch.plan:TorchBackend",
     "mmdet": "detui.engine.backends.mmdet.plan:MmdetBackend",
+    "parity": "detui.engine.backends.parity.plan:ParityBackend",
     "command": "detui.engine.backends.command.plan:CommandBackend",
 }
 """The plan half of each backend, as module:class, imported when it is asked for."""

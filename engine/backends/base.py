@@ -51,6 +51,8 @@ class CheckContext:
     """Whether a stage comes before this one, whose weights it starts from."""
     followed: bool = False
     """Whether a stage comes after this one."""
+    environment: str = "detui"
+    """The environment that the arm trains in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

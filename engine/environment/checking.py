@@ -89,6 +89,7 @@ def check_interpreter(python: Path, pins: Pins | None) -> Checked:
     if imported is None and imports:
         found.append(Difference(f"import {', '.join(imports)}", "works", ending))
     found += [Difference(f"import {name}", "works", said) for name, said in (imported or {}).items() if said]
+    found += _programs(python.parent.parent, pins)
     return Checked(facts["python"], facts["packages"], tuple(found))
 
 
@@ -111,6 +112,14 @@ def _python(version: str, pins: Pins | None) -> list[Difference]:
     if pins is None or version in pins.file.python:
         return []
     return [Difference("python", str(pins.file.python), version)]
+
+
+def _programs(folder: Path, pins: Pins | None) -> list[Difference]:
+    """The programs that did not finish the environment; of one that somebody else made none is expected."""
+    if pins is None or not folder.name.startswith(f"{pins.name}-{pins.hash}"):
+        return []
+    absent = [one.program for one in pins.file.after if not (folder / f"{one.program}.json").is_file()]
+    return [Difference(name, "done", f"no {name}.json") for name in absent]
 
 
 def _packages(asked: Mapping[str, str], found: Mapping[str, str | None]) -> list[Difference]:

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
+from detui.engine.environment.output import lines_of
 from detui.engine.environment.pin_file import Step
 from detui.engine.errors import MissingError, RunError
 
@@ -80,12 +81,19 @@ def environment_of_child(inherited: Mapping[str, str], more: Mapping[str, str]) 
 
 
 def run_logged(
-    command: Sequence[str], log: BinaryIO, environ: Mapping[str, str], tell: Callable[[str], None], lock: int
+    command: Sequence[str],
+    log: BinaryIO,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+    lock: int,
+    seconds: float | None = None,
 ) -> None:
     """Run a command, everything that it says going to `log` and, a line at a time, to `tell`.
 
-    It inherits the descriptor `lock`. Whatever ends this function early ends the command and all that it started.
-    Raises RunError with its exit code and last lines, OSError where the log cannot be written.
+    It inherits the descriptor `lock`. Whatever ends this function early ends the command and all that it started, and
+    so does `seconds`, where it is given: how long the command may take.
+    Raises RunError with its exit code and last lines, or where it took too long; OSError where the log cannot be
+    written.
     """
     log.write(f"$ {' '.join(command)}\n".encode("utf-8", "surrogateescape"))
     try:
@@ -104,12 +112,14 @@ def run_logged(
     try:
         assert process.stdout is not None
         # A pipe rather than the log itself: if detui is killed, the installer ends at the next line that it writes.
-        for line in process.stdout:
-            log.write(line)
-            if text := line.decode("utf-8", "replace").strip():
-                last = [*last[-30:], text]
-                tell(text)
+        for text in lines_of(process.stdout.fileno(), log, seconds):
+            last = [*last[-30:], text]
+            tell(text)
         code = process.wait()
+    except TimeoutError:
+        _end(process)
+        said = "\n".join([f"{Path(command[0]).name} was not done after {seconds:g} s and was ended:", *last[-2:]])
+        raise RunError(said) from None
     except BaseException:
         _end(process)
         raise

@@ -25,9 +25,10 @@ from detui.engine.environment.checking import check_interpreter
 from detui.engine.environment.installers import Installer, choose_installer, environment_of_child, run_logged
 from detui.engine.environment.interpreters import choose_python
 from detui.engine.environment.locks import locked
-from detui.engine.environment.pin_file import Pins, known_names
+from detui.engine.environment.pin_file import PROGRAMS, After, Pins, known_names
 from detui.engine.environment.standing import NOTE, Standing, environments_root, folders, read_note, standing
 from detui.engine.errors import DetuiError, RunError, UsageError
+from detui.engine.run.compiling import tidy
 from detui.engine.run.files import SCHEMA, write_error, write_json
 
 Tell = Callable[[str, bool], None]
@@ -137,6 +138,7 @@ class _Making:
         with log.open("wb", buffering=0) as file:
             try:
                 self._install(file)
+                self._finish(file)
                 self._check()
             except DetuiError as error:
                 error.where = str(log)
@@ -156,9 +158,29 @@ class _Making:
             self.tell(f"Installing {which}{count} with {self.installer.name}", False)
             self._run(self.installer.install(self.folder, step), log, step.environ)
 
-    def _run(self, command: list[str], log: BinaryIO, more: dict[str, str]) -> None:
+    def _finish(self, log: BinaryIO) -> None:
+        """Run the programs that the pins name, each until it has done its work or its tries are over."""
+        for one in self.pins.file.after:
+            self.tell(f"Running {one.program} (may take {one.seconds / 60:.0f} min)", False)
+            for attempt in range(1, one.tries + 1):
+                try:
+                    self._program(one, log)
+                    break
+                except RunError as error:
+                    if attempt == one.tries:
+                        raise
+                    self.tell(f"{error.message.splitlines()[0].rstrip(':.')}; trying again.", False)
+
+    def _program(self, one: After, log: BinaryIO) -> None:
+        python = str(self.folder / "bin" / "python")
+        command = [python, "-I", "-u", str(PROGRAMS / f"{one.program}.py"), str(self.folder)]
+        self._run(command, log, dict(self.pins.environ(self.folder)), one.seconds)
+        if not (self.folder / f"{one.program}.json").is_file():
+            raise RunError(f"{one.program} ended as if all were well and left no {one.program}.json.")
+
+    def _run(self, command: list[str], log: BinaryIO, more: dict[str, str], seconds: float | None = None) -> None:
         environ = environment_of_child(os.environ, more)
-        run_logged(command, log, environ, lambda line: self.tell(line, True), self.lock)
+        run_logged(command, log, environ, lambda line: self.tell(tidy(line), True), self.lock, seconds)
 
     def _check(self) -> None:
         self.tell("Checking it", False)

@@ -12,6 +12,9 @@ one of the same name. The name of the file is the environment's.
       - packages: [numpy==1.26.4, nuscenes-devkit==1.2.0]
     check: {imports: [nuscenes.eval.detection.evaluate]}
     environ: {OMP_NUM_THREADS: "1"}
+
+`after` names programs of detui's own (`programs/`) that the new environment's Python runs once everything is
+installed, such as one that compiles what a framework would otherwise compile in the first run.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -34,7 +37,9 @@ from detui.engine.yaml import load_yaml
 
 SHIPPED = Path(__file__).parent / "pins"
 """The pin files that ship with detui."""
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+PROGRAMS = Path(__file__).parent / "programs"
+"""The programs of detui's that `after` names: one file each, run by its path in the new environment."""
+NAME = re.compile(r"[a-z0-9]([a-z0-9_-]|\.(?=[a-z0-9])){0,39}")
 """What an environment may be called: its name becomes the name of a folder."""
 OWN = "detui"
 """The environment that detui runs in: it has no pins."""
@@ -87,6 +92,17 @@ class Step(Closed):
     """Variables of the installer, such as `MMCV_WITH_OPS: "1"`."""
 
 
+class After(Closed):
+    """A program of detui's that finishes the environment once its packages are there."""
+
+    program: Literal["jittor_onednn", "jittor_warm_up"]
+    """Its name in ``programs/``. It has done its work when it ended with 0 and left `<program>.json` in the folder."""
+    seconds: Annotated[float, Field(gt=0, le=7200)] = 300.0
+    """How long one try may take; then it is ended with all that it started."""
+    tries: Annotated[int, Field(ge=1, le=5)] = 1
+    """How often it is started until it has done its work."""
+
+
 class Checks(Closed):
     """What shows that the environment works."""
 
@@ -105,6 +121,8 @@ class PinFile(Closed):
     mebibytes: Annotated[int, Field(ge=1)] | None = None
     """About how much disk it takes once it is made; that much must be free before."""
     steps: Annotated[list[Step], Field(min_length=1)]
+    after: list[After] = []
+    """What runs in the environment, with its `environ`, once everything is installed; in this order."""
     check: Checks = Checks()
     environ: dict[str, str] = {}
     """Variables of every process in it; `{environment}` stands for its folder."""
@@ -114,6 +132,9 @@ class PinFile(Closed):
         names = [_named(pin)[0] for step in self.steps for pin in step.packages]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"a package stands there twice: {', '.join(repeated)}.")
+        programs = [one.program for one in self.after]
+        if repeated := sorted({name for name in programs if programs.count(name) > 1}):
+            raise ValueError(f"a program stands there twice: {', '.join(repeated)}.")
         return self
 
 
@@ -128,9 +149,15 @@ class Pins:
 
     @property
     def hash(self) -> str:
-        """What was asked to be installed, as hexadecimal digits: another hash is another environment."""
+        """What was asked to be installed, as hexadecimal digits: another hash is another environment.
+
+        Where programs finish it, they and the variables that they run with count, too.
+        """
         steps = [step.model_dump() for step in self.file.steps]
-        asked = json.dumps([self.file.python.model_dump(), steps], sort_keys=True)
+        parts: list[Any] = [self.file.python.model_dump(), steps]
+        if self.file.after:
+            parts += [[one.program for one in self.file.after], self.file.environ]
+        asked = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(asked.encode()).hexdigest()[:DIGITS]
 
     @property

@@ -17,7 +17,7 @@ from detui.engine.closed import Keys, Where, has_field, submodel, validate
 from detui.engine.errors import RecipeError, UsageError
 from detui.engine.evaluate.tables import MASKS, is_setting, of_masks
 from detui.engine.recipe.library import find_recipe, shipped
-from detui.engine.recipe.schema import SCHEMA, ArmStages, Profile, RecipeFile, Stage, Words, words
+from detui.engine.recipe.schema import SCHEMA, ArmEnvironment, ArmStages, Profile, RecipeFile, Stage, Words, words
 from detui.engine.run.alarms import ALARMS
 from detui.engine.yaml import Document, load_yaml, walk
 
@@ -36,6 +36,8 @@ class Arm:
     """Its own; None: the recipe's."""
     keys: Keys
     """Where the arm stands in the file."""
+    environment: str | None = None
+    """Its own; None: the recipe's."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Recipe:
         single = [_single(name, value) for name, value in self.file.each_of.items()]
         return (*written, *single)
 
+    @cached_property
+    def environments(self) -> tuple[str, ...]:
+        """The environments that its arms train in; one, unless an arm names its own."""
+        return tuple(dict.fromkeys(arm.environment or self.file.environment for arm in self.arms))
+
     def profile(self, name: str) -> Profile:
         """A profile by name. Raises RecipeError with the names there are."""
         if name in self.file.profiles:
@@ -123,9 +130,13 @@ def check_recipe(name: str, document: Document) -> Recipe:
 
 def _arm(name: str, values: Mapping[str, Any], keys: Keys, where: Where) -> Arm:
     title = values.get("title", name)
-    stages, overrides = own_stages({key: value for key, value in values.items() if key != "title"}, keys, where)
+    stated = {key: value for key, value in values.items() if key == "environment"}
+    environment = validate(ArmEnvironment, stated, lambda below: where((*keys, *below))).environment
+    rest = {key: value for key, value in values.items() if key not in ("title", "environment")}
+    stages, overrides = own_stages(rest, keys, where)
     said = title if isinstance(title, dict) else {"en": str(title)}
-    return Arm(name, validate(Words, said, lambda inner: where((*keys, "title", *inner))), overrides, stages, keys)
+    titled = validate(Words, said, lambda inner: where((*keys, "title", *inner)))
+    return Arm(name, titled, overrides, stages, keys, environment)
 
 
 def own_stages(values: Mapping[str, Any], keys: Keys, where: Where) -> tuple[tuple[Stage, ...] | None, dict[str, Any]]:
@@ -229,7 +240,7 @@ def profile_arms(
 
 
 def _check_field(recipe: Recipe, field: Keys, keys: Keys) -> None:
-    if field == ("stages",) and keys[0] == "varies":
+    if field in (("stages",), ("environment",)) and keys[0] == "varies":
         return
     unknown = _unknown(recipe.backend, field)
     if unknown:

@@ -51,6 +51,8 @@ class ResolvedArm:
     sources: dict[str, str]
     """`train.lr0` → `base, mosaic.yaml:14:5`, or `default of the ultralytics backend`."""
     stages: tuple[ResolvedStage, ...]
+    environment: str
+    """The one that it trains in: its own, or the recipe's."""
 
     @property
     def epochs(self) -> int:
@@ -84,6 +86,11 @@ class Resolved:
     """Epochs; the last epoch of the longest arm is always among them."""
     checkpoint_rule: dict[str, str]
     overrides: tuple[str, ...]
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """Those that the arms train in, each once."""
+        return tuple(dict.fromkeys(arm.environment for arm in self.arms))
 
 
 def resolve(
@@ -196,6 +203,7 @@ def _arm(
         config=config,
         sources=_sources(recipe, merged, config),
         stages=_stages(recipe, layers, merged, config, stages, at, role, data_sets),
+        environment=arm.environment or recipe.file.environment,
     )
 
 

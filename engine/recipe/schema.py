@@ -26,7 +26,9 @@ from detui.engine.evaluate.tables import is_setting
 
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
-RESERVED = frozenset({"data", "data_sets", "seeds", "milestones", "checkpoint_rule", "stages", "title", "arms"})
+RESERVED = frozenset(
+    {"data", "data_sets", "seeds", "milestones", "checkpoint_rule", "stages", "title", "arms", "environment"}
+)
 """Names that an arm or a configuration section may not have: they mean something beside sections."""
 UNCHANGEABLE = ("model/parameters", "model/gflops", "model/gmacs")
 """Metrics of the built model, which no seed changes."""
@@ -125,6 +127,12 @@ class ArmStages(Closed):
     """What an arm says of stages of its own, in place of the recipe's."""
 
     stages: list[Stage] | None = None
+
+
+class ArmEnvironment(Closed):
+    """What an arm says of an environment of its own, in place of the recipe's."""
+
+    environment: str | None = None
 
 
 def _check_iteration(metric: str, iteration: int | None) -> None:
@@ -280,7 +288,7 @@ class RecipeFile(Closed):
     """The folder's name by default."""
     backend: str = "ultralytics"
     environment: str = "detui"
-    """The interpreter that trains: detui's own, or one named in the configuration."""
+    """The interpreter that trains: detui's own, or one named in the configuration. An arm may name another."""
     data: DataSelection | str | Annotated[list[str], Field(min_length=1)] | None = None
     """A selection; the name of one of `data_sets`; or several of their names: then every arm is run on each."""
     data_sets: dict[Name, DataSelection] = {}
@@ -288,7 +296,7 @@ class RecipeFile(Closed):
     base: dict[str, Any]
     """The sections that all arms share; their fields are the backend's."""
     arms: dict[Name, dict[str, Any]] = {}
-    """By name: an optional title, stages of its own, and the sections that the arm overrides."""
+    """By name: an optional title, an environment and stages of its own, and the sections that the arm overrides."""
     each_of: dict[str, Any] = {}
     """`{train.lr0: 0.0005}`: one more arm for each entry, which changes that field alone."""
     varies: list[str] = []

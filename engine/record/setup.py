@@ -172,6 +172,9 @@ class Setup:
         if own := self.info.get("environment"):
             pins = f" ({self.words('pins', own['pins'])})" if own.get("pins") else ""
             yield "named environment", plain(own.get("name") or "") + pins
+        for arm, one in (self.info.get("environments") or {}).items():
+            pins = f" ({self.words('pins', one['pins'])})" if one.get("pins") else ""
+            yield "named environment", f"{code(arm)}: {plain(one.get('name') or '')}{pins}"
         for name, version in self._packages().items():
             yield plain(name), version
         yield "detui", plain(code_state.get("version") or "")

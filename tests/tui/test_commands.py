@@ -166,6 +166,8 @@ def test_doctor_says_what_is_here(detui: Detui, workspace: Path) -> None:
     assert "pidfd" in checks["processes"]["found"]
     assert str(workspace) in checks["workspace"]["found"]
     assert checks["env nuscenes"]["state"] == "note" and checks["env nuscenes"]["hint"] == "detui env create nuscenes"
+    if checks["torch"]["state"] == "ok":
+        assert "on cpu" in checks["numbers detui"]["found"], "what torch computes was tested"
     absent = any(check["state"] == "absent" for check in checks.values())
     assert done.returncode == (3 if absent else 0)
 

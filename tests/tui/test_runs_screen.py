@@ -253,3 +253,15 @@ def test_what_is_typed_at_once_goes_into_the_line(several: Path) -> None:
         assert app.screen.query_one(Input).value == "mos"
 
     play(several, script, LARGE)
+
+
+def test_a_run_that_compiles_says_how_far_it_is(workspace: Path, writer: Callable[..., Path]) -> None:
+    experiment = writer(workspace, "starter.mosaic-20261123-100000", {"baseline-s0": "running"}, 0)
+    run = RunDir(experiment / "runs" / "baseline-s0")
+    before = glance(run, {}).notes
+    with run.attempt(1).console_path.open("ab") as console:
+        console.write(b"Compiling Operators(7/29) used: 22.6s eta: 71.1s \r")
+    assert glance(run, {}).notes == (*before, "compiles its kernels: 7 of 29, about 71 s left")
+    with run.attempt(1).console_path.open("ab") as console:
+        console.write(b"\nready\n")
+    assert glance(run, {}).notes == before

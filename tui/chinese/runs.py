@@ -36,6 +36,8 @@ _COLUMNS = {
 }
 
 _LIST = {
+    "compiles its kernels: {done} of {total}": "正在编译算子：{done}/{total}",
+    "about {seconds} s left": "约剩 {seconds} 秒",
     "imported: {form}": "导入：{form}",
     "mmcv 1.x log": "mmcv 1.x 日志",
     "mmengine log": "mmengine 日志",

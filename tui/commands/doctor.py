@@ -7,9 +7,10 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -190,6 +191,42 @@ def _environments(session: Session) -> Iterator[Check]:
             yield Check(name, "absent" if gone else "note", found.problem or "", found.command or found.hint)
 
 
+def _arithmetic(session: Session) -> Iterator[Check]:
+    """Test what the frameworks compute, on each device, here and in each environment that can be used."""
+    from detui.engine.environment.numbers import FRAMEWORKS, tested
+    from detui.engine.environment.standing import standings
+    from detui.engine.errors import DetuiError
+
+    try:
+        found = [one for one in standings(session.workspace.configuration) if one.usable and one.python is not None]
+    except DetuiError:  # `_environments` says what is wrong there
+        found = []
+    places = [
+        ("detui", Path(sys.executable), {}, None),
+        *((one.name, one.python, one.environ, one.pins) for one in found),
+    ]
+    for name, python, environ, pins in places:
+        packages = {"torch": ""} if pins is None else pins.packages
+        for framework in FRAMEWORKS:
+            if framework in packages and python is not None:
+                yield from (_arithmetic_check(name, one) for one in tested(python, framework, environ))
+
+
+def _arithmetic_check(name: str, result: Mapping[str, Any]) -> Check:
+    from detui.engine.worker.arithmetic import refused, told
+
+    where = f"numbers {name}"
+    if problem := result.get("problem"):
+        return Check(where, "note", str(problem), f"detui env check {name}" if name != "detui" else None)
+    build = f"{result['framework']} {result['version']} on {result['device']}"
+    if not result["wrong"]:
+        return Check(where, "ok", f"{build}: as numpy's")
+    never = refused(result, batch_of_one=False)
+    hint = "another release, or another device" if never else "batches of two or more, and no last batch of one"
+    return Check(where, "absent" if never else "note", told(result, result["wrong"]), hint)
+
+
 _PARTS: tuple[Callable[[Session], Iterator[Check]], ...] = (
-    _python, _packages, _torch, _devices, _processes, _configuration, _environments, _workspace, _session_end
+    _python, _packages, _torch, _devices, _processes, _configuration, _environments, _arithmetic,
+    _workspace, _session_end,
 )  # fmt: skip

@@ -23,7 +23,7 @@ from detui.tui.language import tr
 from detui.tui.launch import Choices
 from detui.tui.launch_text import question, report, start_note, state
 from detui.tui.messages import Preparing, Started
-from detui.tui.missing import absent_environment
+from detui.tui.missing import absent_environments
 from detui.tui.reader import in_thread
 from detui.tui.recipe_page import counted
 from detui.tui.screens.confirm import ConfirmScreen
@@ -224,7 +224,9 @@ class LaunchScreen(FormScreen):
         return state(self._plan, self._error, self._absent())
 
     def _absent(self) -> Standing | None:
-        return absent_environment(self._plan, self._workspace.configuration) if self._plan is not None else None
+        if self._plan is None:
+            return None
+        return next(iter(absent_environments(self._plan, self._workspace.configuration)), None)
 
     def _put(self, id: str, text: str, style: str | Style) -> None:
         self.query_one(f"#{id}", Static).update(Hanging(Text(text, style), 0, 2) if text else "")

@@ -11,6 +11,8 @@ from detui.engine.backends.torch_support.stages import check_last_stage, data_of
 from detui.engine.errors import RunError
 from detui.engine.run.files import write_whole
 from detui.engine.run.spec import RunSpec
+from detui.engine.worker.arithmetic import torch_tests
+from detui.engine.worker.refusal import refuse_wrong
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
@@ -160,6 +162,7 @@ class _Stage:
         # Counting FLOPs is a whole pass: only where somebody is told.
         model = facts.model_facts(runner, self.config, self.data) if self.begins or other else None
         if self.begins:
+            tested = torch_tests(self.place)
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=steps if even(self.spec) else None,
@@ -169,8 +172,10 @@ class _Stage:
                 predictions=facts.predictions(runner),
                 packages=facts.packages(),
                 operators=self.operators,
+                arithmetic=tested,
                 **({"resumed": self._restored} if self._found is not None else {}),
             )
+            refuse_wrong(tested, batch_of_one=False)  # Mask R-CNN flattens no output of a BatchNorm
         self.report.stage(
             self.stage.name, self.index, self.stage.epochs, self.report.last_step, self.report.last_epoch,
             steps_per_epoch=steps,

@@ -13,6 +13,8 @@ from typing import Any
 from detui.engine.data.frames import Frames, open_frames
 from detui.engine.errors import MissingError, RunError
 from detui.engine.run.spec import RunSpec
+from detui.engine.worker.arithmetic import torch_tests
+from detui.engine.worker.refusal import refuse_wrong
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
@@ -147,6 +149,7 @@ class _Stage:
             return
         wanted, found = asked(self.config), used(loop, self.config)
         if self.begins:
+            tested = torch_tests(str(self.device))
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=len(loop.batches),
@@ -155,8 +158,10 @@ class _Stage:
                 used=found,
                 device=device_facts(self.device),
                 packages=_packages(),
+                arithmetic=tested,
                 **({"resumed": resumed} if resumed is not None else {}),
             )
+            refuse_wrong(tested, batch_of_one=False)  # the fusion detector flattens no output of a BatchNorm
         done = (self.report.last_step, self.report.last_epoch)
         self.report.stage(self.stage.name, self.index, self.stage.epochs, *done, asked=wanted, used=found)
         if different := [name for name in wanted if wanted[name] != found.get(name)]:

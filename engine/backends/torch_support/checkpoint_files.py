@@ -67,10 +67,11 @@ class Checkpoint:
     """Of its training, where it says it."""
 
 
-def read_checkpoint(path: Path, where: str) -> Checkpoint:
+def read_checkpoint(path: Path, where: str, *, average: bool = False) -> Checkpoint:
     """The tensors of a file: of torch in its present or its old format, or safetensors.
 
-    `where`: the field that names the file. Raises MissingError without it; RunError for one that is cut off, is no
+    `where`: the field that names the file. `average`: take the averaged weights that RT-DETR's reference stores under
+    ema/module, where there are any. Raises MissingError without it; RunError for one that is cut off, is no
     checkpoint, would run something when loaded in the usual way, or holds no tensors.
     """
     if not path.is_file():
@@ -78,12 +79,20 @@ def read_checkpoint(path: Path, where: str) -> Checkpoint:
         raise MissingError(f"There is no file {path}.", where=where, hint=hint)
     content, form = _safetensors(path) if path.suffix == _SAFE else _torch(path)
     meta = content if isinstance(content, Mapping) else {}
-    inner = next((meta[key] for key in KEYS if isinstance(meta.get(key), Mapping)), meta)
+    inner = _averaged(meta) if average else None
+    if inner is None:
+        inner = next((meta[key] for key in KEYS if isinstance(meta.get(key), Mapping)), meta)
     tensors = _named(inner)
     if not tensors:
         text = "The file holds no tensors by name" + (f", but {_told(meta)}." if meta else ".")
         raise RunError(text, where=str(path), hint="name a file that holds a state_dict")
     return Checkpoint(path, _without_module(tensors), _classes(meta), form, _epoch(meta))
+
+
+def _averaged(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    kept = content.get("ema")
+    inner = kept.get("module") if isinstance(kept, Mapping) else None
+    return inner if isinstance(inner, Mapping) else None
 
 
 def _torch(path: Path) -> tuple[Any, str]:

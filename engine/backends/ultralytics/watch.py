@@ -11,6 +11,7 @@ from detui.engine.backends.torch_support.device import device_facts
 from detui.engine.backends.torch_support.late import LateScalars
 from detui.engine.backends.torch_support.stages import data_of, even, facts_of, judged
 from detui.engine.backends.ultralytics import settings
+from detui.engine.backends.ultralytics.architectures import is_rtdetr
 from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
 from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
 from detui.engine.backends.ultralytics.facts import model_facts
@@ -20,6 +21,8 @@ from detui.engine.backends.ultralytics.readback import first_step
 from detui.engine.backends.ultralytics.size_weights import SizeWeights
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
+from detui.engine.worker.arithmetic import torch_tests
+from detui.engine.worker.refusal import refuse_wrong
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
@@ -86,6 +89,7 @@ class Watch:
             used |= self._sizes.used()
         if self.first:
             resumed = {"resumed": self._continuation.facts(trainer)} if self._continuation else {}
+            tested = torch_tests(str(trainer.device))
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=steps if even(self.spec) else None,
@@ -94,9 +98,11 @@ class Watch:
                 used=used,
                 device=device_facts(trainer.device),
                 predictions=settings.predictions(trainer),
+                arithmetic=tested,
                 **resumed,
                 **self.facts,
             )
+            refuse_wrong(tested, batch_of_one=self._batch_of_one(trainer))
         self._start = {
             "step": self.report.last_step,
             "epoch": self.report.last_epoch,
@@ -110,6 +116,11 @@ class Watch:
         settings.check(asked, used, self.config["train"]["accept"])
         settings.check_images(trainer, data_of(self.spec, self.index))
         self._collector = Collector(trainer.validator)
+
+    def _batch_of_one(self, trainer: Any) -> bool:
+        """Whether one image alone passes RT-DETR's input projection; YOLO flattens no output of a BatchNorm."""
+        images, batch = len(trainer.train_loader.dataset), self.config["train"]["batch"]
+        return is_rtdetr(self.config["model"]["name"]) and (batch == 1 or images % batch == 1)
 
     def _transfer(self, trainer: Any) -> dict[str, Any]:
         """What the weights of the stage's start are; None for random ones, nothing for a stage that is resumed."""

@@ -18,7 +18,7 @@ from detui.engine.environment.pin_file import SHIPPED, read_pins
 from detui.engine.run.lines import read_lines
 
 if TYPE_CHECKING:
-    from mmdet_environment import Made
+    from made_environments import Made
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 

@@ -19,7 +19,7 @@ from detui.engine.run.directory import RunDir
 from detui.engine.run.lines import read_lines
 
 if TYPE_CHECKING:
-    from mmdet_environment import Made
+    from made_environments import Made
 
 pytestmark = pytest.mark.slow
 

@@ -95,6 +95,7 @@ def test_a_training_reports_what_it_used_what_aqr_did_and_what_it_found(tmp_path
     begin = lines(report, "begin")[0]
     assert begin["model"]["aqr_gain"] == pytest.approx([0.7, 1.3]) and begin["steps_per_epoch"] == 2
     assert begin["asked"] == begin["used"] and begin["used"]["model.aqr.residual_weight"] == 0.7
+    assert begin["arithmetic"]["device"] == "cpu" and begin["arithmetic"]["errors"]["matmul"] < 1e-4
     assert sum(begin["model"]["parameters_by_part"].values()) == begin["model"]["parameters"]
     steps = lines(report, "step")
     losses = {f"train/loss_{name}" for name in ("cls", "bbox", "dn_cls", "dn_bbox", "d0_cls", "aqr_balance")}
@@ -251,3 +252,16 @@ def test_prepared_frames_are_trained_on(tmp_path: Path) -> None:
     assert [one["token"] for one in found["frames"]] == ["val-000000", "val-000001"]
     assert found["classes"] == prepared.info["classes"] == ["car", "truck", "pedestrian", "traffic_cone"]
     assert lines(report, "alarm") == []
+
+
+def test_a_device_that_computes_wrongly_trains_nothing(
+    tmp_path: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch.nn import functional
+
+    right = functional.conv2d
+    monkeypatch.setattr(functional, "conv2d", lambda *given, **more: right(*given, **more) * 1.01)
+    report = attempt(tmp_path)
+    with pytest.raises(RunError, match=r"convolution \(relative error 0\.01\)"):
+        TorchTrainer().train(spec_of(data, {}), report)
+    assert lines(report, "begin")[0]["arithmetic"]["wrong"][0] == "convolution" and lines(report, "step") == []

@@ -67,6 +67,7 @@ class TestFinished:
         assert begin["used"]["train.optimizer"] == "AdamW"
         assert begin["used"]["train.warmup_bias_lr"] == 0.0
         assert begin["packages"]["ultralytics"].startswith("8.4")
+        assert begin["arithmetic"]["framework"] == "torch" and begin["arithmetic"]["errors"]["convolution"] < 1e-4
 
     def test_steps_count_over_the_run(self, finished: RunDir) -> None:
         steps = [line["step"] for line in metrics(finished) if line["kind"] == "step"]

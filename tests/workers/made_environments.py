@@ -1,7 +1,7 @@
-"""The environment `mmdet` for tests: made by `detui env create mmdet`, once for the pins that are there.
+"""Named environments for tests: made by `detui env create NAME`, once for the pins that are there.
 
-It lies in `.build/environments` of the checkout, or where DETUI_TEST_ENVIRONMENTS says, which checkouts may share.
-Its folder carries the hash of the pins, so that other pins make another one.
+They lie in `.build/environments` of the checkout, or where DETUI_TEST_ENVIRONMENTS says: several checkouts may share
+them. A folder carries the hash of the pins, so that other pins make another one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NAME = "mmdet"
 _UNREACHABLE = ("from versions: none", "connection", "name resolution", "unreachable", "timed out", "no index")
 """What installers say, in small letters, of packages that cannot be had because of the network and not of the pins."""
 
@@ -49,21 +48,21 @@ def root_of_tests() -> Path:
     return Path(os.environ.get("DETUI_TEST_ENVIRONMENTS") or REPOSITORY / ".build" / "environments")
 
 
-def made() -> Made:
-    """Make the environment, or take the one that is there.
+def made(name: str) -> Made:
+    """Make the environment of that name, or take the one that is there.
 
     Raises Unavailable where the network is in the way, AssertionError with what was said where the pins are.
     """
     root = root_of_tests()
-    command = [str(Path(sys.executable).with_name("detui")), "env", "create", NAME]
+    command = [str(Path(sys.executable).with_name("detui")), "env", "create", name]
     none = root / "no-configuration.yaml"  # what this person configured is not under test
     environ = {**os.environ, "DETUI_ENVIRONMENTS": str(root), "DETUI_CONFIG": str(none)}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
-        logs = "\n".join(path.read_text(errors="replace") for path in root.glob(f"{NAME}-*.log"))
+        logs = "\n".join(path.read_text(errors="replace") for path in root.glob(f"{name}-*.log"))
         said = done.stderr.strip() or done.stdout.strip()
         if any(sign in logs.lower() for sign in _UNREACHABLE):
-            raise Unavailable(f"cannot install the packages of {NAME}: {said.splitlines()[-1]}")
+            raise Unavailable(f"cannot install the packages of {name}: {said.splitlines()[-1]}")
         raise AssertionError(said)
     python = Path(done.stdout.strip())
     note = json.loads((python.parent.parent / "environment.json").read_text())
