@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from family_plans import Planner, arms, planner, undeclared
-from mmdet_environment import Made
+from made_environments import Made
 
 from detui.engine.analysis.fairness import audit
 from detui.engine.backends.mmdet.rates import planned

@@ -14,7 +14,7 @@ from detui.engine.evaluate.void import without_void
 from detui.engine.run.lines import read_lines
 
 if TYPE_CHECKING:
-    from mmdet_environment import Made
+    from made_environments import Made
 
 pytestmark = pytest.mark.slow
 
