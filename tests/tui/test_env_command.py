@@ -16,6 +16,8 @@ from detui.tui.settings import Settings
 
 Detui = Callable[..., "subprocess.CompletedProcess[str]"]
 
+NAMES = ["jittor", "jittor-1.3.9.14", "jittor-cuda", "mmdet", "mmdet-cuda", "mmdet-upstream", "nuscenes"]
+
 RECIPE = """\
 schema: 1
 title: {en: Evaluated elsewhere, zh: 在别处评估}
@@ -57,7 +59,7 @@ def test_the_application_says_how_it_is_made(workspace: Path, shelf: Path, spoke
 
 def test_the_list_names_what_could_be_made(detui: Detui) -> None:
     found = {one["name"]: one for one in json.loads(detui("env", "list", "--json").stdout)}
-    assert [*found] == ["mmdet", "mmdet-cuda", "mmdet-upstream", "nuscenes"]
+    assert [*found] == NAMES
     listed = found["nuscenes"]
     assert (listed["name"], listed["state"], listed["usable"]) == ("nuscenes", "absent", False)
     assert listed["packages"]["nuscenes-devkit"] == "1.2.0"
@@ -69,7 +71,7 @@ def test_the_list_names_what_could_be_made(detui: Detui) -> None:
     [
         (("check", "nuscenes"), 3, "detui env create nuscenes"),
         (("check", "strange"), 3, "environments: {strange:"),
-        (("create", "strange"), 2, "one of mmdet, mmdet-cuda, mmdet-upstream, nuscenes"),
+        (("create", "strange"), 2, f"one of {', '.join(NAMES)}"),
         (("remove", "../../x", "--yes"), 2, "nothing of an environment"),
     ],
 )
