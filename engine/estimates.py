@@ -28,7 +28,14 @@ def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspa
 
 
 def _told(data: DataSelection | None) -> dict[str, Any] | None:
-    return data.model_dump(mode="json", exclude={"test"}) if data else None
+    if data is None:
+        return None
+    told = data.model_dump(mode="json", exclude={"test"})
+    for part in (told["train"], told["val"]):
+        # A list is what its hash says, wherever it lies; selections from before there were lists keep their key.
+        ids = part.pop("ids")
+        part.update({"ids": ids["sha256"]} if ids else {})
+    return told
 
 
 def _without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

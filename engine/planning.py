@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detui.engine.analysis.fairness import LEVELS, Finding, audit, flatten, with_consequences
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
@@ -30,6 +30,9 @@ from detui.engine.recipe.load import FULL, Recipe, nearest
 from detui.engine.recipe.resolve import Resolved, ResolvedArm, ResolvedStage, arm_name
 from detui.engine.recipe.schema import DataSelection
 from detui.engine.run.spec import DeviceRequest, RunSpec, StageSpec
+
+if TYPE_CHECKING:
+    from detui.engine.data.definition import DatasetDefinition
 
 ENVIRONMENT = "environment"
 """Where a problem of the environment that a recipe trains in is."""
@@ -48,6 +51,8 @@ class DataState:
     """None where it is generated, or absent."""
     problem: str | None
     """Why it cannot be used, with every place that was tried."""
+    lists: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Role → file, sha256 and images of the list of ids that chooses them."""
 
     @property
     def text(self) -> str:
@@ -55,7 +60,10 @@ class DataState:
         name = f"{self.role}: {self.name}" if self.role else self.name
         if self.problem:
             return f"{name}: absent"
-        return f"{name}: generated, nothing to download" if self.generated else f"{name}: {self.place}"
+        listed = (f"{role} {one['file']} (SHA-256 {one['sha256'][:12]})" for role, one in self.lists.items())
+        return "; ".join(
+            [f"{name}: " + ("generated, nothing to download" if self.generated else str(self.place)), *listed]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,13 +367,50 @@ def _data_state(
     if trains_on not in (None, holds):
         text = f"The data set {name} holds {_HELD[holds]}, no {_HELD[str(trains_on)]}."
         problems.append(Problem(level="error", text=text, where=where, hint=f"choose a data set of {trains_on}"))
-    splits = {"train": selection.train, "val": selection.val, "test": selection.test}
-    for part, split in ((part, chosen.split) for part, chosen in splits.items() if chosen):
+    lists, wrong = _lists(where, selection, definition)
+    problems += wrong
+    for part, split in ((part, chosen.split) for part, chosen in selection.parts().items()):
         if definition.split_names and split not in definition.split_names:
             hint = nearest(split, list(definition.split_names))
             text = f"The data set {name} has no split {split!r}."
             problems.append(Problem(level="error", text=text, where=f"{where}.{part}.split", hint=hint))
-    return DataState(role, name, definition.title, definition.generated, place, None), problems
+    return DataState(role, name, definition.title, definition.generated, place, None, lists), problems
+
+
+def _lists(
+    where: str, selection: DataSelection, definition: DatasetDefinition
+) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """The lists of ids that a selection names, by role, and what is wrong with them."""
+    from detui.engine.data.id_lists import read_ids, unlistable
+
+    found: dict[str, dict[str, Any]] = {}
+    problems = []
+    for role, part in selection.parts().items():
+        if part.ids is None:
+            continue
+        field = f"{where}.{role}.ids"
+        if text := unlistable(definition):
+            problems.append(Problem(level="error", text=text, where=field, hint="images: N takes the first N"))
+            continue
+        try:
+            found[role] = read_ids(Path(part.ids.file), part.ids.sha256, where=field).to_json()
+        except DetuiError as error:
+            missing = isinstance(error, MissingError)
+            problems.append(
+                Problem(level="error", text=error.message, where=error.where, hint=error.hint, missing=missing)
+            )
+    return found, problems
+
+
+def _train_images(data: DataSelection | None) -> int | None:
+    """How many images a stage trains on, where its recipe says so; what is wrong with a list is said elsewhere."""
+    from detui.engine.data.id_lists import read_ids
+
+    if data is None or data.train.ids is None:
+        return data.train.images if data else None
+    with suppress(DetuiError):
+        return len(read_ids(Path(data.train.ids.file), data.train.ids.sha256, where="data.train.ids").ids)
+    return None
 
 
 def _environments(resolved: Resolved, configuration: Configuration) -> Iterator[Problem]:
@@ -434,7 +479,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 config=stage.config,
                 device=placement.kind,
                 devices=placement.count,
-                train_images=data.train.images if data else None,
+                train_images=_train_images(data),
                 pictures=_pictures(data),
                 depth=data is not None and data.depth,
                 continues=stage is not arm.stages[0],

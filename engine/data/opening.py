@@ -38,6 +38,7 @@ def open_dataset(
     judge_depth: bool = True,
     splits: tuple[str, ...] | None = None,
     limits: Mapping[str, int] | None = None,
+    listed: Mapping[str, frozenset[int]] | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
     decode: bool = False,
@@ -46,7 +47,8 @@ def open_dataset(
     """Read and check a data set.
 
     The annotations of the named `splits` (all by default) are read whole; `limits` keeps the first N
-    images of a split, and only the images kept are opened (`decode`: down to the last pixel). `depth`:
+    images of a split, and only the images kept are opened (`decode`: down to the last pixel). `listed`: ids of
+    images of a limited split that are kept beside the first N. `depth`:
     whether the map of each image is read too, None where a folder of maps is there; without `judge_depth`
     each image has its map's name, and no map is opened. `cache` holds generated scenes and what was
     remembered of files, by default `.data` in the workspace.
@@ -68,7 +70,10 @@ def open_dataset(
     ledger = Ledger(layout.on_problem)
     content = _read(layout, Reading(root=root, ledger=ledger, wanted=splits, progress=progress))
     _check_names(definition.name, splits, tuple(content.splits))
-    kept = {name: _first(split, (limits or {}).get(name)) for name, split in content.splits.items()}
+    kept = {
+        name: _first(split, (limits or {}).get(name), (listed or {}).get(name, frozenset()))
+        for name, split in content.splits.items()
+    }
     kept, maps = assign(definition, kept, root, depth)
     files = ImageFiles(root, cache, decode=decode)
     hashes: dict[str, str] = {}
@@ -138,11 +143,12 @@ def _read(layout: Layout, reading: Reading) -> Content:
     return _READERS[type(layout)](layout, reading)
 
 
-def _first(split: Split, limit: int | None) -> Split:
-    """The split's first images, in its own order."""
+def _first(split: Split, limit: int | None, listed: frozenset[int]) -> Split:
+    """The split's first images and those that are listed, in its own order."""
     if limit is None:
         return split
-    return keep_images(split, split.images[:limit])
+    chosen = (image for index, image in enumerate(split.images) if index < limit or image.id in listed)
+    return keep_images(split, tuple(chosen))
 
 
 def keep_images(split: Split, images: tuple[Image, ...]) -> Split:

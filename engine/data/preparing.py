@@ -21,6 +21,7 @@ from detui.engine.data.density import composition
 from detui.engine.data.fingerprint import fingerprint
 from detui.engine.data.folders import appear_whole
 from detui.engine.data.form import Dataset, Split
+from detui.engine.data.id_lists import IdList, choose_listed, read_ids, unlistable
 from detui.engine.data.opening import keep_images, open_dataset
 from detui.engine.data.problems import Ledger, ProblemSummary
 from detui.engine.data.reading import Progress, no_progress
@@ -49,7 +50,8 @@ def prepare(
 ) -> PreparedData:
     """Read, check and select data, and write it below `cache` unless it lies there already.
 
-    `selection` is a recipe's `data:`: ``{name, train: {split, images?}, val: {split, images?}, depth?, options?}``.
+    `selection` is a recipe's `data:`: ``{name, train: {split, images?, ids?}, val: {…}, depth?, options?}``;
+    ``ids`` is ``{file, sha256}`` with an absolute path.
     Raises MissingError, RecipeError, DataError as `open_dataset` does; RunError when `cache` cannot be written.
     """
     progress = progress or no_progress
@@ -63,14 +65,15 @@ def prepare(
         configuration,
         options=selection.get("options"),
         depth=bool(selection.get("depth")),
-        splits=tuple(dict.fromkeys(split for split, _ in roles.values())),
+        splits=tuple(dict.fromkeys(wanted.split for wanted in roles.values())),
         limits=_limits(roles),
+        listed=_listed(roles),
         cache=cache,
         progress=progress,
     )
-    chosen = {role: _choose(dataset, role, *wanted) for role, wanted in roles.items()}
+    chosen = {role: _choose(dataset, role, wanted) for role, wanted in roles.items()}
     shared = _shared_images(definition, dataset, roles, chosen)
-    info = _info(dataset, chosen, shared)
+    info = _info(dataset, chosen, shared, roles)
 
     def fill(new: Path) -> None:
         for role, split in chosen.items():
@@ -84,7 +87,7 @@ def prepare(
 
 
 def _prepare_frames(
-    selection: Mapping[str, Any], definition: DatasetDefinition, roles: Mapping[str, tuple[str, int | None]],
+    selection: Mapping[str, Any], definition: DatasetDefinition, roles: Mapping[str, _Wanted],
     configuration: Configuration, cache: Path, yolo: bool, progress: Progress,
 ) -> PreparedData:  # fmt: skip
     """Frames of cameras and LiDAR, as a list a role."""
@@ -95,34 +98,68 @@ def _prepare_frames(
         hint = "choose a data set of images" if yolo else "remove data.depth"
         raise RecipeError(f"The data set {definition.name} holds {what}.", where="data", hint=hint)
     options = selection.get("options")
+    parts = {role: (wanted.split, wanted.images) for role, wanted in roles.items()}
     dataset, chosen, shared = frames.open_roles(
-        definition, configuration, roles, _limits(roles), options, cache, progress
+        definition, configuration, parts, _limits(roles), options, cache, progress
     )
     info = frames.describe(dataset, chosen, shared)
     return PreparedData(_folder(cache, info, lambda new: frames.write(new, info, chosen)), info)
 
 
-def _roles(selection: Mapping[str, Any], definition: DatasetDefinition) -> dict[str, tuple[str, int | None]]:
-    """By role: the split and how many of its images. Train and val are always there."""
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a role takes."""
+
+    split: str
+    images: int | None
+    """The first N; None: all, or those listed."""
+    listed: IdList | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole split."""
+        return self.images is None and self.listed is None
+
+
+def _roles(selection: Mapping[str, Any], definition: DatasetDefinition) -> dict[str, _Wanted]:
+    """What each role takes. Train and val are always there."""
     roles = {}
     for role in ROLES:
         given = selection.get(role) or ({"split": role} if role != "test" else None)
         if given is not None:
-            roles[role] = (str(given.get("split") or role), given.get("images"))
+            ids, listed = given.get("ids"), None
+            if ids is not None:
+                if problem := unlistable(definition):
+                    raise RecipeError(problem, where=f"data.{role}.ids", hint="images: N takes the first N")
+                listed = read_ids(Path(ids["file"]), ids["sha256"], where=f"data.{role}.ids")
+            roles[role] = _Wanted(str(given.get("split") or role), given.get("images"), listed)
     return roles
 
 
-def _limits(roles: Mapping[str, tuple[str, int | None]]) -> dict[str, int]:
-    """The most images that any role needs of each split; a split that one needs whole has no limit."""
-    needed: dict[str, list[int | None]] = {}
-    for split, images in roles.values():
-        needed.setdefault(split, []).append(images)
-    return {split: max(n for n in counts if n) for split, counts in needed.items() if None not in counts}
+def _limits(roles: Mapping[str, _Wanted]) -> dict[str, int]:
+    """The most first images that any role needs of each split; a split that one needs whole has no limit."""
+    needed: dict[str, int] = {}
+    for wanted in roles.values():
+        needed[wanted.split] = max(needed.get(wanted.split, 0), wanted.images or 0)
+    whole = {wanted.split for wanted in roles.values() if wanted.whole}
+    return {split: count for split, count in needed.items() if split not in whole}
 
 
-def _choose(dataset: Dataset, role: str, name: str, images: int | None) -> Split:
+def _listed(roles: Mapping[str, _Wanted]) -> dict[str, frozenset[int]]:
+    """The ids that the roles list of each split."""
+    found: dict[str, frozenset[int]] = {}
+    for wanted in roles.values():
+        if wanted.listed is not None:
+            found[wanted.split] = found.get(wanted.split, frozenset()) | {*wanted.listed.ids}
+    return found
+
+
+def _choose(dataset: Dataset, role: str, wanted: _Wanted) -> Split:
     """The part of a split that takes a role, its annotations numbered from 1."""
+    name, images = wanted.split, wanted.images
     split = dataset.splits[name]
+    if wanted.listed is not None:
+        split = choose_listed(split, wanted.listed, dataset.name, where=f"data.{role}.ids")
     if images is not None:
         if images > split.available:
             raise RecipeError(
@@ -140,7 +177,7 @@ def _choose(dataset: Dataset, role: str, name: str, images: int | None) -> Split
 def _shared_images(
     definition: DatasetDefinition,
     dataset: Dataset,
-    roles: Mapping[str, tuple[str, int | None]],
+    roles: Mapping[str, _Wanted],
     chosen: Mapping[str, Split],
 ) -> tuple[ProblemSummary, ...]:
     """Images with the same bytes in two roles: a leak. An error, unless the recipe itself names one split twice."""
@@ -152,14 +189,16 @@ def _shared_images(
             other, file = owner.setdefault(digest, (role, image.file))
             if other == role:
                 continue
-            same_split = roles[other][0] == roles[role][0]
+            same_split = roles[other].split == roles[role].split
             reason = f"the same picture is in {other} ({file}) and in {role}"
             ledger.report("in_two_splits", image.file, None, reason, action="keep" if same_split else None)
     ledger.raise_errors(dataset.name, dataset.root)
     return ledger.summary()
 
 
-def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSummary, ...]) -> dict[str, Any]:
+def _info(
+    dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSummary, ...], roles: Mapping[str, _Wanted]
+) -> dict[str, Any]:
     """What ``dataset.json`` says."""
     return {
         "schema": SCHEMA,
@@ -169,7 +208,7 @@ def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSu
         "generated": dataset.generated,
         "classes": list(dataset.classes),
         "root": str(dataset.root),
-        "splits": {role: _split(role, split, dataset.classes) for role, split in chosen.items()},
+        "splits": {role: _split(role, split, dataset.classes, roles[role].listed) for role, split in chosen.items()},
         "problems": [problem.to_json() for problem in (*dataset.summary, *shared)],
         **_metric(chosen),
         **_masks(chosen),
@@ -177,7 +216,7 @@ def _info(dataset: Dataset, chosen: Mapping[str, Split], shared: tuple[ProblemSu
     }
 
 
-def _split(role: str, split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
+def _split(role: str, split: Split, classes: tuple[str, ...], listed: IdList | None) -> dict[str, Any]:
     """What is said of the images that take a role; objects are annotations that are judged one by one."""
     made_of = composition(split, classes)
     density = made_of.objects_per_image
@@ -188,6 +227,7 @@ def _split(role: str, split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
         "objects": made_of.objects,
         "objects_per_image": {"mean": density.mean, "median": density.median} if density else None,
         **_rule(split),
+        **({"list": listed.to_json()} if listed else {}),
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from detui.engine.errors import RecipeError
 
-NOT_FAMILIES = frozenset({"datasets", "templates", "models"})
+NOT_FAMILIES = frozenset({"datasets", "lists", "templates", "models"})
 """Folders beside the families that hold no recipes."""
 
 

@@ -14,10 +14,11 @@ from typing import Any
 from detui.engine.analysis.fairness import covers, flatten
 from detui.engine.closed import Keys, Where, validate
 from detui.engine.errors import RecipeError
+from detui.engine.recipe.library import shipped
 from detui.engine.recipe.load import FULL, Arm, Recipe, check_fields, nearest, profile_arms
 from detui.engine.recipe.merge import Layer, Merged, merge
 from detui.engine.recipe.overrides import RECIPE_KEYS, Override, parse_overrides
-from detui.engine.recipe.schema import DataSelection, Metric, Profile, RecipeFile, Stage, Words
+from detui.engine.recipe.schema import DataSelection, Metric, Profile, RecipeFile, SplitSelection, Stage, Words
 from detui.engine.yaml import walk
 
 
@@ -377,16 +378,32 @@ def _data_sets(
 
 
 def _replaced(given: DataSelection, names: Sequence[str]) -> DataSelection:
-    """The recipe's selection of another data set, whose format may not have its options."""
+    """The recipe's selection of another data set, whose format may not have its options.
+
+    Lists of ids are of the recipe's own choice out of its data: `--data`, also by the same name, takes none of them.
+    """
     if not names:
         return given
     if len(names) > 1:
         raise RecipeError("This recipe runs on one data set.", where="--data", hint="one run for each: --data NAME")
-    return given.model_copy(update={"name": names[0], "options": given.options if names[0] == given.name else {}})
+    options = given.options if names[0] == given.name else {}
+    unlisted = {role: part.model_copy(update={"ids": None}) for role, part in given.parts().items()}
+    return given.model_copy(update={"name": names[0], "options": options, **unlisted})
 
 
 def _selection(recipe: Recipe, data: DataSelection) -> DataSelection:
-    return data.model_copy(update={"name": _beside(recipe, data.name)})
+    parts = {role: _listed(recipe, part) for role, part in data.parts().items()}
+    return data.model_copy(update={"name": _beside(recipe, data.name), **parts})
+
+
+def _listed(recipe: Recipe, part: SplitSelection) -> SplitSelection:
+    """A part whose list of ids is named by its absolute path: beside the recipe, or among those that ship."""
+    if part.ids is None:
+        return part
+    beside = Path(recipe.document.source).absolute().parent / part.ids.file
+    shipped_list = shipped() / "lists" / part.ids.file
+    path = shipped_list if not beside.is_file() and shipped_list.is_file() else beside
+    return part.model_copy(update={"ids": part.ids.model_copy(update={"file": str(path)})})
 
 
 def _beside(recipe: Recipe, name: str) -> str:

@@ -68,6 +68,15 @@ def words(text: Text) -> Words:
     return text if isinstance(text, Words) else Words(en=text)
 
 
+class ListedIds(Closed):
+    """A committed list of image ids, and the hash by which it is known again."""
+
+    file: str
+    """Beside the recipe, or in recipes/lists/."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Of the file's bytes."""
+
+
 class SplitSelection(Closed):
     """Which images of a data set take a role."""
 
@@ -75,6 +84,14 @@ class SplitSelection(Closed):
     """The split's name in the data set's definition."""
     images: Annotated[int, Field(ge=1)] | None = None
     """Only the first N images of the split, in its own order; all by default."""
+    ids: ListedIds | None = None
+    """Only the images of a committed list, in its order; data in COCO's format alone has such ids."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SplitSelection:
+        if self.images is not None and self.ids is not None:
+            raise ValueError("images and ids are two ways to choose; where one is laid over the other: `ids: null`.")
+        return self
 
 
 class DataSelection(Closed):
@@ -102,6 +119,11 @@ class DataSelection(Closed):
     def _split(cls, given: Any, info: ValidationInfo) -> Any:
         """A number of images alone is of the split that is called like the role."""
         return {"split": info.field_name, **given} if isinstance(given, dict) else given
+
+    def parts(self) -> dict[str, SplitSelection]:
+        """By role: train, val and, where there is one, test."""
+        given = {"train": self.train, "val": self.val, "test": self.test}
+        return {role: part for role, part in given.items() if part is not None}
 
 
 class Metric(Closed):

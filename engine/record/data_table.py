@@ -53,6 +53,7 @@ class DataTable:
         yield "split", self._each(data, lambda split: words(counts, split.get("images", "?"), split.get("boxes", "?")))
         yield "objects per image", self._each(data, self._density)
         yield "selection", self._each(data, lambda split: code(_selection(split)))
+        yield "image list", self._each(data, _list)
         yield "classes", f"{len(classes)}: {', '.join(map(plain, classes))}" if classes else ""
         yield "fingerprint", code(data.get("fingerprint") or "")
         yield "data problems", "; ".join(map(self._problem, data.get("problems") or ())) or words("no problems")
@@ -99,6 +100,12 @@ def _objects(split: Data) -> str:
 def _mean(split: Data) -> str:
     density = split.get("objects_per_image")
     return f"{density['mean']:.1f}" if density else ""
+
+
+def _list(split: Data) -> str:
+    """The committed list of ids that chose the images, and its SHA-256; "" where there is none."""
+    listed = split.get("list")
+    return f"{code(listed.get('file'))} {code(listed.get('sha256'))}" if isinstance(listed, dict) else ""
 
 
 def _selection(split: Data) -> str:

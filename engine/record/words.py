@@ -214,6 +214,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "at confidence": ("at confidence", "置信度"),
     "runs compared": ("runs", "运行"),
     "interval over images": ("95 % interval (images)", "95 % 区间 (图像)"),
+    "image list": ("list of images", "图像列表"),
     "images": ("images", "图像数"),
     "confounded": (
         "🛑 {} confounder(s): the arms differ in more than what is under test, see “What differs between the arms”",

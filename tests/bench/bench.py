@@ -24,6 +24,7 @@ from clock import PLACE
 from control import run_control
 from evaluation import evaluation
 from loss_weights import loss_weights
+from parity import parity
 from terminal import terminal
 
 from detui.engine.process.control import status
@@ -48,6 +49,7 @@ def main() -> None:
         evaluation(say)
         loss_weights(say)
         aqr(say)
+        parity(say)
         steps(root / "steps")
 
 
