@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from detui.engine.backends.parity.differences import StepDifference
 
 EQUAL_SHARE = 0.05
-"""How far a time may be from the reference's, and be called equal, at least; the spread of the rounds' steps widens it."""
+"""How far a time may be from the reference's, and be called equal, at least; the spread of steps widens it."""
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
-"""Figure of a cost: seconds of a step and of a pass by the size of the pictures, and what they are of the first arm's."""
+"""Figure of a cost: seconds of a step and of a pass by the size of the pictures, and the ratio to the first arm."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from detui.engine.record.facts import ExperimentFacts
 from detui.engine.record.numerics import TIMES, cost_of, sides_of

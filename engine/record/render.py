@@ -29,8 +29,8 @@ from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.losses_by_iteration import LossesByIteration, Readings
 from detui.engine.record.milestones import Milestones
-from detui.engine.record.of_frames import FrameTables
 from detui.engine.record.numerics import Numerics
+from detui.engine.record.of_frames import FrameTables
 from detui.engine.record.operator_table import OperatorTable
 from detui.engine.record.over_images import Images
 from detui.engine.record.preparation import Preparation

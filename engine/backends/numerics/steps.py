@@ -59,7 +59,7 @@ def measure_step(framework: Framework, case: StepCase, told: Mapping[str, Any], 
 def read_case(stored: Mapping[str, Array]) -> StepCase:
     """The case of stored arrays, made again from its seed."""
     told = json.loads(str(stored["case"]))
-    fields = {name: tuple(v) if isinstance(v, list) else v for name, v in told["size"].items()}
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in told["size"].items()}
     return drawn_case(Size(**fields), told["side"], told["batch"], told["seed"])
 
 

@@ -94,7 +94,7 @@ def _checksums(size: Any, seed: int) -> dict[str, str]:
     return {"names_sha256": names.hexdigest(), "weights_sha256": values.hexdigest()}
 
 
-def _operators(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: int) -> Mapping[str, float]:
+def _operators(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: int) -> dict[str, Any]:
     from detui.engine.backends.parity.operators import flat, measure
 
     found = measure(framework)
@@ -102,7 +102,7 @@ def _operators(spec: RunSpec, report: Reporter, framework: Any, size: Any, numbe
     return {"numerics/operators": float(len(found))}
 
 
-def _step(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: int) -> Mapping[str, float]:
+def _step(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: int) -> dict[str, Any]:
     from detui.engine.backends.numerics.steps import drawn_case, measure_step
 
     measure = spec.config["measure"]
@@ -113,11 +113,13 @@ def _step(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: in
     return {"numerics/loss": float(arrays["total"]), "numerics/gradient_norm": float(arrays["norm"])}
 
 
-def _cost(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: int) -> Mapping[str, float]:
+def _cost(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: int) -> dict[str, Any]:
     from detui.engine.backends.numerics.cost import measure_cost, values_of
     from detui.engine.backends.numerics.steps import drawn_case
 
-    measure, values, whole = spec.config["measure"], {}, {}
+    measure = spec.config["measure"]
+    values: dict[str, Any] = {}
+    whole: dict[str, Any] = {}
     for side in measure["image_sizes"]:
         if report.stop_requested:
             raise StopRequested
