@@ -66,7 +66,7 @@ class Numerics:
             ]
             rows.append([code(arm), plain(run.begin.get("framework") or "–"), *numbers, *sums, mark])
         head = [words("arm"), words("framework used"), words("parameters all"), words("parameters trained"),
-                words("tensors"), words("names checksum"), words("weights checksum"), words("source")]  # fmt: skip
+                words("tensors all"), words("names checksum"), words("weights checksum"), words("source")]  # fmt: skip
         return Table(head, rows, frozenset({2, 3, 4}))
 
     def model_verdict(self) -> str:
@@ -162,7 +162,7 @@ class Numerics:
                 mark = self.results.ledger.cite_all(one.sources, words("said step"))
                 rows += [[code(one.arm), code(row.name), f"{row.reference:.7g}", f"{row.other:.7g}",
                           _short(row.relative), mark] for row in one.found.terms]  # fmt: skip
-        head = [words("arm"), words("loss term"), words("in reference"), words("in arm"), words("relative apart"),
+        head = [words("arm"), words("step term name"), words("in reference"), words("in arm"), words("relative apart"),
                 words("source")]  # fmt: skip
         return Table(head, rows, frozenset({2, 3, 4}))
 
