@@ -100,7 +100,7 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
         yield _Job(Picture("losses", "figures/losses.png"), [losses, label, *apart], lambda: _losses(facts, label))
     scores = {run.name: [_scores(run), run.framework] for run in facts.runs if run.evaluations or run.framework}
     drawn = not facts.imported or any(len(of[0]) > 1 for run in facts.runs for of in run.framework.values())
-    if scores and drawn:
+    if scores and drawn and template != "numerics":
         yield _Job(Picture("ap", "figures/ap.png"), [scores, _chosen(facts), label, *apart], lambda: _ap(facts, label))
     if own := finetune_figures.own_losses(facts):
         yield _Job(

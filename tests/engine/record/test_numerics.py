@@ -1,4 +1,4 @@
-"""The record of what frameworks compute, from stored arrays: equal ones, a broken copy, and arms that are unfinished."""
+"""The record of what frameworks compute, from stored arrays: equal ones, a broken copy, unfinished arms."""
 
 from __future__ import annotations
 
