@@ -17,7 +17,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import DetuiError
-from detui.engine.record import aqr_figure, finetune_figures, miss_pictures, share_figure, small_objects
+from detui.engine.record import (
+    aqr_figure,
+    finetune_figures,
+    miss_pictures,
+    parity_figures,
+    share_figure,
+    small_objects,
+)
 from detui.engine.record import failure_pictures as failures
 from detui.engine.record import pictures as detections
 from detui.engine.record.facts import ExperimentFacts, RunFacts
@@ -101,6 +108,8 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
         )
     if rates := finetune_figures.rates_of(facts):
         yield _Job(Picture("part_rates", "figures/part_rates.png"), [rates, label], lambda: _rates(facts, rates, label))
+    if template == "parity" and (by_step := parity_figures.inputs(facts)):
+        yield _Job(Picture("parity", "figures/parity.png"), [by_step, label], lambda: _parity(facts, by_step, label))
     curves = dict(_curves(facts))
     if curves:
         yield _Job(Picture("pr", "figures/pr.png"), [curves, label, *apart], lambda: _pr(facts, curves, label))
@@ -277,6 +286,13 @@ def _rates(facts: ExperimentFacts, rates: Mapping[str, Any], label: str) -> Figu
     colour = {arm: colours(_bases(facts))[facts.base_of(arm)] for arm in facts.arms}
     figure = finetune_figures.draw_rates(rates, colour, panels)
     _legend(figure, facts, label, finetune_figures.rate_styles(), seeds=False)
+    return figure
+
+
+def _parity(facts: ExperimentFacts, given: Mapping[str, Any], label: str) -> Figure:
+    colour = {arm: colours(_bases(facts))[facts.base_of(arm)] for arm in facts.arms}
+    figure = parity_figures.draw(given, colour, panels)
+    _legend(figure, facts, label, parity_figures.styles(), seeds=False)
     return figure
 
 

@@ -74,7 +74,7 @@ class Parity:
         return {
             "tensors": lambda run: told(run).get("tensors"),
             "tensor count": of_model("tensors"), "params": of_model("parameters"), "trained": of_model("trained"),
-            "frozen": self._frozen, "constants": of_model("constants"), "published": self._published,
+            "frozen parameters": self._frozen, "constants": of_model("constants"), "published": self._published,
             "gflops bare": of_model("gflops"),
             "first weights": lambda run: (told(run).get("first_weights") or {}).get("held"),
             "before jitter": lambda run: (told(run).get("first_weights") or {}).get("unmoved"),
