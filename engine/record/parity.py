@@ -162,8 +162,15 @@ class Parity:
             cells = [*(_spread(side, form) for side in sides),
                      _spread(apart, lambda part: points(part, digits)) + " %" if apart else "–"]  # fmt: skip
         used = [one.source for pair in known for one in pair]
-        claimed = self._claimed(arm, metric, epoch, form)
-        return [words(name), code(arm), *cells, str(len(known)), claimed, self.results.ledger.cite_all(used, words(name))]
+        claimed, mark = self._claimed(arm, metric, epoch, form), self.results.ledger.cite_all(used, words(name))
+        return [
+            words(name),
+            code(arm),
+            *cells,
+            str(len(known)),
+            claimed,
+            self.results.ledger.cite_all(used, words(name)),
+        ]
 
     def _claimed(self, arm: str, metric: str, epoch: int | None, form: Callable[[float], str]) -> str:
         """ "422.7 against 191.4 (+120.8 %)" by the recipe's claims; "–" where it has none of this row."""
@@ -191,7 +198,9 @@ class Parity:
             for arm, of in by_arm.items():
                 if window in of:
                     found, beside = of[window], of_floor.get(window)
-                    times = f"{found.typical / beside.typical:.2g}" if beside and beside.typical and arm != floor else "–"
+                    times = (
+                        f"{found.typical / beside.typical:.2g}" if beside and beside.typical and arm != floor else "–"
+                    )
                     rows.append([_window(window), code(arm), f"{found.typical:.1e}", f"{found.largest:.1e}",
                                  f"{found.signed:+.1e}", times, str(found.seeds), self._steps_mark(arm)])  # fmt: skip
         return Table(head, rows, frozenset(range(2, 7)))

@@ -148,7 +148,9 @@ def later_losses(facts: ExperimentFacts, arm: str) -> Said:
     ratios = {window: _beyond(ours[window].typical, theirs[window].typical) for window in both}
     worst = max(both, key=lambda window: ratios[window])
     key = "losses within" if ratios[worst] <= TIMES_FLOOR else "losses beyond"
-    return Said(key, (worst, ratios[worst], ours[worst].typical, theirs[worst].typical, ours[worst].seeds))
+    typical = ours[worst].typical, theirs[worst].typical
+    factor = typical[0] / typical[1] if typical[1] else ratios[worst]  # as it is, though it may count as rounding
+    return Said(key, (worst, factor, *typical, ours[worst].seeds))
 
 
 def _beyond(ours: float, floor: float) -> float:

@@ -95,8 +95,8 @@ PARITY: dict[str, tuple[str, str]] = {
         "❌ 不同：最大相对差异 {}，{} 个种子；允许 1e-4",
     ),
     "losses within": (
-        "✅ within the noise: worst in steps {}, {}× the noise floor at most ({} against {}; {} seeds)",
-        "✅ 在噪声之内：最差为第 {} 步，至多为噪声基线的 {} 倍 ({} 对 {}；{} 个种子)",
+        "✅ within the noise: worst in steps {}, {}× the noise floor ({} against {}; {} seeds); 2×, or 1e-4, is allowed",
+        "✅ 在噪声之内：最差为第 {} 步，为噪声基线的 {} 倍 ({} 对 {}；{} 个种子)；允许 2 倍或 1e-4",
     ),
     "losses beyond": (
         "❌ beyond the noise: in steps {} {}× the noise floor ({} against {}; {} seeds)",

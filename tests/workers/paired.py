@@ -36,9 +36,18 @@ class Paired(Trial):
                  "config": {"model": {"framework": framework, "size": "r50", "backbone": {}},
                             "train": {"jitter": jitter, "batch": 1}}}
                 for name, (framework, jitter) in ARMS.items()]  # fmt: skip
-        claims = [{"metric": metric, "arm": arm, "value": value, "source": "document 001", "epoch": epoch,
-                   "note": "two different models"}
-                  for metric, epoch, *values in DOCUMENT for arm, value in zip(("jittor", "torch"), values, strict=True)]
+        claims = [
+            {
+                "metric": metric,
+                "arm": arm,
+                "value": value,
+                "source": "document 001",
+                "epoch": epoch,
+                "note": "two different models",
+            }
+            for metric, epoch, *values in DOCUMENT
+            for arm, value in zip(("jittor", "torch"), values, strict=True)
+        ]
         return super()._info() | {
             "recipe": "parity/training", "family": "parity", "backend": "parity", "arms": arms, "overrides": [],
             "goals": [], "claims": claims, "varies": ["model.framework", "train.jitter"], "differs": {}, "fairness": [],
