@@ -72,7 +72,7 @@ class Parity:
             return lambda run: (told(run).get("model") or {}).get(name)
 
         return {
-            "tensors": lambda run: told(run).get("tensors"),
+            "tensor shapes": lambda run: told(run).get("tensors"),
             "tensor count": of_model("tensors"), "params": of_model("parameters"), "trained": of_model("trained"),
             "frozen parameters": self._frozen, "constants": of_model("constants"), "published": self._published,
             "gflops bare": of_model("gflops"),
@@ -131,12 +131,12 @@ class Parity:
         return self.words("equal" if same else "unequal") + more
 
     def document(self) -> Table:
-        """The document's rows for each arm beside the reference, with its claims; the first step in a row of its own."""
+        """The document's rows for each arm beside the reference, with its claims; the first step has its own row."""
         words = self.words
         head = [words("item"), words("arm"), self.reference, words("value of arm"), words("relative difference"),
                 words("n"), words("claimed"), words("source")]  # fmt: skip
         forms: Sequence[tuple[str, Value, Callable[[float], str], str, int | None]] = (
-            ("training time", lambda run: run.cost.get("cost/training_seconds"), duration, "cost/training_seconds", None),
+            ("training time", lambda run: run.cost.get(_TRAINING), duration, _TRAINING, None),
             ("first step loss", self._first_step, _loss, "", None),
             ("first epoch loss", lambda run: at_epoch(run, TOTAL_LOSS, 1), _loss, TOTAL_LOSS, 1),
             ("last epoch loss", lambda run: at_epoch(run, TOTAL_LOSS, run.total_epochs), _loss, TOTAL_LOSS, 50),
@@ -169,7 +169,7 @@ class Parity:
             *cells,
             str(len(known)),
             claimed,
-            self.results.ledger.cite_all(used, words(name)),
+            mark,
         ]
 
     def _claimed(self, arm: str, metric: str, epoch: int | None, form: Callable[[float], str]) -> str:
@@ -271,7 +271,8 @@ class Parity:
 
 
 _RATIOS = ("slower", "faster", "as fast", "more memory", "less memory", "same memory")
-_COSTED = ("cost/training_seconds", "model/latency", "cost/host_memory", "cost/gpu_memory")
+_TRAINING = "cost/training_seconds"
+_COSTED = (_TRAINING, "model/latency", "cost/host_memory", "cost/gpu_memory")
 
 
 def _window(window: tuple[int, int | None]) -> str:

@@ -63,7 +63,7 @@ def weights_of(facts: ExperimentFacts, run: RunFacts) -> str | None:
 
 
 EQUAL: Mapping[str, Callable[[ExperimentFacts, RunFacts], Any]] = {
-    "tensors": lambda facts, run: told(run).get("tensors"),
+    "tensor shapes": lambda facts, run: told(run).get("tensors"),
     "counts": lambda facts, run: tuple((told(run).get("model") or {}).get(name) for name in ("parameters", "trained")),
     "first weights": weights_of,
     "first batches": lambda facts, run: tuple(told(run).get("batches") or ()) or None,

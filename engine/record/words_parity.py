@@ -4,7 +4,7 @@ from __future__ import annotations
 
 PARITY: dict[str, tuple[str, str]] = {
     # equality
-    "tensors": ("names and shapes of all tensors (checksum)", "全部张量的名称与形状 (校验和)"),
+    "tensor shapes": ("names and shapes of all tensors (checksum)", "全部张量的名称与形状 (校验和)"),
     "tensor count": ("tensors", "张量数"),
     "trained": ("of them trained", "其中参与训练"),
     "frozen parameters": ("of them frozen", "其中冻结"),
@@ -49,8 +49,8 @@ PARITY: dict[str, tuple[str, str]] = {
     "ask accuracy": ("Is the accuracy the same?", "精度是否相同？"),
     "ask first": ("Is the loss of the first step the same?", "第一步的损失是否相同？"),
     "ask later": ("Do later losses stay within the noise?", "之后的损失是否在噪声之内？"),
-    "ask training": ("What does the training cost?", "训练代价？"),
-    "ask step": ("What does a step cost?", "每步代价？"),
+    "ask training": ("What does the training cost, compiling included?", "训练代价（含编译）？"),
+    "ask step": ("What does a step cost, compiling left out?", "每步代价（不含编译）？"),
     "ask inference": ("What does inference cost?", "推理代价？"),
     "ask memory": ("What does it cost in memory?", "内存代价？"),
     "model equal": (
@@ -95,7 +95,8 @@ PARITY: dict[str, tuple[str, str]] = {
         "❌ 不同：最大相对差异 {}，{} 个种子；允许 1e-4",
     ),
     "losses within": (
-        "✅ within the noise: worst in steps {}, {}× the noise floor ({} against {}; {} seeds); 2×, or 1e-4, is allowed",
+        "✅ within the noise: worst in steps {}, {}× the noise floor ({} against {}; {} seeds); "
+        "2×, or 1e-4, is allowed",
         "✅ 在噪声之内：最差为第 {} 步，为噪声基线的 {} 倍 ({} 对 {}；{} 个种子)；允许 2 倍或 1e-4",
     ),
     "losses beyond": (
