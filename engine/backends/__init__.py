@@ -18,6 +18,7 @@ BACKENDS = {
     "torch": "detui.engine.backends.torch.plan:TorchBackend",
     "mmdet": "detui.engine.backends.mmdet.plan:MmdetBackend",
     "parity": "detui.engine.backends.parity.plan:ParityBackend",
+    "numerics": "detui.engine.backends.numerics.plan:NumericsBackend",
     "command": "detui.engine.backends.command.plan:CommandBackend",
 }
 """The plan half of each backend, as module:class, imported when it is asked for."""

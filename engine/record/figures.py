@@ -21,6 +21,7 @@ from detui.engine.record import (
     aqr_figure,
     finetune_figures,
     miss_pictures,
+    numerics_figure,
     parity_figures,
     share_figure,
     small_objects,
@@ -100,7 +101,7 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
         yield _Job(Picture("losses", "figures/losses.png"), [losses, label, *apart], lambda: _losses(facts, label))
     scores = {run.name: [_scores(run), run.framework] for run in facts.runs if run.evaluations or run.framework}
     drawn = not facts.imported or any(len(of[0]) > 1 for run in facts.runs for of in run.framework.values())
-    if scores and drawn:
+    if scores and drawn and template != "numerics":
         yield _Job(Picture("ap", "figures/ap.png"), [scores, _chosen(facts), label, *apart], lambda: _ap(facts, label))
     if own := finetune_figures.own_losses(facts):
         yield _Job(
@@ -116,6 +117,10 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
     shares = share_figure.inputs(facts)
     if shares:
         yield _Job(Picture("shares", "figures/shares.png"), [shares, label], lambda: _shares(facts, shares, label))
+    if times := numerics_figure.inputs(facts):
+        yield _Job(
+            Picture("numerics_cost", "figures/numerics_cost.png"), [times, label], lambda: _times(facts, times, label)
+        )
     for name in aqr_figure.FIGURES:
         if given := aqr_figure.inputs(name, facts):
             yield _Job(Picture(name, _file(name, 1)), [given, label], partial(_aqr, name, facts, given, label))
@@ -299,6 +304,12 @@ def _parity(facts: ExperimentFacts, given: Mapping[str, Any], label: str) -> Fig
 def _shares(facts: ExperimentFacts, lines: Mapping[str, Any], label: str) -> Figure:
     figure = share_figure.draw(lines, {run.name: _style(facts, run) for run in facts.runs}, panels)
     _legend(figure, facts, label)
+    return figure
+
+
+def _times(facts: ExperimentFacts, times: Mapping[str, Any], label: str) -> Figure:
+    figure = numerics_figure.draw(times, colours(facts.arms), panels)
+    _legend(figure, facts, label, seeds=False)
     return figure
 
 

@@ -80,7 +80,7 @@ class Parity:
             "before jitter": lambda run: (told(run).get("first_weights") or {}).get("unmoved"),
             "first batches": lambda run: " ".join(told(run).get("batches") or ()) or None,
             "data checksum": lambda run: (self.facts.data_of(run.arm) or {}).get("fingerprint"),
-            "framework used": lambda run: told(run).get("framework"),
+            "framework used here": lambda run: told(run).get("framework"),
         }  # fmt: skip
 
     @staticmethod
@@ -114,7 +114,7 @@ class Parity:
 
     def _agree(self, name: str, by_arm: Mapping[str, Mapping[int, Any]]) -> str:
         """Whether arms agree seed by seed; of the noise floor's first weights that they must not is said."""
-        if name == "framework used":
+        if name == "framework used here":
             return ""
         if name == "published":
             counts = {(told(run).get("model") or {}).get("parameters") for run in self.facts.runs if told(run)}
@@ -232,7 +232,7 @@ class Parity:
         gpu = [run.cost["cost/gpu_memory"].value for run in self.facts.finished(arm) if "cost/gpu_memory" in run.cost]
         used = [run.logged(one.number) for run in self.facts.finished(arm) for one in run.attempts if one.begin]
         used += [one.source for run in self.facts.finished(arm) for name, one in run.cost.items() if name in _COSTED]
-        mark = self.results.ledger.cite_all(used, self.words("said cost"))
+        mark = self.results.ledger.cite_all(used, self.words("said cost here"))
         return [code(arm), *cells, _spread(gpu, size) if gpu else "–", mark]
 
     def verdicts(self) -> Table:

@@ -29,7 +29,9 @@ from detui.engine.record.interaction import InteractionTable
 from detui.engine.record.loss_terms import LossTerms
 from detui.engine.record.losses_by_iteration import LossesByIteration, Readings
 from detui.engine.record.milestones import Milestones
+from detui.engine.record.numerics import Numerics
 from detui.engine.record.of_frames import FrameTables
+from detui.engine.record.operator_table import OperatorTable
 from detui.engine.record.over_images import Images
 from detui.engine.record.parity import Parity
 from detui.engine.record.preparation import Preparation
@@ -148,6 +150,8 @@ def _context(
         "components": Components(results),
         "preparation": Preparation(setup),
         "final": Final(results, images),
+        "numerics": Numerics(results),
+        "operator_table": OperatorTable(results),
         "imported": ImportedTables(results),
         "of_frames": FrameTables(results),
         "aqr": AqrTables(results),

@@ -8,6 +8,7 @@ from detui.engine.record.words_convergence import CONVERGENCE
 from detui.engine.record.words_finetune import FINETUNE
 from detui.engine.record.words_imported import IMPORTED
 from detui.engine.record.words_named import NAMED_WORDS
+from detui.engine.record.words_numerics import NUMERICS
 from detui.engine.record.words_of_frames import OF_FRAMES
 from detui.engine.record.words_parity import PARITY
 from detui.engine.record.words_stages import STAGES
@@ -24,6 +25,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **OF_FRAMES,
     **NAMED_WORDS,
     **PARITY,
+    **NUMERICS,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),
     "unknown": ("_(not known)_", "_(未知)_"),

@@ -15,7 +15,7 @@ PARITY: dict[str, tuple[str, str]] = {
     "before jitter": ("first weights before they were moved", "扰动之前的初始权重"),
     "first batches": ("first three batches (checksums)", "前三个批次 (校验和)"),
     "data checksum": ("data (fingerprint)", "数据 (指纹)"),
-    "framework used": ("framework", "框架"),
+    "framework used here": ("framework", "框架"),
     "equal": ("✅ equal", "✅ 相同"),
     "unequal": ("❌ not equal", "❌ 不同"),
     "moved on purpose": ("{} was moved on purpose", "{} 为有意扰动"),
@@ -42,7 +42,7 @@ PARITY: dict[str, tuple[str, str]] = {
     "seconds/data": ("of a step: waiting for data", "每步：等待数据"),
     "seconds/forward": ("outputs and losses", "前向与损失"),
     "seconds/update": ("gradients and optimiser", "梯度与优化器"),
-    "said cost": ("cost", "代价"),
+    "said cost here": ("cost", "代价"),
     # verdicts
     "question asked": ("question", "问题"),
     "ask equal": ("Was the same model trained on the same bits?", "训练的是同一模型、同一批数据吗？"),

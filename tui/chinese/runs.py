@@ -67,6 +67,7 @@ _REQUESTS = {
     "{text}.": "{text}。",
     "the epoch in progress is repeated": "正在进行的一轮要重做",
     "nothing is lost but the step in progress": "只损失正在进行的一步",
+    "the round in progress is repeated": "正在进行的一轮要重做",
     "what the program did since its last checkpoint is repeated": "程序在最近检查点之后所做的要重做",
     "on resume {repeated}": "继续时，{repeated}",
     "it has not started, and nothing is lost": "尚未开始，不会丢失任何东西",

@@ -18,17 +18,19 @@ OWN = "detui"
 def problems(context: CheckContext) -> list[Problem]:
     """Contradictions between fields, and a framework that the arm's environment does not have."""
     model, train = context.config["model"], context.config["train"]
-    found = [*_devices(context.devices), *_framework(model["framework"], context.environment), *_frozen(context)]
+    found = [*devices(context.devices), *framework(model["framework"], context.environment), *_frozen(context)]
     return [*found, *_queries(model, train), *_schedule(train, context.train_images)]
 
 
-def _devices(count: int) -> Iterator[Problem]:
+def devices(count: int) -> Iterator[Problem]:
+    """More than one device a run."""
     if count > 1:
         text = f"Runs of this backend train on one device, and each would take {count}."
         yield _error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")
 
 
-def _framework(name: str, environment: str) -> Iterator[Problem]:
+def framework(name: str, environment: str) -> Iterator[Problem]:
+    """A framework that the environment does not have."""
     if name == "jittor" and environment == OWN:
         text = "Jittor needs an older numpy than detui's own environment has, and so an environment of its own."
         yield _error("model.framework", text, "say `environment: jittor` beside the arm's title")

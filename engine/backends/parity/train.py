@@ -188,6 +188,11 @@ class _Stage:
 
 def asked(config: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's fields as `train.lr` → value; what it leaves to the published size is none of them."""
+    return flat_settings(config, ("model", "train", "augment"))
+
+
+def flat_settings(config: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of some sections by their whole names, without those that are None."""
     flat: dict[str, Any] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -197,7 +202,7 @@ def asked(config: Mapping[str, Any]) -> dict[str, Any]:
         elif value is not None:
             flat[prefix] = value
 
-    for section in ("model", "train", "augment"):
+    for section in sections:
         walk(section, config[section])
     return flat
 
