@@ -13,6 +13,14 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "shares": ("Share of gradient by size", "各尺寸的梯度占比"),
     "small_objects": ("Detections of small objects", "小目标检测示例"),
     "misses": ("Highest-loss misses", "损失最高的漏检"),
+    "parity": ("Losses of both frameworks", "两个框架的损失"),
+    "detail parity": (
+        "One line a run, colour: arm. Grey: between the lowest and the highest of all runs of the reference and of the "
+        "noise floor, seeds included. Right: size of (arm − reference) / reference of the same seed; what lies below "
+        "the dashed line counts as rounding.",
+        "每条线为一个运行，颜色表示实验组。灰色：参照组与噪声基线的全部运行（含各种子）的最低值与最高值之间。"
+        "右：同一种子的 (该组 − 参照组) / 参照组的绝对值；虚线以下视为舍入误差。",
+    ),
     "detail shares": (
         "Of the magnitude of the gradient at the points of the detection head that learn an object, the part of each "
         "size; sampled during training, means over stretches of samples. One line a run.",

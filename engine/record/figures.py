@@ -22,6 +22,7 @@ from detui.engine.record import (
     finetune_figures,
     miss_pictures,
     numerics_figure,
+    parity_figures,
     share_figure,
     small_objects,
 )
@@ -108,6 +109,8 @@ def _wanted(facts: ExperimentFacts) -> Iterator[_Job]:
         )
     if rates := finetune_figures.rates_of(facts):
         yield _Job(Picture("part_rates", "figures/part_rates.png"), [rates, label], lambda: _rates(facts, rates, label))
+    if template == "parity" and (by_step := parity_figures.inputs(facts)):
+        yield _Job(Picture("parity", "figures/parity.png"), [by_step, label], lambda: _parity(facts, by_step, label))
     curves = dict(_curves(facts))
     if curves:
         yield _Job(Picture("pr", "figures/pr.png"), [curves, label, *apart], lambda: _pr(facts, curves, label))
@@ -288,6 +291,13 @@ def _rates(facts: ExperimentFacts, rates: Mapping[str, Any], label: str) -> Figu
     colour = {arm: colours(_bases(facts))[facts.base_of(arm)] for arm in facts.arms}
     figure = finetune_figures.draw_rates(rates, colour, panels)
     _legend(figure, facts, label, finetune_figures.rate_styles(), seeds=False)
+    return figure
+
+
+def _parity(facts: ExperimentFacts, given: Mapping[str, Any], label: str) -> Figure:
+    colour = {arm: colours(_bases(facts))[facts.base_of(arm)] for arm in facts.arms}
+    figure = parity_figures.draw(given, colour, panels)
+    _legend(figure, facts, label, parity_figures.styles(), seeds=False)
     return figure
 
 

@@ -33,6 +33,7 @@ from detui.engine.record.numerics import Numerics
 from detui.engine.record.of_frames import FrameTables
 from detui.engine.record.operator_table import OperatorTable
 from detui.engine.record.over_images import Images
+from detui.engine.record.parity import Parity
 from detui.engine.record.preparation import Preparation
 from detui.engine.record.results import MASK_MAIN, OF_FRAMES, OFFICIAL, Results
 from detui.engine.record.setup import Setup
@@ -160,6 +161,7 @@ def _context(
             (picture, _caption(picture, words, facts), number) for number, picture in enumerate(pictures, start=1)
         ],
         "finetune": Finetune(results),
+        "parity": Parity(results),
         "finetune_settings": FinetuneSettings(results),
         "official": OFFICIAL,
         "mask_metrics": MASK_MAIN,

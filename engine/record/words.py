@@ -10,6 +10,7 @@ from detui.engine.record.words_imported import IMPORTED
 from detui.engine.record.words_named import NAMED_WORDS
 from detui.engine.record.words_numerics import NUMERICS
 from detui.engine.record.words_of_frames import OF_FRAMES
+from detui.engine.record.words_parity import PARITY
 from detui.engine.record.words_stages import STAGES
 
 LANGUAGES = ("en", "zh")
@@ -23,6 +24,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **IMPORTED,
     **OF_FRAMES,
     **NAMED_WORDS,
+    **PARITY,
     **NUMERICS,
     # placeholders
     "missing": ("_(not measured yet)_", "_(尚未测得)_"),

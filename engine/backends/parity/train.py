@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 FIRST_BATCHES = 3
 """Batches of the first epoch whose checksums `begin` tells."""
+CHECKSUM = 16
+"""Hexadecimal digits of a checksum that `begin` tells."""
+
+
+OPERATORS = "measured/operators.npz"
+"""Where an attempt keeps what its framework makes of every operator, below its folder."""
 
 
 class ParityTrainer:
@@ -72,6 +79,9 @@ class _Stage:
         self.stage = spec.stages[index]
         self.config: Mapping[str, Any] = self.stage.config
         self.data = data_of(spec, index)
+        self.first: dict[str, str] = {}
+        """Checksums of the run's first weights, as the framework holds them and before the jitter; {} after a resume,
+        where nobody holds them any more."""
 
     def run(self, start: Path | None) -> Path:
         """Train from the weights, or in the middle of this stage, that lie at `start`. Returns the last checkpoint."""
@@ -92,6 +102,9 @@ class _Stage:
             trained = [name for name, held in detector.network.held.items() if held.trainable]
             jitter = 0.0 if start is not None else train["jitter"]
             detector.network.load(jittered(first, trained, jitter, self.spec.seed))
+            if self.begins and start is None:
+                # Read back: what the framework holds, not what it was given.
+                self.first = {"held": checksum_of(detector.network.state()), "unmoved": checksum_of(first)}
         pictures = _pictures(self.config, self.data, "train", (self.spec.seed, self.config["augment"]))
         loop = Loop(
             detector, pictures, train, self.stage.epochs, self.report,
@@ -125,6 +138,7 @@ class _Stage:
             size, side = loop.detector.size, self.config["train"]["image_size"]
             tested = jittor_tests() if self.framework.name == "jittor" else torch_tests(self.framework.device)
             cost = measuring.cost(self.framework, size, loop.network.state(), side)
+            store_operators(self.framework, self.report.attempt.path / OPERATORS)
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=loop.per_epoch if even(self.spec) else None,
@@ -134,7 +148,9 @@ class _Stage:
                 device={"kind": self.framework.device, "name": measuring.device_name(self.framework)},
                 framework=self.framework.version(),
                 packages=measuring.packages(),
+                tensors=shapes_checksum(loop.network.shapes()),
                 batches=first_batches(loop),
+                **({"first_weights": self.first} if self.first else {}),
                 arithmetic=tested,
                 **({"resumed": {"anew": []}} if resumed else {}),
             )
@@ -208,6 +224,30 @@ def used(loop: Loop, config: Mapping[str, Any]) -> dict[str, Any]:
     if True in rates:
         own["train.backbone_lr"] = round(rates[True] / rates[False], 12)
     return {**flat, **own}
+
+
+def shapes_checksum(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """A checksum of names and shapes, in the order of the names."""
+    text = "".join(f"{name} {'×'.join(map(str, shapes[name]))}\n" for name in sorted(shapes))
+    return sha256(text.encode()).hexdigest()[:CHECKSUM]
+
+
+def checksum_of(state: Mapping[str, Any]) -> str:
+    """A checksum of names, shapes, types and every bit of a state's arrays, in the order of the names."""
+    digest = sha256()
+    for name in sorted(state):
+        digest.update(f"{name} {state[name].dtype.str} {state[name].shape}\n".encode())
+        digest.update(state[name].tobytes())
+    return digest.hexdigest()[:CHECKSUM]
+
+
+def store_operators(framework: Any, path: Path) -> None:
+    """Measure every operator in this very process, and keep the results for whoever compares the frameworks."""
+    from detui.engine.backends.parity.measure import store
+    from detui.engine.backends.parity.operators import flat, measure
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store(path, flat(measure(framework)))
 
 
 def first_batches(loop: Loop) -> list[str]:

@@ -145,12 +145,19 @@ def test_both_see_the_same_and_begin_alike(line: Line, whole: dict[str, RunDir])
     differ = {key for key in one["model"] if one["model"][key] != two["model"][key]}
     assert differ == {"framework"}, "parameters, parts and GFLOPs are equal"
     assert "torch" not in two["packages"] and "jittor" in two["packages"]
+    assert one["tensors"] == two["tensors"] and one["first_weights"] == two["first_weights"]
+    assert one["first_weights"]["held"] == one["first_weights"]["unmoved"]
+    for run in (torch, jittor):  # a resumed attempt holds no first weights
+        with np.load(run.attempt(1).path / "measured" / "operators.npz", allow_pickle=False) as stored:
+            assert "convolution 3×3|output" in stored.files
     first, other = (values(run, "step")[1] for run in (torch, jittor))
     assert other["train/loss"] == pytest.approx(first["train/loss"], rel=1e-4)
 
 
 def test_the_noise_floor_begins_beside_the_run_and_drifts(line: Line, whole: dict[str, RunDir]) -> None:
     right = values(uninterrupted("torch", line, whole), "step")
-    moved = values(ended(line.start("torch-jitter"), "finished"), "step")
+    run = ended(line.start("torch-jitter"), "finished")
+    moved, told = values(run, "step"), lines(run, "begin")[0]["first_weights"]
+    assert told["unmoved"] == lines(whole["torch"], "begin")[0]["first_weights"]["held"] != told["held"]
     assert moved[1]["train/loss"] == pytest.approx(right[1]["train/loss"], rel=1e-4)
     assert moved[STEPS]["train/loss"] != right[STEPS]["train/loss"]
