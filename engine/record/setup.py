@@ -15,7 +15,7 @@ from detui.engine.record.words import Words
 
 BATCH = ("train.batch", "train.batch_size")
 IMAGE = ("train.imgsz", "train.image_size", "data.image_size")
-MODEL = ("model.name", "model.weights", "model.config")
+MODEL = ("model.name", "model.weights", "model.config", "model.size")
 
 
 class Setup:

@@ -59,6 +59,8 @@ NUMERICS: dict[str, tuple[str, str]] = {
     "operator hard": ("⚠", "⚠"),
     "operator equal": ("✅ equal", "✅ 相同"),
     "operator apart": ("❌ differs", "❌ 不同"),
+    "operator broken": ("💥 does not run", "💥 无法运行"),
+    "operator broken reference": ("💥 reference does not run", "💥 基准无法运行"),
     "said operators": ("operators", "算子"),
     "operators equal": (
         "{0} computes all {2} operators as {1} does, within their limits.",
@@ -68,6 +70,9 @@ NUMERICS: dict[str, tuple[str, str]] = {
         "{0} computes {2} of {3} operators as {1} does; it differs most in: {4}.",
         "{0} 的 {3} 个算子中有 {2} 个与 {1} 相同；差异最大的是：{4}。",
     ),
+    "operators broken": ("In {} these do not run: {}.", "{} 无法运行的算子：{}。"),
+    "between sentences": (" ", ""),
+    "operators why": ("Why operators do not run:", "算子无法运行的原因："),
     # models
     "framework used": ("framework", "框架"),
     "parameters all": ("parameters", "参数"),
@@ -118,7 +123,7 @@ NUMERICS: dict[str, tuple[str, str]] = {
     "side": ("side (px)", "边长 (px)"),
     "step median": ("step, median (half of p10–p90)", "训练步中位数（p10–p90 之半）"),
     "step ratio": ("to reference", "与基准之比"),
-    "pass median": ("inference, median", "推理中位数"),
+    "pass median": ("inference, median (half of p10–p90)", "推理中位数（p10–p90 之半）"),
     "pass ratio": ("inference to reference", "推理与基准之比"),
     "first step": ("first step", "首个训练步"),
     "memory growth": ("memory of a step (host)", "训练步的内存（主机）"),

@@ -41,7 +41,7 @@ def import_jittor(seed: int) -> Any:
 
 
 def own_home() -> None:
-    """Make JITTOR_HOME the home of this process and of its compilers, where it is set. To be called before the import."""
+    """Make JITTOR_HOME, where it is set, the home of this process and its compilers. To be called before the import."""
     if given := os.environ.get("JITTOR_HOME"):
         os.environ["HOME"] = os.path.abspath(given)  # noqa: PTH100 - Jittor compares the text of the two
 
