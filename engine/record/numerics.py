@@ -155,7 +155,7 @@ class Numerics:
                 continue
             texts = dict.fromkeys(self._said(finding) for one in rounds for finding in one.found.findings)
             if texts:
-                told += [f"❌ {code(arm)}: {text}" for text in texts]
+                told += ["❌ " + self.words("said of", code(arm), text) for text in texts]
             else:
                 told.append("✅ " + self.words("step equal", code(arm), code(self.facts.reference(arm)), len(rounds)))
         return told
@@ -164,7 +164,9 @@ class Numerics:
         if self.words.language == "en":
             return plain(finding.text())
         value = f"{finding.value:.6f}" if finding.kind == "gradient" else f"{finding.value:.2g}"
-        where = code(finding.where) + (f" 等 {finding.count} 处" if finding.count > 1 else "")
+        # Chinese has a space behind what is no Chinese, and none behind what is.
+        many, alone = f" 等 {finding.count} 处", "" if finding.kind == "selection" else " "
+        where = code(finding.where) + (many if finding.count > 1 and finding.kind != "assignment" else alone)
         return self.words(f"finding {finding.kind}", where, value)
 
     def costs(self) -> Table:

@@ -147,6 +147,8 @@ def _unpacked(kept: Mapping[str, Any]) -> Compared:
 def _compare(reference: Path, other: Path) -> Compared:
     from detui.engine.backends.numerics.steps import read_case, read_result
     from detui.engine.backends.parity.differences import compare_steps
+    from detui.engine.backends.parity.sizes import Size
+    from detui.engine.backends.parity.stepping import StepCase
 
     both = []
     for path in (reference, other):
@@ -155,10 +157,11 @@ def _compare(reference: Path, other: Path) -> Compared:
     if str(both[0]["case"]) != str(both[1]["case"]):
         raise ValueError("the two rounds are of different cases")
     (one, free), (two, other_free) = (read_result(arrays) for arrays in both)
-    case = read_case(both[0])
     whole = bool(one.gradients and two.gradients)
-    if not whole:  # what was not stored has not moved
-        case = replace(case, state={})
+    if whole:
+        case = read_case(both[0])
+    else:  # what was not stored has not moved
+        case = StepCase(Size((1,)), np.zeros(0, np.float32), (), None, {})
         one, two = (replace(side, gradients={}, parts={}, state={}) for side in (one, two))
     pairs = [(place, image) for place in free.pairs for image in range(len(free.pairs[place]))]
     same = sum(len(_set(free, at) & _set(other_free, at)) for at in pairs)

@@ -107,11 +107,15 @@ class OperatorTable:
 
     def reasons(self) -> list[str]:
         """Why operators do not run: arm, operator and the first line of the reason."""
+        words = self.words
         reference, _, arms = self._compared()
-        return list(dict.fromkeys(
-            f"{code(arm if row.here else reference)}, {_name(name, self.words)}: {code(row.reason)}"
-            for arm, rows in arms.items() for name, row in rows.items() if row.reason
-        ))  # fmt: skip
+        told = []
+        for arm, rows in arms.items():
+            for name, row in rows.items():
+                if row.reason:
+                    where = words("operator of", code(arm if row.here else reference), _name(name, words))
+                    told.append(words("said of", where, code(row.reason)))
+        return list(dict.fromkeys(told))
 
     def apart(self, arm: str) -> list[str]:
         """The operators of an arm that are not within their limits."""
