@@ -96,12 +96,16 @@ class OperatorTable:
             apart = [name for name in apart if not rows[name].reason]
             equal = len(rows) - len(apart) - len(broken)
             if apart:
-                named = "; ".join(f"{_name(name, words)} ({_number(_size(rows[name]))})" for name in apart[:NAMED])
+                named = words("between operators").join(
+                    f"{_name(name, words)} ({_number(_size(rows[name]))})" for name in apart[:NAMED]
+                )
                 told.append(words("operators differ", code(arm), code(reference), equal, len(rows), named))
             elif rows and not broken:
                 told.append(words("operators equal", code(arm), code(reference), len(rows)))
             for of, key in ((True, arm), (False, reference)):
-                if named := "; ".join(_name(name, words) for name in broken if rows[name].here is of):
+                if named := words("between operators").join(
+                    _name(name, words) for name in broken if rows[name].here is of
+                ):
                     told.append(words("operators broken", code(key), named))
         return words("between sentences").join(told)
 

@@ -73,6 +73,7 @@ NUMERICS: dict[str, tuple[str, str]] = {
     "operators broken": ("In {} these do not run: {}.", "{} 无法运行的算子：{}。"),
     "said of": ("{}: {}", "{}：{}"),
     "operator of": ("{}, {}", "{}，{}"),
+    "between operators": ("; ", "；"),
     "between sentences": (" ", ""),
     "operators why": ("Why operators do not run:", "算子无法运行的原因："),
     # models

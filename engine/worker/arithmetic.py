@@ -13,6 +13,7 @@ The file needs the standard library alone until it tests, so that any interprete
 from __future__ import annotations
 
 import json
+import os
 import math
 import sys
 import time
@@ -197,6 +198,7 @@ def results(framework: str) -> Iterator[Result]:
     if find_spec(framework) is None:
         return
     if framework == "jittor":
+        os.environ["HOME"] = os.environ.get("JITTOR_HOME") or os.environ.get("HOME", "")  # why: see jittor_start.py
         import jittor  # noqa: F401 - may compile for minutes
 
         yield jittor_tests()

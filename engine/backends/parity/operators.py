@@ -24,6 +24,8 @@ Results = dict[str, dict[str, Array]]
 only `FAILED`."""
 FAILED = "does not run"
 """The result of an operator that a framework could not compute: why, as an array of one text."""
+NOTHING = 1e-12
+"""A largest number that is 0: nothing can be a share of it."""
 LONGEST = 200
 """Characters of a reason: a compiler's command takes thousands."""
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
@@ -62,7 +64,7 @@ class Difference:
     absolute: float
     """The largest difference; infinite where shapes differ or one is no number."""
     relative: float
-    """The same as a share of the reference's largest number."""
+    """The same as a share of the reference's largest number; where that is 0, the difference itself."""
     limit: float
     """What is allowed."""
     worst: bool
@@ -138,7 +140,8 @@ def _apart(expected: Array, found: Array) -> tuple[float, float]:
     if not expected.size:
         return 0.0, 0.0
     difference = float(np.abs(expected.astype(np.float64) - found).max())
-    return difference, difference / max(float(np.abs(expected).max()), 1e-12)
+    largest = float(np.abs(expected).max())
+    return difference, difference / largest if largest > NOTHING else difference
 
 
 @dataclass(slots=True)
