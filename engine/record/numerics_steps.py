@@ -161,7 +161,7 @@ def _compare(reference: Path, other: Path) -> Compared:
     if whole:
         case = read_case(both[0])
     else:  # what was not stored has not moved
-        case = StepCase(Size((1,)), np.zeros(0, np.float32), (), None, {})
+        case = StepCase(Size((1, 1, 1, 1)), np.zeros(0, np.float32), (), None, {})
         one, two = (replace(side, gradients={}, parts={}, state={}) for side in (one, two))
     pairs = [(place, image) for place in free.pairs for image in range(len(free.pairs[place]))]
     same = sum(len(_set(free, at) & _set(other_free, at)) for at in pairs)

@@ -13,8 +13,8 @@ The file needs the standard library alone until it tests, so that any interprete
 from __future__ import annotations
 
 import json
-import os
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

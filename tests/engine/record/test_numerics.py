@@ -14,6 +14,7 @@ from detui.engine.backends.base import CheckContext
 from detui.engine.backends.numerics.schema import NumericsConfig
 from detui.engine.backends.numerics.steps import drawn_case, read_case
 from detui.engine.backends.parity.measure import store
+from detui.engine.backends.parity.operators import compare
 from detui.engine.record import fill, numerics_steps
 from detui.engine.record.blocks import find
 from detui.engine.record.facts import record_path
@@ -125,6 +126,14 @@ def test_an_operator_that_the_reference_does_not_run_is_its_own_row(tmp_path: Pa
     (row,) = [row for row in found.table().rows if "✅" not in row[4]]
     assert row[0] == "GELU" and row[4] == "💥 基准无法运行"
     assert found.verdict() == "`torch` 无法运行的算子：GELU。" and found.reasons() == [f"`torch`，GELU：`{WHY}`"]
+
+
+def test_of_a_reference_of_nothing_but_zeros_the_difference_itself_is_told() -> None:
+    one, two = operators(), operators()
+    zeros = one["GELU"]["gradient of x"] * 0
+    one["GELU"]["gradient of x"], two["GELU"]["gradient of x"] = zeros, zeros - 6.5
+    (row,) = [row for row in compare(one, two) if not row.equal]
+    assert row.relative == row.absolute == 6.5
 
 
 def test_costs_are_set_against_the_first_arm_each_with_its_own_spread(tmp_path: Path) -> None:
