@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +22,30 @@ from detui.engine.worker.arithmetic import BATCH_NORM
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # Jittor compiles kernels that it has not seen yet
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
-    """Jittor is that of the environment which tests have made, or the interpreter that DETUI_TEST_JITTOR names."""
-    configuration, named = tmp_path / "configuration.yaml", os.environ.get("DETUI_TEST_JITTOR")
+RECIPES = ("parity/step", "parity/operators", "parity/speed")
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """All of them, started. Jittor is that of the environment which tests have made, or the interpreter that
+    DETUI_TEST_JITTOR names."""
+    folder, named = tmp_path_factory.mktemp("recipes"), os.environ.get("DETUI_TEST_JITTOR")
+    configuration = folder / "configuration.yaml"
     configuration.write_text(f"environments: {{jittor: {json.dumps(named)}}}\n" if named else "", encoding="utf-8")
-    monkeypatch.setenv("DETUI_CONFIG", str(configuration))
-    monkeypatch.setenv("DETUI_ENVIRONMENTS", str(root_of_tests()))
-    if (problem := standing("jittor", Configuration.load()).problem) is not None:
-        pytest.skip(f"no environment jittor: {problem}")
-    return Line(tmp_path / "line", "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETUI_CONFIG", str(configuration))
+        patch.setenv("DETUI_ENVIRONMENTS", str(root_of_tests()))
+        if (problem := standing("jittor", Configuration.load()).problem) is not None:
+            pytest.skip(f"no environment jittor: {problem}")
+        found = Line(folder / "line", "")
+        for recipe in RECIPES:
+            found("run", recipe, "--profile", "smoke", "--devices", "cpu", "--yes", "--detach")
+        yield found
 
 
 def measured(line: Line, recipe: str) -> tuple[Path, dict[str, str]]:
     """Every run of a recipe, to its end; the experiment and the blocks of its English record."""
-    line("run", recipe, "--profile", "smoke", "--devices", "cpu", "--yes", "--detach")
-    (experiment,) = line.workspace.glob("parity.*")
+    (experiment,) = line.workspace.glob(f"{recipe.replace('/', '.')}-*")
     named = json.loads((experiment / "experiment.json").read_text(encoding="utf-8"))["runs"]
     for name in named:
         run = ended(RunDir(experiment / "runs" / name), "finished", seconds=1500)
@@ -50,16 +59,16 @@ def measured(line: Line, recipe: str) -> tuple[Path, dict[str, str]]:
     return experiment, english
 
 
-def test_a_step(workspace: Line) -> None:
-    experiment, blocks = measured(workspace, "parity/step")
+def test_a_step(line: Line) -> None:
+    experiment, blocks = measured(line, "parity/step")
     assert "✅ `jittor` takes the same step as `torch`" in blocks["answer"], blocks["answer"]
     assert "| `jittor` | 1 |" in blocks["steps"] and "| `jittor` | `backbone.stem` |" in blocks["step-modules"]
     assert "operators" not in blocks and "costs" not in blocks, "what is not measured has no section"
     assert len(json.loads((experiment / "steps.json").read_text())["rounds"]) == 1
 
 
-def test_operators(workspace: Line) -> None:
-    experiment, blocks = measured(workspace, "parity/operators")
+def test_operators(line: Line) -> None:
+    experiment, blocks = measured(line, "parity/operators")
     assert "`jittor` computes all" in blocks["answer"]
     assert "it differs most in: " in blocks["answer"].partition("`jittor-shipped` computes")[2], "its own layers do"
     with np.load(next(experiment.glob("runs/jittor-s0/attempts/1/measured/operators.npz"))) as stored:
@@ -67,9 +76,9 @@ def test_operators(workspace: Line) -> None:
     assert all(f"| {name}" in blocks["operators"] for name in names) and len(names) > 40
 
 
-def test_cost(workspace: Line) -> None:
-    experiment, blocks = measured(workspace, "parity/speed")
+def test_cost(line: Line) -> None:
+    experiment, blocks = measured(line, "parity/speed")
     assert re.search(r"`jittor` at 64 px: a step is (slower|faster|equal)", blocks["answer"])
-    (row,) = [line for line in blocks["costs"].splitlines() if line.startswith("| `jittor` | 64 |")]
+    (row,) = [one for one in blocks["costs"].splitlines() if one.startswith("| `jittor` | 64 |")]
     assert row.count("±") == 2 and row.count("×") == 2 and "unfinished" not in row
     assert (experiment / "figures" / "numerics_cost.png").stat().st_size > 5000
