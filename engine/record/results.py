@@ -37,7 +37,8 @@ OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
 FRAMEWORKS = ("mmdet3d", "mmdet", "ultralytics")
 """Whose own numbers are labelled with their name."""
 NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps",
-         "cost/gpu_memory": "gpu memory"}  # fmt: skip
+         "cost/gpu_memory": "gpu memory", "cost/host_memory": "host memory",
+         "cost/training_seconds": "training time"}  # fmt: skip
 """Metrics that go by a word instead of their name."""
 
 
@@ -317,7 +318,7 @@ class Results:
             return self.words("used setting", name)
         if metric == TOTAL_LOSS and any(run.sums_loss for run in self.facts.runs):
             return self.words("sum of terms", name)
-        return name
+        return self.words("loss") if metric == TOTAL_LOSS else name
 
     def written(self, metric: str) -> Callable[[float], str]:
         """How a metric's values are written with their unit: "42.4 %", "0.3373 m"."""
@@ -352,7 +353,11 @@ class Results:
     @staticmethod
     def stated(metric: str) -> Callable[[float], str]:
         """How what somebody claims of a metric is written: what stands in a document is not rounded."""
-        return stated if in_percent(metric) else Results.form(metric)
+        if in_percent(metric):
+            return stated
+        if metric == "cost/training_seconds":
+            return lambda value: f"{value:.10g} s"
+        return (lambda value: f"{value:.10g}") if metric.startswith("train/") else Results.form(metric)
 
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.

@@ -235,6 +235,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "none": ("none", "无"),
     "varies": ("declared to vary", "声明的变量"),
     "confounder": ("**CONFOUNDER**", "**混杂因素**"),
+    "packages follow": ("packages differ, as the environments do: {}.", "软件包因环境不同而不同：{}。"),
     "equal note": ("{} is declared in `varies`, but does not differ.", "{} 已在 `varies` 中声明，但各组相同。"),
     "declared but equal": ("declared, yet equal", "已声明但相同"),
     "field differs": ("differs", "不同"),
