@@ -376,7 +376,8 @@ class Results:
             unit = " %" if metric.startswith("val/") and in_percent(metric) else self._heading_unit(metric)
             measured, mark = self.beside(claim, words("said claimed"))
             final = claim.get("epoch") is None and claim.get("iteration") is None
-            at = [words("of chosen") if final else str(claim.get(key) or "–") for key in moments]
+            of_training = metric.startswith("cost/")  # of no checkpoint
+            at = [words("of chosen") if final and not of_training else str(claim.get(key) or "–") for key in moments]
             noted = [plain(claim.get("note") or "") or "–"] if notes else []
             rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
                          plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip

@@ -50,6 +50,10 @@ PARITY: dict[str, tuple[str, str]] = {
     "seconds/update": ("gradients and optimiser", "梯度与优化器"),
     "said cost here": ("cost", "代价"),
     # verdicts
+    "nobody judged": (
+        "No arm of this experiment computes in another framework than the reference: there is nothing to judge.",
+        "本实验中没有与参照组框架不同的实验组：无可判定。",
+    ),
     "question asked": ("question", "问题"),
     "ask equal": ("Was the same model trained on the same bits?", "训练的是同一模型、同一批数据吗？"),
     "ask accuracy": ("Is the accuracy the same?", "精度是否相同？"),
