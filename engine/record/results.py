@@ -181,6 +181,10 @@ class Results:
             return self.words("gflops counted")
         return self.words("gflops", plain(self.facts.info.get("backend") or "framework"))
 
+    def _gmacs(self) -> str:
+        """The label of `model/gmacs`: torch's counter counts it, and where torch need not be, the backend by itself."""
+        return self.words("gmacs own", "parity") if self.facts.info.get("backend") == "parity" else self.words("gmacs")
+
     def cost(self) -> Table:
         """Parameters, GFLOPs, time and memory of each run."""
         words = self.words
@@ -191,7 +195,7 @@ class Results:
                 self.gflops(),
                 lambda value: f"{value:.2f}",
             ),
-            ("model/gmacs", words("gmacs"), lambda value: f"{value:.2f}"),
+            ("model/gmacs", self._gmacs(), lambda value: f"{value:.2f}"),
             ("model/latency", words("latency"), lambda value: f"{1000 * value:.3g} ms"),
             ("model/fps", words("fps"), lambda value: f"{value:.4g}"),
             ("model/memory", words("inference memory"), size),
@@ -378,7 +382,7 @@ class Results:
             final = claim.get("epoch") is None and claim.get("iteration") is None
             of_training = metric.startswith("cost/")  # of no checkpoint
             at = [words("of chosen") if final and not of_training else str(claim.get(key) or "–") for key in moments]
-            noted = [plain(claim.get("note") or "") or "–"] if notes else []
+            noted = [plain(words.pick(claim.get("note"))) or "–"] if notes else []
             rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
                          plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip
         return Table(head, rows)

@@ -108,6 +108,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "GFLOPs (由 torch 计数；候选框与检测数取上限)",
     ),
     "gmacs": ("GMACs (1 GMAC = 2 GFLOPs, counted by torch)", "GMACs (1 GMAC = 2 GFLOPs，由 torch 计数)"),
+    "gmacs own": ("GMACs (1 GMAC = 2 GFLOPs, {}'s own count)", "GMACs (1 GMAC = 2 GFLOPs，{} 自报)"),
     "gflops bare": ("GFLOPs", "GFLOPs"),
     "gmacs bare": ("GMACs", "GMACs"),
     "goal unchanged": ("{} of {} as in {}", "{1} 的{0}与 {2} 相同"),

@@ -40,8 +40,8 @@ PARITY: dict[str, tuple[str, str]] = {
     "said drift": ("losses by step", "逐步损失"),
     # cost
     "cost training": ("training time", "训练时间"),
-    "cost compiling": ("of it compiling (long first steps)", "其中编译 (最初的长步)"),
-    "cost training bare": ("training time without compiling", "训练时间（不含编译）"),
+    "cost compiling": ("compiling, part of it (long first steps)", "其中编译用时 (最初的长步)"),
+    "cost training bare": ("training time without compiling", "训练时间 (不含编译)"),
     "cost step": ("a step (median)", "每步 (中位数)"),
     "cost inference": ("inference (median)", "推理 (中位数)"),
     "cost memory": ("host memory (RSS, peak)", "主机内存 (RSS 峰值)"),
