@@ -421,7 +421,20 @@ def _environments(resolved: Resolved, configuration: Configuration) -> Iterator[
     for name in resolved.environments:
         found = standing(name, configuration) if name != OWN else None
         if found is not None and found.problem is not None:
-            yield Problem(level="error", text=found.problem, where=ENVIRONMENT, hint=found.hint, missing=True)
+            yield _no_environment(resolved, name, found.problem, found.hint)
+
+
+def _no_environment(resolved: Resolved, name: str, problem: str, hint: str | None) -> Problem:
+    """That an environment is not there; where other arms do without it, which ones need it and how to leave them out.
+
+    A single arm that is left is no comparison, and is not offered.
+    """
+    need, others = ([arm.name for arm in resolved.arms if (arm.environment == name) is at] for at in (True, False))
+    if len(others) > 1:
+        problem += f" It is that of the {'arm' if len(need) == 1 else 'arms'} {', '.join(need)}."
+        without = " ".join(f"--arm {arm}" for arm in others)
+        hint = f"{hint}, or leave {'it' if len(need) == 1 else 'them'} out: {without}"
+    return Problem(level="error", text=problem, where=ENVIRONMENT, hint=hint, missing=True)
 
 
 def _devkit(where: str, configuration: Configuration) -> list[Problem]:

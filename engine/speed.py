@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from detui.engine.record.fill import fill
 from detui.engine.record.gather import gather
 from detui.engine.run.directory import AttemptDir, RunDir, now
 from detui.engine.run.measurements import add_measurement
+
+PATIENCE = 600.0
+"""Seconds that an ended experiment waits, all its measurements together, for a device on which nobody else trains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +47,22 @@ def measure(
     threads: int | None = None,
     trust: bool = False,
     force: bool = False,
+    patience: float = 0.0,
+    waiting: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Measure a checkpoint, keep the measurement and return it.
 
     `checkpoint`, `epoch`: as `detui.engine.prediction.find_checkpoint` returns them. `device`: "cpu", or a GPU by index
     or UUID, which is leased meanwhile. `threads`: of the CPU, those of the run by default. `force`: beside others.
+    `patience`, `waiting`: as of `borrow`, for a device that is in use.
     Raises what `detui.engine.prediction.predict` raises, and UsageError for a size that the model cannot take.
     """
     check_trust(run, checkpoint, trust)
     check_split(run.spec(), "val")
     attempt = _attempt(run, checkpoint)
     arguments = {"checkpoint": str(checkpoint.absolute()), "wanted": asdict(wanted)}
-    with borrow(device, f"detui speed, {run.experiment_dir.name}/{run.name}", alone=True, force=force) as on:
+    who = f"detui speed, {run.experiment_dir.name}/{run.name}"
+    with borrow(device, who, alone=True, force=force, patience=patience, waiting=waiting) as on:
         found = run_task(run, "speed", arguments, on, threads=threads)
     if on.kind == "cpu":
         found["device"]["name"] = processor()
@@ -70,17 +78,23 @@ def measure_at_end(experiment: Path, say: Callable[[str], None]) -> list[DetuiEr
     arm where its recipe says `measure_speed`.
 
     The chosen checkpoint of one finished run an arm, the lowest seed's, on the device that it trained on: seeds change
-    the weights, not the work. `say` is told what goes on. Returns what could not be measured, with the reason.
+    the weights, not the work. A device that others train on is waited for, up to `PATIENCE`: measured beside them, the
+    speed would be that of both. `say` is told what goes on. Returns what could not be measured, with the reason.
     """
     problems: list[DetuiError] = []
-    waiting = _waiting(gather(experiment))
+    waiting, until = _waiting(gather(experiment)), time.monotonic() + PATIENCE
+
+    def busy(reason: str) -> None:
+        say(f"waiting up to {until - time.monotonic():.0f} s to measure it alone: {reason}")
+
     for facts in waiting:
         run = RunDir(experiment / "runs" / facts.name)
         say(f"measuring the speed of {facts.name}")
         try:
             path, epoch = find_checkpoint(run, "best")
             device = facts.attempts[-1].device[0] if run.spec().device.kind == "cuda" else "cpu"
-            measure(run, path, epoch, Wanted(), device=device)
+            left = max(0.0, until - time.monotonic())
+            measure(run, path, epoch, Wanted(), device=device, patience=left, waiting=busy)
         except DetuiError as error:
             problems.append(error)
     if len(problems) < len(waiting):

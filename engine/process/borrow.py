@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from detui.engine.errors import DetuiError, RunError
 from detui.engine.placement import place
 from detui.engine.process.lease import Lease, holder, take
 
+_POLL = 0.5
+"""Seconds between two looks at a device that is waited for."""
 BUSY = 20
 """Percent of the time in which a GPU computed, of the last moments, from which on it is called busy."""
 
@@ -30,12 +33,21 @@ class Borrowed:
 
 
 @contextmanager
-def borrow(device: str, who: str, *, alone: bool = False, force: bool = False) -> Iterator[Borrowed]:
+def borrow(
+    device: str,
+    who: str,
+    *,
+    alone: bool = False,
+    force: bool = False,
+    patience: float = 0.0,
+    waiting: Callable[[str], None] = lambda _: None,
+) -> Iterator[Borrowed]:
     """Lease a device as long as the block lasts.
 
     `device`: "cpu", or one GPU by nvidia-smi's index or by UUID. `who`: what others read as its holder. `alone`: nobody
     else may compute there, on the CPU no run of detui; without it, the CPU is shared and not leased. `force`: use it
-    all the same. Raises RunError where it is in use, MissingError and UsageError for one that is not there.
+    all the same. `patience`: seconds to wait for it, of which `waiting` is told why, once. Raises RunError where it is
+    in use by then, MissingError and UsageError for one that is not there.
     """
     try:
         placement = place(_words(device))
@@ -44,6 +56,27 @@ def borrow(device: str, who: str, *, alone: bool = False, force: bool = False) -
         raise
     gpus = placement.candidates if placement.kind == "cuda" else ()
     wanted = gpus or (placement.candidates if alone else ())
+    until, told = time.monotonic() + patience, False
+    while True:
+        try:
+            leases = _take(wanted, gpus, who, alone=alone, force=force)
+            break
+        except RunError as error:
+            if time.monotonic() >= until:
+                raise
+            if not told:
+                waiting(error.message)
+            told = True
+            time.sleep(_POLL)
+    try:
+        yield Borrowed(gpus, tuple(leases))
+    finally:
+        for lease in leases:
+            lease.release()
+
+
+def _take(wanted: Sequence[str], gpus: Sequence[str], who: str, *, alone: bool, force: bool) -> list[Lease]:
+    """Lease all that is wanted, or nothing. Raises RunError where something is in use, and not `force`."""
     leases: list[Lease] = []
     try:
         for resource in wanted:
@@ -54,10 +87,11 @@ def borrow(device: str, who: str, *, alone: bool = False, force: bool = False) -
                 raise _held(resource, alone)
         if alone and not force:
             _check_idle(gpus)
-        yield Borrowed(gpus, tuple(leases))
-    finally:
+    except BaseException:
         for lease in leases:
             lease.release()
+        raise
+    return leases
 
 
 def _words(device: str) -> str:
@@ -77,7 +111,7 @@ def _held(resource: str, alone: bool) -> RunError:
 _WAIT = "wait until it is free (`detui gpus` shows that)"
 
 
-def _check_idle(gpus: tuple[str, ...]) -> None:
+def _check_idle(gpus: Sequence[str]) -> None:
     """Raise RunError where somebody computes on one of the GPUs."""
     from detui.engine.devices.nvml import gpu_processes, sample_gpus
 

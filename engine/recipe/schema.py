@@ -267,7 +267,7 @@ class Claim(Closed):
     """After which epoch; None for a final number, or where the document does not say."""
     iteration: Annotated[int, Field(ge=1)] | None = None
     """In place of an epoch: at which optimizer step, for losses and statistics."""
-    note: str | None = None
+    note: Text | None = None
 
     @model_validator(mode="after")
     def _one_moment(self) -> Claim:

@@ -42,7 +42,7 @@ class Baseline:
         stated = ["–", "–", "–"]
         if claim is not None:
             stated = [form(claim["value"]), plain(claim.get("source") or self.words("unknown")),
-                      plain(claim.get("note") or "") or "–"]  # fmt: skip
+                      plain(self.words.pick(claim.get("note"))) or "–"]  # fmt: skip
         asked = claim if claim is not None else {"metric": metric, "arm": arm}
         measured, mark = self.results.beside(asked, self.words("said baseline"))
         at = self.words("claim at epoch", asked["epoch"]) if asked.get("epoch") is not None else ""

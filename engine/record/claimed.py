@@ -47,6 +47,12 @@ def unplaced(facts: ExperimentFacts, bases: Sequence[str], prefix: str) -> Itera
             yield _beside(claim, f"{prefix}{claim['arm']}", ())
 
 
+def _english(note: object) -> str | None:
+    """A note that is one text, or one for each language."""
+    found = note.get("en") if isinstance(note, Mapping) else note
+    return str(found) if found else None
+
+
 def _beside(claim: Mapping[str, Any], side: str, runs: Sequence[RunFacts]) -> Claimed:
     metric, epoch, iteration = str(claim["metric"]), claim.get("epoch"), claim.get("iteration")
 
@@ -65,6 +71,6 @@ def _beside(claim: Mapping[str, Any], side: str, runs: Sequence[RunFacts]) -> Cl
         iteration=iteration,
         value=float(claim["value"]),
         source=str(claim.get("source") or ""),
-        note=claim.get("note"),
+        note=_english(claim.get("note")),
         measured=summarise(points) if points else None,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from detui.engine.analysis import summarise
-from detui.engine.backends.parity.sizes import PARAMETERS
+from detui.engine.backends.parity.sizes import CONSTANTS, PARAMETERS
 from detui.engine.record.claims_at import at_epoch
 from detui.engine.record.facts import TOTAL_LOSS, Measured, RunFacts
 from detui.engine.record.parity_steps import (
@@ -19,6 +19,7 @@ from detui.engine.record.parity_steps import (
     windows,
 )
 from detui.engine.record.parity_verdicts import (
+    COMPARED,
     COSTS,
     Said,
     accuracy,
@@ -74,7 +75,9 @@ class Parity:
         return {
             "tensor shapes": lambda run: told(run).get("tensors"),
             "tensor count": of_model("tensors"), "params": of_model("parameters"), "trained": of_model("trained"),
-            "frozen parameters": self._frozen, "constants": of_model("constants"), "published": self._published,
+            "frozen parameters": self._frozen, "constants": of_model("constants"),
+            "published": lambda run: self._published(run, PARAMETERS),
+            "published constants": lambda run: self._published(run, CONSTANTS),
             "gflops bare": of_model("gflops"),
             "first weights": lambda run: (told(run).get("first_weights") or {}).get("held"),
             "before jitter": lambda run: (told(run).get("first_weights") or {}).get("unmoved"),
@@ -88,17 +91,17 @@ class Parity:
         model = told(run).get("model") or {}
         return model["parameters"] - model["trained"] if {"parameters", "trained"} <= model.keys() else None
 
-    def _published(self, run: RunFacts) -> int | None:
-        """The published count, where the model is one of the published."""
+    def _published(self, run: RunFacts, counts: Mapping[str, int]) -> int | None:
+        """One of the counts by size, where the model is one of the published."""
         section: Mapping[str, Any] = config_of(self.facts, run.arm).get("model") or {}
         backbone: Mapping[str, Any] = section.get("backbone") or {}
         own = [section.get(name) for name in OWN_SIZES[2:]] + [backbone.get(n) for n in ("depths", "widths", "stem")]
         classes = (told(run).get("model") or {}).get("classes")
-        return PARAMETERS.get(str(section.get("size"))) if classes == 80 and not any(own) else None
+        return counts.get(str(section.get("size"))) if classes == 80 and not any(own) else None
 
     def _row(self, name: str, read: Callable[[RunFacts], Any]) -> list[str]:
         by_arm = {arm: {run.seed: read(run) for run in self.facts.of(arm) if told(run)} for arm in self.facts.arms}
-        if name == "published" and not any(value for of in by_arm.values() for value in of.values()):
+        if name in _OURS and not any(value for of in by_arm.values() for value in of.values()):
             return []
         cells = [self._seeds(of) for of in by_arm.values()]
         return [self.words(name), *cells, self._agree(name, by_arm)]
@@ -116,8 +119,8 @@ class Parity:
         """Whether arms agree seed by seed; of the noise floor's first weights that they must not is said."""
         if name == "framework used here":
             return ""
-        if name == "published":
-            counts = {(told(run).get("model") or {}).get("parameters") for run in self.facts.runs if told(run)}
+        if name in _OURS:
+            counts = {(told(run).get("model") or {}).get(_OURS[name]) for run in self.facts.runs if told(run)}
             return self.words("equal" if counts == {v for of in by_arm.values() for v in of.values()} else "unequal")
         floor = floor_of(self.facts)
         apart = name == "first weights" and floor is not None
@@ -137,6 +140,8 @@ class Parity:
                 words("n"), words("claimed"), words("source")]  # fmt: skip
         forms: Sequence[tuple[str, Value, Callable[[float], str], str, int | None]] = (
             ("training time", lambda run: run.cost.get(_TRAINING), duration, _TRAINING, None),
+            ("cost compiling", self._seconds_of("compiling"), duration, "", None),
+            ("cost training bare", self._seconds_of("training bare"), duration, "", None),
             ("first step loss", self._first_step, _loss, "", None),
             ("first epoch loss", lambda run: at_epoch(run, TOTAL_LOSS, 1), _loss, TOTAL_LOSS, 1),
             ("last epoch loss", lambda run: at_epoch(run, TOTAL_LOSS, run.total_epochs), _loss, TOTAL_LOSS, 50),
@@ -144,6 +149,15 @@ class Parity:
         )  # fmt: skip
         rows = [self._documented(arm, *form) for form in forms for arm in self.facts.arms[1:]]
         return Table(head, rows, frozenset({2, 3, 4, 5}))
+
+    def _seconds_of(self, what: str) -> Value:
+        """One of COSTS that is taken from the steps, or together with them."""
+
+        def of(run: RunFacts) -> Measured | None:
+            value = cost_of(self.facts, run, what)
+            return None if value is None else Measured(value, run.logged(1))
+
+        return of
 
     def _first_step(self, run: RunFacts) -> Measured | None:
         value = steps_of(self.facts, run).losses.get(1)
@@ -157,7 +171,8 @@ class Parity:
         words, cells = self.words, [self.words("missing")] * 3
         if known:
             sides = [[pair[place].value for pair in known] for place in (0, 1)]
-            apart = [two / one - 1 for one, two in zip(*sides, strict=True) if one]
+            # Where the reference compiles next to nothing, a ratio of the time of compiling says nothing.
+            apart = [two / one - 1 for one, two in zip(*sides, strict=True) if one and name != "cost compiling"]
             digits = 5 if name == "first step loss" else 1
             cells = [*(_spread(side, form) for side in sides),
                      _spread(apart, lambda part: points(part, digits)) + " %" if apart else "–"]  # fmt: skip
@@ -215,14 +230,14 @@ class Parity:
         words = self.words
         head = [words("arm"), *(words(f"cost {name}") for name in COSTS), *(words(name) for name in SECONDS),
                 words("gpu memory"), words("source")]  # fmt: skip
-        return Table(head, [self._cost(arm) for arm in self.facts.arms], frozenset(range(1, 9)))
+        return Table(head, [self._cost(arm) for arm in self.facts.arms], frozenset(range(1, len(head) - 1)))
 
     def _cost(self, arm: str) -> list[str]:
         cells = []
         for name in COSTS:
             values = [cost for run in self.facts.of(arm) if (cost := cost_of(self.facts, run, name)) is not None]
-            form = {"training": duration, "memory": size}.get(name, _milliseconds)
-            factor = ratio(self.facts, arm, name) if arm != self.facts.arms[0] else None
+            form = _FORMS.get(name, _milliseconds)
+            factor = ratio(self.facts, arm, name) if arm != self.facts.arms[0] and name in COMPARED else None
             beside = f" (× {factor[0]:.2f})" if factor else ""
             cells.append(_spread(values, form) + beside if values else self.words("missing"))
         splits = [steps_of(self.facts, run).split() for run in self.facts.finished(arm)]
@@ -243,7 +258,7 @@ class Parity:
         for arm in judged_arms(self.facts):
             asked = [("ask equal", equality(self.facts, arm)), ("ask accuracy", accuracy(self.facts, arm, metric)),
                      ("ask first", first_loss(self.facts, arm)), ("ask later", later_losses(self.facts, arm)),
-                     *((f"ask {name}", cost(self.facts, arm, name)) for name in COSTS)]  # fmt: skip
+                     *((f"ask {name}", cost(self.facts, arm, name)) for name in COMPARED)]  # fmt: skip
             rows += [[words(name), code(arm), self.said(verdict)] for name, verdict in asked]
         return Table(head, rows)
 
@@ -252,6 +267,12 @@ class Parity:
         words, values = self.words, verdict.values
         if verdict.key in ("model differs", "cannot be told of"):
             return words(verdict.key, ", ".join(words(name) for name in values[0]))
+        if verdict.key == "cannot be told speed":
+            return words(verdict.key, ", ".join(code(f"detui speed {name}") for name in values[0]))
+        if verdict.key == "cannot be told width":
+            seen, low, high, half, allowed = values
+            return words(verdict.key, *(points(one).lstrip("+") for one in (seen, half, allowed)),
+                         points(low), points(high))  # fmt: skip
         if verdict.key.startswith("accuracy"):
             delta, low, high, spread = values
             floor = words("missing") if spread is None else points(spread).lstrip("+")
@@ -272,6 +293,10 @@ class Parity:
 
 _RATIOS = ("slower", "faster", "as fast", "more memory", "less memory", "same memory")
 _TRAINING = "cost/training_seconds"
+_FORMS: Mapping[str, Callable[[float], str]] = {
+    "training": duration, "compiling": duration, "training bare": duration, "memory": size}  # fmt: skip
+_OURS = {"published": "parameters", "published constants": "constants"}
+"""A row of published counts → what it is held against of a model that was built."""
 _COSTED = (_TRAINING, "model/latency", "cost/host_memory", "cost/gpu_memory")
 
 

@@ -22,7 +22,10 @@ SECONDS = ("seconds/data", "seconds/forward", "seconds/update")
 BORDERS = (1, 10, 100, 1000, 10_000)
 """Last steps of the windows over which the drift of losses is summed up; a further one holds what comes after."""
 SETTLED = 0.1
-"""The share of a run's steps, the first ones, whose times are left out: kernels are compiled and memory is taken."""
+"""The share of a run's steps, the first ones, one at least, whose times are left out of medians: kernels are compiled
+and memory is taken."""
+LONG = 2.0
+"""So many times the median takes one of these first steps that counts as one in which kernels were compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +38,40 @@ class Steps:
     """By the names in SECONDS: step → seconds."""
 
     def split(self) -> dict[str, float]:
-        """Medians over the steps that are not among the first tenth, in seconds; {} where no step says its times."""
+        """Medians over the steps that are not among the first ones, in seconds; {} where no such step says any."""
         found = {}
         for name, of in self.times.items():
-            settled = sorted(of)[int(SETTLED * len(of)) :]
+            settled = sorted(of)[first_ones(len(of)) :]
             if settled:
                 found[name] = median(of[step] for step in settled)
         return found
 
     def step_seconds(self) -> float | None:
-        """The median of a whole step, counted as `split` does."""
-        whole = [sum(of[step] for of in self.times.values()) for step in self._timed()]
-        return median(whole[int(SETTLED * len(whole)) :]) if whole else None
+        """The median of a whole step, counted as `split` does; None with fewer than two steps."""
+        settled = self._whole()[first_ones(len(self._whole())) :]
+        return median(settled) if settled else None
 
-    def _timed(self) -> list[int]:
+    def compiling_seconds(self) -> float | None:
+        """What long steps among the first ones took beyond a median step, in seconds: above all compiling of kernels.
+
+        None with fewer than two steps.
+        """
+        usual = self.step_seconds()
+        if usual is None:
+            return None
+        first = self._whole()[: first_ones(len(self._whole()))]
+        return sum(seconds - usual for seconds in first if seconds > LONG * usual)
+
+    def _whole(self) -> list[float]:
+        """The seconds of each step of which all parts are told, in order."""
         steps = [set(of) for of in self.times.values()]
-        return sorted(set.intersection(*steps)) if len(steps) == len(SECONDS) else []
+        timed = sorted(set.intersection(*steps)) if len(steps) == len(SECONDS) else []
+        return [sum(of[step] for of in self.times.values()) for step in timed]
+
+
+def first_ones(steps: int) -> int:
+    """How many of so many steps are the first ones, whose times are left out."""
+    return max(1, int(SETTLED * steps))
 
 
 def steps_of(facts: ExperimentFacts, run: RunFacts) -> Steps:

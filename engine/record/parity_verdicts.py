@@ -5,15 +5,18 @@ the first batches have the same checksums as the reference's for every seed that
 weights were moved (`train.jitter`) is held to those before they were.
 
 Accuracy, by the checkpoint rule's metric, over seeds. Nothing is said with runs unfinished, or fewer than three seeds a
-side. Otherwise the arm differs by its difference of means where Welch's 95 % interval does not hold 0. Where it does,
-it is indistinguishable from noise if the difference is no larger than the spread of the noise (the highest minus the
-lowest value of all runs of the reference and of the noise floor), and undecided if it is.
+side, or where all runs of both have 0. Otherwise the arm differs by its difference of means where Welch's 95 % interval
+does not hold 0. Where it does, and the difference is larger than the spread of the noise (the highest minus the lowest
+value of all runs of the reference and of the noise floor), nothing can be said. Where it is no larger, the arm is
+indistinguishable from noise if the interval is narrow enough to mean something: half of its width is at most 2 points,
+and at most a fifth of the reference's mean. Otherwise nothing can be said but which difference would be seen.
 
 Losses. The first step is equal where the relative difference is at most 1e-4 for every seed. Later steps are within
 the noise where in each window of steps the median of the size of the relative difference is at most twice the noise
 floor's, or at most 1e-4. The worst window is named.
 
-Cost. A ratio to the reference; between 0.95 and 1.05 it counts as the same. Not said between different devices.
+Cost. A ratio to the reference; between 0.95 and 1.05 it counts as the same. Not said between different devices. Time
+of compiling is what long steps among a run's first ones take beyond its median step (`parity_steps`).
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ TIMES_FLOOR = 2.0
 """So many times as far as the noise floor may an arm drift, and be within the noise."""
 SAME_COST = 0.05
 """Costs nearer than this part of the reference's count as the same."""
+NARROW, NARROW_OF_MEAN = 0.02, 0.2
+"""Half of an interval that is to mean something is at most so wide, and at most this share of the reference's mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,10 @@ def noise(facts: ExperimentFacts, metric: str) -> float | None:
 
 
 def accuracy(facts: ExperimentFacts, arm: str, metric: str) -> Said:
-    """The second verdict. Its values: difference and half of the interval, as shares of 1, and the noise."""
+    """The second verdict. Its values: difference and interval as shares of 1, and the noise.
+
+    Of an interval that is too wide in place of the noise: the difference that would be seen, and the width asked for.
+    """
     reference, floor = facts.arms[0], floor_of(facts)
     unfinished = facts.unfinished(reference, arm, *([floor] if floor else []))
     a, b = facts.values(reference, metric), facts.values(arm, metric)
@@ -111,6 +119,8 @@ def accuracy(facts: ExperimentFacts, arm: str, metric: str) -> Said:
     found, spread = compare(a, b), noise(facts, metric)
     if found.interval is None:
         return Said("cannot be told seeds", (len(a), len(b)))
+    if not any((*a.values(), *b.values())):
+        return Said("cannot be told nothing")
     low, high = found.interval
     if not low <= 0 <= high:
         return Said("accuracy differs", (found.delta, low, high, spread))
@@ -118,6 +128,9 @@ def accuracy(facts: ExperimentFacts, arm: str, metric: str) -> Said:
         return Said("cannot be told floor")
     if abs(found.delta) > spread:
         return Said("accuracy undecided", (found.delta, low, high, spread))
+    half, allowed = (high - low) / 2, min(NARROW, NARROW_OF_MEAN * fmean(a.values()))
+    if half > allowed:
+        return Said("cannot be told width", (max(half, found.detectable or half), low, high, half, allowed))
     return Said("accuracy noise", (found.delta, low, high, spread))
 
 
@@ -159,8 +172,11 @@ def _beyond(ours: float, floor: float) -> float:
     return min(ratio, TIMES_FLOOR) if ours <= FIRST_STEP else ratio
 
 
-COSTS = ("training", "step", "inference", "memory")
-"""What is compared of the cost: training time, the median step, a pass of the chosen checkpoint, host memory."""
+COSTS = ("training", "compiling", "training bare", "step", "inference", "memory")
+"""What is told of the cost: training time, what of it is compiling, the rest, the median step, a pass of the chosen
+checkpoint, host memory."""
+COMPARED = tuple(name for name in COSTS if name != "compiling")
+"""What there is a verdict on. Where one side compiles nothing, a ratio of the time of compiling says nothing."""
 _FACTS = {"training": "cost/training_seconds", "inference": "model/latency", "memory": "cost/host_memory"}
 
 
@@ -170,8 +186,13 @@ def cost_of(facts: ExperimentFacts, run: RunFacts, what: str) -> float | None:
         return None
     if what == "step":
         return steps_of(facts, run).step_seconds()
-    found = run.cost.get(_FACTS[what])
-    return found.value if found else None
+    if what == "compiling":
+        return steps_of(facts, run).compiling_seconds()
+    found = run.cost.get(_FACTS[what.removesuffix(" bare")])
+    if found is None or not what.endswith(" bare"):
+        return found.value if found else None
+    compiling = steps_of(facts, run).compiling_seconds()
+    return None if compiling is None else found.value - compiling
 
 
 def ratio(facts: ExperimentFacts, arm: str, what: str) -> tuple[float, int] | None:
@@ -181,11 +202,19 @@ def ratio(facts: ExperimentFacts, arm: str, what: str) -> tuple[float, int] | No
     return (fmean(sides[1]) / fmean(sides[0]), len(sides[1])) if all(sides) and fmean(sides[0]) else None
 
 
+def _without_speed(facts: ExperimentFacts, arm: str) -> list[str]:
+    """The runs whose speed can be measured and is to be, "experiment/run", one of each side that has none yet."""
+    sides = [[run for run in facts.finished(one) if run.chosen] for one in (facts.arms[0], arm)]
+    lacking = [runs[0].name for runs in sides if runs and not any(cost_of(facts, run, "inference") for run in runs)]
+    return [f"{facts.info['id']}/{name}" for name in lacking]
+
+
 def cost(facts: ExperimentFacts, arm: str, what: str) -> Said:
     """The fourth verdict; its values are the factor (above 1) and the number of runs."""
     found = ratio(facts, arm, what)
     if found is None:
-        return Said("cannot be told cost")
+        lacking = _without_speed(facts, arm) if what == "inference" else []
+        return Said("cannot be told speed", (lacking,)) if lacking else Said("cannot be told cost")
     devices = {one.device_model for side in (facts.arms[0], arm) for run in facts.finished(side)
                for one in run.attempts if one.device_model}  # fmt: skip
     if len(devices) > 1:

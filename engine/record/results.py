@@ -37,7 +37,8 @@ OFFICIAL = ("val/official_AP", "val/official_AP50", "val/official_AP75")
 FRAMEWORKS = ("mmdet3d", "mmdet", "ultralytics")
 """Whose own numbers are labelled with their name."""
 NAMED = {"model/parameters": "params", "model/gflops": "gflops bare", "model/gmacs": "gmacs bare", "model/fps": "fps",
-         "cost/gpu_memory": "gpu memory"}  # fmt: skip
+         "cost/gpu_memory": "gpu memory", "cost/host_memory": "host memory",
+         "cost/training_seconds": "training time"}  # fmt: skip
 """Metrics that go by a word instead of their name."""
 
 
@@ -180,6 +181,10 @@ class Results:
             return self.words("gflops counted")
         return self.words("gflops", plain(self.facts.info.get("backend") or "framework"))
 
+    def _gmacs(self) -> str:
+        """The label of `model/gmacs`: torch's counter counts it, and where torch need not be, the backend by itself."""
+        return self.words("gmacs own", "parity") if self.facts.info.get("backend") == "parity" else self.words("gmacs")
+
     def cost(self) -> Table:
         """Parameters, GFLOPs, time and memory of each run."""
         words = self.words
@@ -190,7 +195,7 @@ class Results:
                 self.gflops(),
                 lambda value: f"{value:.2f}",
             ),
-            ("model/gmacs", words("gmacs"), lambda value: f"{value:.2f}"),
+            ("model/gmacs", self._gmacs(), lambda value: f"{value:.2f}"),
             ("model/latency", words("latency"), lambda value: f"{1000 * value:.3g} ms"),
             ("model/fps", words("fps"), lambda value: f"{value:.4g}"),
             ("model/memory", words("inference memory"), size),
@@ -317,7 +322,7 @@ class Results:
             return self.words("used setting", name)
         if metric == TOTAL_LOSS and any(run.sums_loss for run in self.facts.runs):
             return self.words("sum of terms", name)
-        return name
+        return self.words("loss") if metric == TOTAL_LOSS else name
 
     def written(self, metric: str) -> Callable[[float], str]:
         """How a metric's values are written with their unit: "42.4 %", "0.3373 m"."""
@@ -352,7 +357,11 @@ class Results:
     @staticmethod
     def stated(metric: str) -> Callable[[float], str]:
         """How what somebody claims of a metric is written: what stands in a document is not rounded."""
-        return stated if in_percent(metric) else Results.form(metric)
+        if in_percent(metric):
+            return stated
+        if metric == "cost/training_seconds":
+            return lambda value: f"{value:.10g} s"
+        return (lambda value: f"{value:.10g}") if metric.startswith("train/") else Results.form(metric)
 
     def claims(self) -> Table:
         """Claimed numbers in a column of that name, with their source, beside what was measured here.
@@ -371,8 +380,9 @@ class Results:
             unit = " %" if metric.startswith("val/") and in_percent(metric) else self._heading_unit(metric)
             measured, mark = self.beside(claim, words("said claimed"))
             final = claim.get("epoch") is None and claim.get("iteration") is None
-            at = [words("of chosen") if final else str(claim.get(key) or "–") for key in moments]
-            noted = [plain(claim.get("note") or "") or "–"] if notes else []
+            of_training = metric.startswith("cost/")  # of no checkpoint
+            at = [words("of chosen") if final and not of_training else str(claim.get(key) or "–") for key in moments]
+            noted = [plain(words.pick(claim.get("note"))) or "–"] if notes else []
             rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),
                          plain(claim.get("source") or words("unknown")), *noted, measured, mark])  # fmt: skip
         return Table(head, rows)

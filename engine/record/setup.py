@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from detui.engine.analysis.fairness import Finding, declared_equal, flatten
-from detui.engine.record.alike import compare_facts, facts_of
+from detui.engine.record.alike import PACKAGES, compare_facts, facts_of, packages_text
 from detui.engine.record.data_table import DataTable
 from detui.engine.record.facts import ExperimentFacts, RunFacts
 from detui.engine.record.starts import NOT_SET, Starts, normal, shown
@@ -143,13 +143,20 @@ class Setup:
         for reference in facts.references:
             arms = [arm for arm in facts.arms if facts.same_data(reference, arm)]
             if len(arms) > 1:
-                found += compare_facts({arm: facts_of(facts, arm, facts.of(arm)) for arm in arms}, varies)
+                sides = {arm: facts_of(facts, arm, facts.of(arm)) for arm in arms}
+                found += compare_facts(sides, varies, environments=self._named_environments())
         return found
 
     def notes(self) -> list[str]:
         """What else the audit has to say."""
         found = [f for f in self.info.get("fairness") or () if f["level"] == "note"]
-        return [self._note(str(f["field"]), str(f.get("text") or f["field"])) for f in found]
+        planned = [self._note(str(f["field"]), str(f.get("text") or f["field"])) for f in found]
+        packages = [plain(packages_text(one.values)) for one in self._measured() if one.field == PACKAGES]
+        return [*planned, *(self.words("packages follow", text) for text in dict.fromkeys(packages))]
+
+    def _named_environments(self) -> dict[str, str]:
+        """Arm → the environment that it trains in, where the experiment has several."""
+        return {str(arm): str(one.get("name")) for arm, one in (self.info.get("environments") or {}).items()}
 
     def _note(self, field: str, text: str) -> str:
         """In the record's language where it is the one note that every recipe may get."""

@@ -50,7 +50,9 @@ class Paired(Trial):
         ]
         return super()._info() | {
             "recipe": "parity/training", "family": "parity", "backend": "parity", "arms": arms, "overrides": [],
-            "goals": [], "claims": claims, "varies": ["model.framework", "train.jitter"], "differs": {}, "fairness": [],
+            "goals": [], "claims": claims, "differs": {}, "fairness": [],
+            "varies": ["model.framework", "train.jitter", "environment"],
+            "environments": {name: {"name": "jittor" if name == "jittor" else "detui"} for name in ARMS},
             "checkpoint_rule": {"rule": "last"}, "record": {"template": "parity", "languages": ["en", "zh"]},
             "runs": [f"{name}-s{seed}" for name in ARMS for seed in self.seeds],
         }  # fmt: skip
@@ -71,7 +73,8 @@ class Paired(Trial):
                                                    "constants": 128_000, "tensors": 590, "gflops": 136.0},
                "tensors": "ab12" * 4, "batches": [f"{place}{seed}" * 8 for place in range(3)],
                "first_weights": {"held": held, "unmoved": moved}, "framework": f"{framework} 1.0",
-               "asked": {"train.lr": 5e-5}, "used": {"train.lr": 5e-5}, "packages": {"python": "3.11.7"},
+               "asked": {"train.lr": 5e-5}, "used": {"train.lr": 5e-5},
+               "packages": {"python": "3.11.7", "numpy": "1.26.4" if arm == "jittor" else "2.4.6"},
                "device": {"kind": "cpu", "name": "CPU"}}  # fmt: skip
         for epoch in range(1, epochs + 1):
             means = []

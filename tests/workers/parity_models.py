@@ -44,12 +44,11 @@ def varied(size: Size, seed: int = 0) -> dict[str, np.ndarray]:
     return found
 
 
-def in_transformers(size: Size, state: dict[str, np.ndarray]):
-    """The same model of transformers' classes, with the same weights."""
+def built_by_transformers(size: Size):
+    """A model of transformers' classes."""
     from detui.engine.backends.torch_support.torchvision_ops import ensure_torchvision
 
     ensure_torchvision()
-    import torch
     from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
 
     grown = 4 if size.bottleneck else 1
@@ -65,7 +64,14 @@ def in_transformers(size: Size, state: dict[str, np.ndarray]):
         decoder_n_points=size.points, decoder_layers=size.decoder_layers, decoder_attention_heads=size.heads,
         num_queries=size.queries, num_denoising=size.denoising,
     )  # fmt: skip
-    model = RTDetrForObjectDetection(config)
+    return RTDetrForObjectDetection(config)
+
+
+def in_transformers(size: Size, state: dict[str, np.ndarray]):
+    """The same with the same weights."""
+    import torch
+
+    model = built_by_transformers(size)
     names = _names(model)
     assert sorted(names.values()) == sorted(state)
     with torch.no_grad():

@@ -191,8 +191,12 @@ def _measure_speed(experiment: Experiment) -> None:
     """Measure the speeds that goals, or the recipe, ask for; one that cannot be measured now stays a placeholder."""
     from detui.engine.speed import measure_at_end
 
-    for problem in measure_at_end(experiment.path, say):
-        say(f"detui: warning: the speed was not measured: {problem.message}\n  try: detui speed {experiment.id}/RUN")
+    try:
+        problems = [problem.message for problem in measure_at_end(experiment.path, say)]
+    except KeyboardInterrupt:  # while it waits for a device, for one; the runs have ended, and their record is there
+        problems = ["interrupted"]
+    for message in problems:
+        say(f"detui: warning: the speed was not measured: {message}\n  try: detui speed {experiment.id}/RUN")
 
 
 def _not_evaluated(runs: Sequence[RunDir], found: Sequence[Glance]) -> dict[str, list[str]]:

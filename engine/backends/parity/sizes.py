@@ -83,3 +83,6 @@ SIZES = {
 """The published sizes, as the reference's configurations have them."""
 PARAMETERS = {"r18": 20_184_464, "r34": 31_441_668, "r50-m": 36_593_772, "r50": 42_891_372}
 """The published parameter counts, at 80 classes."""
+CONSTANTS = {"r18": 25_216, "r34": 32_640, "r50-m": 121_856, "r50": 128_000}
+"""What the published models store beside them: running means and variances of all batch norms, and of frozen ones
+scale and shift, too. Their counters of batches are left out."""

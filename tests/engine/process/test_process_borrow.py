@@ -38,6 +38,26 @@ def test_a_measurement_beside_a_training_is_refused_unless_forced() -> None:
     training.release()
 
 
+def test_a_measurement_waits_as_long_as_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    training, told = take("cpu:1", "a training"), []
+    assert training is not None
+    monkeypatch.setattr("detui.engine.process.borrow._POLL", 0.01)
+
+    def ends(reason: str) -> None:
+        told.append(reason)
+        training.release()
+
+    with borrow("cpu", "me", alone=True, patience=30, waiting=ends) as on:
+        assert len(on.leases) == 2
+    assert len(told) == 1 and "cpu:1 is leased to a training" in told[0]
+    training = take("cpu:0", "a training")
+    assert training is not None
+    with pytest.raises(RunError, match="cpu:0 is leased"), borrow("cpu", "me", alone=True, patience=0.03):
+        pass
+    assert not held("cpu:1")
+    training.release()
+
+
 def test_a_prediction_shares_the_cpu() -> None:
     training = take("cpu:0", "a training")
     assert training is not None

@@ -44,6 +44,21 @@ def test_what_a_side_does_not_know_yet_is_no_difference() -> None:
     assert set(confounders({"a": {"train.lr0": 0.1}, "b": {}}, [])) == {"train.lr0"}, "a field is, a fact may come"
 
 
+def test_packages_follow_from_environments_that_are_declared_to_differ() -> None:
+    sides = {"torch": {"package.numpy": "2.4", "package.scipy": "1.17", "package.python": "3.11"},
+             "moved": {"package.numpy": "2.4", "package.scipy": "1.16", "package.python": "3.11"},
+             "jittor": {"package.numpy": "1.26", "package.scipy": "1.15", "package.python": "3.11"}}  # fmt: skip
+    of = {"torch": "detui", "moved": "detui", "jittor": "jittor"}
+    both = {"package.numpy", "package.scipy"}
+    assert set(confounders(sides, ["environment"])) == both, "nobody says which environments those are"
+    found = compare_facts(sides, ["train.lr0"], environments=of)
+    assert {one.field for one in found if one.level == "confounder"} == both, "the recipe does not declare them"
+    scipy, note = compare_facts(sides, ["environment"], environments=of)
+    assert (scipy.field, scipy.level) == ("package.scipy", "confounder"), "two versions within one environment"
+    assert (note.field, note.level) == ("packages", "note")
+    assert note.text == "Packages differ, as the environments do: numpy 2.4 (detui) / 1.26 (jittor)."
+
+
 def test_wall_times_are_a_note() -> None:
     sides = {"a": {"train.lr0": 0.1}, "b": {"train.lr0": 0.1}}
     (note,) = compare_facts(sides, [], {"a": 100.0, "b": 130.0})

@@ -20,7 +20,7 @@ from detui.engine.backends.parity.frameworks.shapes_only import ShapesOnly
 from detui.engine.backends.parity.groups import groups
 from detui.engine.backends.parity.matching import match, pair_costs
 from detui.engine.backends.parity.selection import FAR, anchors, highest
-from detui.engine.backends.parity.sizes import PARAMETERS, SIZES
+from detui.engine.backends.parity.sizes import CONSTANTS, PARAMETERS, SIZES
 from detui.engine.backends.parity.targets import Target
 from detui.engine.errors import RunError
 
@@ -32,7 +32,7 @@ def test_parameters_are_as_published(name):
     assert counts.parameters == PARAMETERS[name]
     norms = sum(held.shape[0] for n, held in network.held.items() if n.endswith("running_mean"))
     frozen = sum(held.shape[0] for n, held in network.held.items() if n.endswith("norm.bias") and not held.counted)
-    assert counts.constants == 2 * norms + 2 * frozen
+    assert counts.constants == 2 * norms + 2 * frozen == CONSTANTS[name]
     assert (frozen > 0) == name.startswith("r50")
     assert counts.parameters - counts.trained == (28_512 if name.startswith("r50") else 0)  # the stem's kernels
 

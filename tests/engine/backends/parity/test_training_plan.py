@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from detui.engine.backends.base import CheckContext
 from detui.engine.backends.parity.plan import ParityBackend
 from detui.engine.backends.parity.schema import ParityConfig
 from detui.engine.closed import validate
-from detui.engine.errors import RecipeError
+from detui.engine.errors import MissingError, RecipeError
 from detui.engine.planning import compared
 from detui.engine.recipe.load import load_recipe
 from detui.engine.recipe.resolve import resolve
+from detui.tui.main import application
 
 
 def problems(environment: str = "detui", images: int | None = 1000, **sections: Any) -> dict[str | None, str]:
@@ -85,3 +87,18 @@ def test_an_environment_is_a_name(tmp_path: Path) -> None:
     path.write_text(text.replace("environment: jittor\n", "environment: [jittor]\n"), encoding="utf-8")
     with pytest.raises(RecipeError, match="environment"):
         load_recipe(str(path)).arms  # noqa: B018 - arms are read when they are asked for
+
+
+def test_without_the_environment_nothing_starts_and_the_way_without_the_arm_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETUI_ENVIRONMENTS", str(tmp_path / "none"))
+    monkeypatch.setenv("DETUI_CONFIG", str(tmp_path / "none.yaml"))
+    command = ["--workspace", str(tmp_path / "logs"), "run", "parity/training", "--profile", "smoke", "--yes"]
+    done = CliRunner().invoke(application, command)
+    assert isinstance(done.exception, MissingError) and not list(tmp_path.glob("logs/*"))
+    assert done.exception.message == "The environment 'jittor' is not made yet. It is that of the arm jittor."
+    hint = "detui env create jittor, or leave it out: --arm torch --arm torch-jitter"
+    assert done.exception.hint == hint
+    alone = CliRunner().invoke(application, [*command, "--arm", "torch", "--arm", "jittor"])
+    assert isinstance(alone.exception, MissingError) and alone.exception.hint == "detui env create jittor"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from parity_models import TINY, batch, in_transformers, varied
+from parity_models import TINY, batch, built_by_transformers, in_transformers, varied
 from parity_numbers import BOXES, LOGITS, LOSSES, numbers
 
 from detui.engine.backends.parity.criterion import losses
@@ -14,6 +14,7 @@ from detui.engine.backends.parity.denoising import Denoising, denoising_pairs, g
 from detui.engine.backends.parity.detector import Detector
 from detui.engine.backends.parity.frameworks import open_framework
 from detui.engine.backends.parity.published import translate
+from detui.engine.backends.parity.sizes import CONSTANTS, PARAMETERS, SIZES
 
 pytestmark = pytest.mark.slow  # importing transformers takes longer than all of it
 
@@ -22,6 +23,18 @@ SMALL = {
     "bottleneck": replace(TINY, bottleneck=True, stem=4, widths=(2, 2, 4, 4), frozen_norms=True, frozen_stem=True),
     "narrow fusion": replace(TINY, expansion=0.5, depths=(1, 2, 1, 1)),
 }
+
+
+@pytest.mark.parametrize("name", list(SIZES))
+def test_counts_are_those_of_transformers(name):
+    """Nothing is allocated: on torch's device meta a tensor is its shape."""
+    import torch
+
+    with torch.device("meta"):
+        theirs = built_by_transformers(SIZES[name])
+    assert sum(one.numel() for one in theirs.parameters()) == PARAMETERS[name]
+    buffers = [value for value in theirs.buffers() if value.dtype.is_floating_point]  # counters of batches are whole
+    assert sum(value.numel() for value in buffers) == CONSTANTS[name]
 
 
 def both(size, twice=False):
