@@ -6,8 +6,6 @@ import logging
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from detui.engine.errors import DetuiError
 from detui.engine.record.facts import ExperimentFacts, RunFacts, Source
 from detui.engine.record.numerics_steps import StepRound, compared_rounds
@@ -256,6 +254,8 @@ def cost_of(facts: ExperimentFacts, arm: str, side: int) -> tuple[dict[str, Any]
 
 
 def _spread(times: list[float]) -> float:
+    import numpy as np  # late: `detui ls` comes by
+
     low, high = np.percentile(times, [10, 90])
     return float(high - low) / median(times)
 
