@@ -103,8 +103,8 @@ class BestOf:
         """The best of a group minus the first group's best; None while either has none."""
         if first.best is None or group.best is None:
             return None
-        sides = [self.facts.values(arm, self.metric) for arm in (first.best, group.best)]
-        return compare(*sides, unfinished=[*first.lacking, *group.lacking])
+        reference, values = (self.facts.values(arm, self.metric) for arm in (first.best, group.best))
+        return compare(reference, values, [*first.lacking, *group.lacking])
 
     def _against(self, first: Group, group: Group) -> tuple[str, str, str]:
         found = self._compared(first, group)
@@ -115,13 +115,13 @@ class BestOf:
 
     def lines(self) -> list[str]:
         """A line a further group, for the head of the record; none while either side has no best arm."""
-        first, *others = self._groups() or [None]
-        if first is None:
-            return []
-        pairs = [(group, found) for group in others if (found := self._compared(first, group)) is not None]
-        return [
-            self.words("best line", code(self.setting), code(group.best), code(first.best),
-                       self.results.label(self.metric), points(found.delta), " / ".join(map(str, found.n)),
-                       self.results.verdict(found))
-            for group, found in pairs
-        ]  # fmt: skip
+        found = []
+        for group in (groups := self._groups())[1:]:
+            against = self._compared(groups[0], group)
+            if against is not None:
+                told = (self.setting, group.best, groups[0].best)
+                found.append(
+                    self.words("best line", *map(code, told), self.results.label(self.metric), points(against.delta),
+                               " / ".join(map(str, against.n)), self.results.verdict(against))
+                )  # fmt: skip
+        return found
