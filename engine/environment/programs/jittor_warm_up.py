@@ -15,6 +15,8 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -96,16 +98,17 @@ def _parity(device: str, until: float) -> list[str]:
         importlib.import_module(f"{parity}.{name}")
         for name in ("operators", "stepping", "measure", "sizes", "frameworks")
     )
-    framework, work = frameworks.open_framework("jittor", device), {}
+    framework: Any = frameworks.open_framework("jittor", device)
+    work: dict[str, Callable[[], Any]] = {}
     for bottleneck in (False, True):
         size = sizes.Size((1, 1, 1, 1), bottleneck=bottleneck, widths=(8, 8, 12, 16), stem=8, channels=16, heads=2,
                           feed_forward=32, points=2, decoder_layers=2, queries=12, denoising=6, classes=2)  # fmt: skip
         case = stepping.random_case(size, side=64)
         blocks = "of R50's blocks" if bottleneck else "of R18's blocks"
-        work[f"a step {blocks}"] = lambda case=case: stepping.take_step(framework, case, keep_parts=False)
-        work[f"an answer {blocks}"] = lambda case=case: measure.answer(framework, case)
+        work[f"a step {blocks}"] = partial(stepping.take_step, framework, case, keep_parts=False)
+        work[f"an answer {blocks}"] = partial(measure.answer, framework, case)
     for one in operators.table():
-        work[one.name] = lambda one=one: operators.measure_one(framework, one)
+        work[one.name] = partial(operators.measure_one, framework, one)
     left_out = []
     for name, run in work.items():
         if time.monotonic() > until:
