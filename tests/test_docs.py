@@ -42,6 +42,7 @@ DOCUMENTS = [
     "docs/data.md",
     "docs/environments.md",
     "docs/fusion.md",
+    "docs/parity.md",
     "docs/recipes.md",
     "docs/run-control.md",
     "docs/run-directory.md",
@@ -52,6 +53,7 @@ DOCUMENTS = [
     "docs/weights.md",
 ]
 COMMANDS_IN = [
+    "docs/parity.md",
     "docs/recipes.md",
     "docs/data.md",
     "docs/environments.md",

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from detui.engine.analysis.fairness import covers
 from detui.engine.backends import Backend, backend
 from detui.engine.closed import Keys, Where, has_field, submodel, validate
 from detui.engine.errors import RecipeError, UsageError
@@ -179,6 +180,7 @@ def _check_names(recipe: Recipe) -> None:
         _check_field(recipe, tuple(dotted.split(".")), ("varies", index))
     for dotted in recipe.file.each_of:
         _check_field(recipe, tuple(dotted.split(".")), ("each_of", dotted))
+    _check_best_of(recipe)
     for key in ("goals", "claims"):
         for index, one in enumerate(getattr(recipe.file, key)):
             _check_metric(recipe, one.metric, (key, index, "metric"))
@@ -189,6 +191,24 @@ def _check_names(recipe: Recipe) -> None:
                 hint = one.metric.replace(MASKS, "", 1)
                 raise RecipeError(message, where=where((key, index, "metric")), hint=hint)
     _check_data_sets(recipe)
+
+
+def _check_best_of(recipe: Recipe) -> None:
+    """The setting that groups arms is one field in which they may differ, and all are judged on the same pictures."""
+    asked, where = recipe.file.record.best_of, recipe.document.where
+    if asked is None:
+        return
+    keys: Keys = ("record", "best_of", "by")
+    field = tuple(asked.by.split("."))
+    _check_field(recipe, field, keys)
+    if submodel(recipe.backend.config, field) is not None:
+        raise RecipeError(f"{asked.by} is a section of fields, and arms are grouped by one.", where=where(keys))
+    if not any(covers(name, asked.by) for name in recipe.file.varies):
+        message = f"The arms do not differ in {asked.by}, by which the best of each is to be chosen."
+        raise RecipeError(message, where=where(keys), hint=f"varies: [{asked.by}]")
+    if isinstance(recipe.file.data, list):
+        message = "Arms on several data sets are judged on different pictures: no best one is chosen among them."
+        raise RecipeError(message, where=where(("record", "best_of")), hint="data: one of them")
 
 
 def _check_data_sets(recipe: Recipe) -> None:

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from detui.engine.closed import Closed
-from detui.engine.evaluate.tables import is_setting
+from detui.engine.evaluate.tables import ERRORS, is_setting
 
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
@@ -277,11 +277,35 @@ class Claim(Closed):
         return self
 
 
+class BestOf(Closed):
+    """Which arms are tries of the same thing: the best of each group stands for it in the record."""
+
+    by: str
+    """The setting whose value the arms of a group share: `model.framework`."""
+    metric: Annotated[str, Field(pattern="^val/")] = "val/AP"
+    """The highest mean over the seeds is the best; on a tie the arm that stands first."""
+
+    @field_validator("metric")
+    @classmethod
+    def _higher_is_better(cls, metric: str) -> str:
+        if metric.removeprefix("val/").split("/")[0] in ERRORS:
+            raise ValueError(f"{metric} is an error, the lower the better, and the highest is chosen.")
+        return metric
+
+
 class RecordOptions(Closed):
     """How the record is rendered."""
 
     template: str = "default"
     languages: list[Literal["en", "zh"]] = ["en", "zh"]
+    best_of: BestOf | None = None
+    """Shown by the template `default`."""
+
+    @model_validator(mode="after")
+    def _shown(self) -> RecordOptions:
+        if self.best_of is not None and self.template != "default":
+            raise ValueError(f"best_of is shown by the template default, and not by {self.template}.")
+        return self
 
 
 class Profile(Closed):

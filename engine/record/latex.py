@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from detui.engine.record.best_of import BestOf
 from detui.engine.record.components import Components
 from detui.engine.record.convergence import ConvergenceTable
 from detui.engine.record.facts import ExperimentFacts, Source
@@ -35,6 +36,12 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "differences": (
         "Each arm minus the reference {}, in percent points (pp), with Welch's 95 % interval over seeds.",
         "各组减去参照组 {}，单位为百分点（pp），附种子间的 Welch 95 % 区间。",
+    ),
+    "best": (
+        "The best arm of each group by its mean over seeds, in percent; differences in percent points (pp) with "
+        "Welch's 95 % intervals, which do not count the choice. The same pictures choose and judge.",
+        "各组按种子均值选出的最佳实验组，单位为百分数；差值为百分点（pp），附 Welch 95 % 区间，区间不计入选择的影响。"
+        "选择与评判使用相同的图像。",
     ),
     "classes": (
         "Per class and size, in percent; mean ± standard deviation over seeds.",
@@ -99,6 +106,7 @@ def tables(facts: ExperimentFacts, language: str = "en", *, standalone: bool = F
         "results": results.per_seed(),
         **({"masks": results.per_seed(MASK_MAIN)} if results.masks else {}),
         "differences": results.differences(results.judged),
+        "best": BestOf(results).table(),
         "classes": results.per_class(),
         "milestones": Milestones(results).table(),
         "convergence": ConvergenceTable(results).table(),

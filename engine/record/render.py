@@ -16,6 +16,7 @@ from detui.engine.record.aqr import AqrTables
 from detui.engine.record.aqr_findings import AqrFindings
 from detui.engine.record.aqr_settings import AqrSettings
 from detui.engine.record.baseline import Baseline
+from detui.engine.record.best_of import BestOf
 from detui.engine.record.blocks import wrap
 from detui.engine.record.by_class import ByClass
 from detui.engine.record.components import Components
@@ -146,6 +147,7 @@ def _context(
         "transfers": Transfers(results),
         "shares": Shares(results),
         "baseline": Baseline(results),
+        "best": BestOf(results),
         "by_class": ByClass(results),
         "components": Components(results),
         "preparation": Preparation(setup),
@@ -203,7 +205,7 @@ def _stated(facts: ExperimentFacts, key: str) -> list[str]:
 
 
 def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> list[str]:
-    """The answer so far, in a line an arm that has a reference and a line about the goals."""
+    """The answer so far: a line an arm that has a reference, one a best arm, and one about the goals."""
     lines, words = [], results.words
     if confounders:
         lines.append(words("confounded", confounders))
@@ -218,6 +220,7 @@ def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> lis
                     words("headline", arm=text.code(arm), reference=text.code(reference), metric=results.label(metric),
                           delta=text.points(found.delta), n=" / ".join(map(str, found.n)), verdict=verdict)
                 )  # fmt: skip
+    lines += BestOf(results).lines()
     goals = [judge_goal(goal, facts.results(), facts.open_runs()).word for goal in facts.info.get("goals") or ()]
     if goals:
         counted = ", ".join(f"{words('state ' + word)} {goals.count(word)}" for word in dict.fromkeys(goals))

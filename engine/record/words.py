@@ -164,6 +164,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{arm} against {reference}: {metric} {delta} percent points ({n} seeds): {verdict}",
         "{arm} 相对 {reference}: {metric} {delta} 个百分点 ({n} 个种子): {verdict}",
     ),
+    "best line": (
+        "best arm of each {}: {} against {}: {} {} percent points ({} seeds): {}",
+        "各 {} 的最佳实验组: {} 相对 {}: {} {} 个百分点 ({} 个种子): {}",
+    ),
     "goals line": ("goals: {}", "目标: {}"),
     "state met": ("met", "达到"),
     "state not met": ("not met", "未达到"),
@@ -300,6 +304,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "said times": ("times", "时间"),
     "if step": ("if “{}”: {}", "如果“{}”：{}"),
     "ended at": ("end (UTC)", "完成时间 (UTC)"),
+    # the best arm of each group
+    "arms tried": ("arms tried", "尝试的实验组数"),
+    "best arm": ("best arm", "最佳实验组"),
+    "so far": ("so far", "暂定"),
+    "said best": ("choice of the best arm", "最佳实验组的选择"),
     "best of": ("{} of the chosen checkpoint", "选定检查点的 {}"),
     "highest of": ("highest {} evaluated", "评估中最高的 {}"),
     "trend": ("trend since epoch {}", "趋势（自第 {} 轮起）"),

@@ -1,7 +1,9 @@
-"""Compile Jittor and the kernels of a small training step, test its arithmetic, and write down that it works.
+"""Compile Jittor and the kernels that a training uses, test its arithmetic, and write down that it works.
 
 Jittor compiles itself when it is imported first and each kernel when it is used first, minutes in all. Here that
-happens once, under a watchdog, instead of in the first run. The cache is for this machine's CPU, kernel, name and
+happens once, under a watchdog, instead of in the first run: of a small step, then of what the backend `parity` measures
+before its first step (every operator), trains and answers with. Where the machine is so busy that the watchdog would
+come near, what is left of the latter is left to the first run. The cache is for this machine's CPU, kernel, name and
 compiler: elsewhere, or moved, it is compiled anew.
 """
 
@@ -13,10 +15,16 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-WORKER = Path(__file__).resolve().parents[2] / "worker"
+ENGINE = Path(__file__).resolve().parents[2]
+WORKER = ENGINE / "worker"
+ENOUGH = 700.0
+"""Seconds after its start from which the program begins nothing further: the watchdog ends it after 1200."""
 
 
 def _module(name: str) -> Any:
@@ -42,6 +50,7 @@ def warm_up() -> dict[str, Any]:
     print("Training a small step", flush=True)
     loss = _step(jt)
     end = time.monotonic()
+    left_out = _parity("cuda" if jt.has_cuda else "cpu", until=begun + ENOUGH)
     return {
         "jittor": jt.__version__,
         "numpy": tested["numpy"],
@@ -49,7 +58,12 @@ def warm_up() -> dict[str, Any]:
         "cache": str(jt.compiler.cache_path),
         "arithmetic": tested,
         "loss": loss,
-        "seconds": {"import": round(imported - begun, 1), "kernels": round(end - imported, 1)},
+        "left_out": left_out,
+        "seconds": {
+            "import": round(imported - begun, 1),
+            "kernels": round(end - imported, 1),
+            "parity": round(time.monotonic() - end, 1),
+        },
     }
 
 
@@ -70,6 +84,39 @@ def _step(jt: Any) -> float:
         optimiser.step(error)
         loss = float(error.item())
     return loss
+
+
+def _parity(device: str, until: float) -> list[str]:
+    """Measure every operator, train a step and answer with tiny models; returns what was no longer begun in time."""
+    # Packages of the same names that run no __init__: this interpreter has nothing of what those import.
+    for name in ("detui", "detui.engine", "detui.engine.backends"):
+        package = ModuleType(name)
+        package.__path__ = [str(ENGINE.joinpath(*name.split(".")[2:]))] if name != "detui" else []
+        sys.modules[name] = package
+    parity = "detui.engine.backends.parity"
+    operators, stepping, measure, sizes, frameworks = (
+        importlib.import_module(f"{parity}.{name}")
+        for name in ("operators", "stepping", "measure", "sizes", "frameworks")
+    )
+    framework: Any = frameworks.open_framework("jittor", device)
+    work: dict[str, Callable[[], Any]] = {}
+    for bottleneck in (False, True):
+        size = sizes.Size((1, 1, 1, 1), bottleneck=bottleneck, widths=(8, 8, 12, 16), stem=8, channels=16, heads=2,
+                          feed_forward=32, points=2, decoder_layers=2, queries=12, denoising=6, classes=2)  # fmt: skip
+        case = stepping.random_case(size, side=64)
+        blocks = "of R50's blocks" if bottleneck else "of R18's blocks"
+        work[f"a step {blocks}"] = partial(stepping.take_step, framework, case, keep_parts=False)
+        work[f"an answer {blocks}"] = partial(measure.answer, framework, case)
+    for one in operators.table():
+        work[one.name] = partial(operators.measure_one, framework, one)
+    left_out = []
+    for name, run in work.items():
+        if time.monotonic() > until:
+            left_out.append(name)
+            continue
+        print(f"Compiling for {name}", flush=True)
+        run()
+    return left_out
 
 
 def _main() -> None:

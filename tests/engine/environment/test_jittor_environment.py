@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from detui.engine.environment import link_package, numbers
+from detui.engine.environment import link_package, numbers, pin_file
 from detui.engine.environment.checking import check_interpreter
 from detui.engine.environment.pin_file import SHIPPED, read_pins
 
@@ -60,6 +60,25 @@ def test_it_is_compiled_and_says_so(made: Made) -> None:
     note = json.loads((made.python.parent.parent / "jittor_warm_up.json").read_text())
     assert note["jittor"] == PINS.packages["jittor"] and note["arithmetic"]["wrong"] == []
     assert note["cache"].startswith(str(made.python.parent.parent)), "nothing is compiled outside its folder"
+
+
+def test_what_the_backend_measures_is_compiled_by_then(made: Made, tmp_path: Path) -> None:
+    """The program once more, quick where all is compiled; then the operators need no kernel that is not there."""
+    program = Path(pin_file.__file__).parent / "programs" / "jittor_warm_up.py"
+    command = [str(made.python), "-I", "-u", str(program), str(tmp_path)]
+    done = subprocess.run(command, env=environ(made), capture_output=True, text=True, check=False, timeout=1500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    note = json.loads((tmp_path / "jittor_warm_up.json").read_text())
+    assert note["left_out"] == [], "too slow a machine to compile all of it in time"
+    cache = Path(note["cache"])
+    before = {path.name for path in cache.rglob("*_op.so")}
+    measured = [str(made.python), "-m", "detui.engine.backends.parity.measure", "operators", "jittor"]
+    linked = environ(made, link_package("parity", tmp_path / "links"))
+    done = subprocess.run(
+        [*measured, str(tmp_path / "out.npz")], env=linked, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert {path.name for path in cache.rglob("*_op.so")} == before and len(before) > 100
 
 
 def test_what_doctor_runs_finds_it_right(made: Made) -> None:

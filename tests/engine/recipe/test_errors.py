@@ -87,6 +87,33 @@ def test_message_has_place_and_next_step(
 
 
 @pytest.mark.parametrize(
+    ("record", "words", "hint"),
+    [
+        ("{best_of: {by: train.lr}}", "no such field", "train.lr"),
+        ("{best_of: {by: train}}", "a section of fields", None),
+        ("{best_of: {by: train.batch}}", "do not differ in train.batch", "varies: [train.batch]"),
+        ("{best_of: {by: train.lr0, metric: train/loss}}", "train/loss", None),
+        ("{best_of: {by: train.lr0, metric: val/mATE}}", "the lower the better", None),
+        ("{template: scratch, best_of: {by: train.lr0}}", "not by scratch", None),
+    ],
+)
+def test_what_chooses_the_best_arm_must_be_fit_for_it(
+    tmp_path: Path, record: str, words: str, hint: str | None
+) -> None:
+    text = f"{GOOD}record: {record}\n"
+    assert planned(tmp_path, f"{GOOD}record: {{best_of: {{by: train.lr0}}}}\n").recipe.file.record.best_of is not None
+    error = refusal(tmp_path, text)
+    assert str(error.where).startswith(f"{tmp_path / 'own.yaml'}:19"), str(error)
+    assert words in error.message
+    assert hint is None or hint in (error.hint or "")
+
+
+def test_no_best_arm_is_chosen_across_data_sets(tmp_path: Path) -> None:
+    text = GOOD.replace("data: {name: scenes}", "data: [a, b]\ndata_sets: {a: {name: scenes}, b: {name: scenes}}")
+    assert "several data sets" in refusal(tmp_path, f"{text}record: {{best_of: {{by: train.lr0}}}}\n").message
+
+
+@pytest.mark.parametrize(
     ("override", "words"),
     [
         ("train.lr=3", "train.lr"),
