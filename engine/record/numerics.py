@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 import logging
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from detui.engine.errors import DetuiError
 from detui.engine.record.facts import ExperimentFacts, RunFacts, Source
+from detui.engine.record.numerics_steps import StepRound, compared_rounds
 from detui.engine.record.operator_table import measured_file
 from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code, count, plain, size
 from detui.engine.run.files import read_json
 
-if TYPE_CHECKING:
-    from detui.engine.backends.parity.differences import StepDifference
-
 EQUAL_SHARE = 0.05
-"""How far a time may be from the reference's, and be called equal, at least; the spread of steps widens it."""
+"""How far a time may be from the reference's, and be called equal, at least; the spread of either widens it."""
+
+TABLES = {"operators": 1, "step": 3, "cost": 1}
+"""What may be measured, in the record's order, and how many tables it has."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StepRound:
-    """A round of an arm beside the reference's."""
-
-    arm: str
-    number: int
-    whole: bool
-    """Whether gradients and weights were stored, too."""
-    found: StepDifference
-    tokens: float
-    """Share of the freely selected tokens that are the reference's, too."""
-    pairs: float
-    """Share of the free pairs that are."""
-    sources: tuple[Source, ...]
 
 
 class Numerics:
@@ -49,6 +29,17 @@ class Numerics:
     def __init__(self, results: Results) -> None:
         self.results, self.facts, self.words = results, results.facts, results.words
         self._steps: list[StepRound] | None = None
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """What any arm measures: "operators", "step", "cost"; all of them where the plan does not say."""
+        configs = [arm.get("config") or {} for arm in self.facts.info["arms"]]
+        return frozenset(one["measure"]["what"] for one in configs if "measure" in one) or frozenset(TABLES)
+
+    def number(self, what: str, place: int = 0) -> int:
+        """The number of a table: those of what is measured stand behind the table of the models, without a gap."""
+        before = list(TABLES)[: list(TABLES).index(what)]
+        return 2 + sum(TABLES[one] for one in before if one in self.asked) + place
 
     def models(self) -> Table:
         """A row an arm: parameters, tensors, and checksums of names with shapes and of the first weights."""
@@ -97,28 +88,8 @@ class Numerics:
     def rounds(self) -> list[StepRound]:
         """Every round of a step that both the reference and another arm have."""
         if self._steps is None:
-            self._steps = self._compared_steps()
+            self._steps = compared_rounds(self.facts)
         return self._steps
-
-    def _compared_steps(self) -> list[StepRound]:
-        found: list[StepRound] = []
-        for arm in self.facts.compared:
-            reference = {run.seed: run for run in self.facts.of(self.facts.reference(arm))}
-            for run in (run for run in self.facts.of(arm) if run.seed in reference):
-                for number in range(1, run.total_epochs + 1):
-                    name = f"measured/step-{number:04}.npz"
-                    sides = [measured_file(self.facts.path, one, name) for one in (reference[run.seed], run)]
-                    if None not in sides:
-                        found += self._round(arm, number, [side for side in sides if side is not None])
-        return found
-
-    def _round(self, arm: str, number: int, sides: list[tuple[Path, Source]]) -> list[StepRound]:
-        try:
-            found, tokens, pairs, whole = _compare(*(path for path, _ in sides))
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            log.warning("round %s of %s is left out: %s", number, arm, error)
-            return []
-        return [StepRound(arm, number, whole, found, tokens, pairs, tuple(source for _, source in sides))]
 
     def steps(self) -> Table:
         """A row a round: the loss, the furthest term, the furthest module, and what was chosen freely."""
@@ -182,7 +153,7 @@ class Numerics:
                 continue
             texts = dict.fromkeys(self._said(finding) for one in rounds for finding in one.found.findings)
             if texts:
-                told += [f"❌ {code(arm)}: {text}" for text in texts]
+                told += ["❌ " + self.words("said of", code(arm), text) for text in texts]
             else:
                 told.append("✅ " + self.words("step equal", code(arm), code(self.facts.reference(arm)), len(rounds)))
         return told
@@ -191,30 +162,39 @@ class Numerics:
         if self.words.language == "en":
             return plain(finding.text())
         value = f"{finding.value:.6f}" if finding.kind == "gradient" else f"{finding.value:.2g}"
-        where = code(finding.where) + (f" 等 {finding.count} 处" if finding.count > 1 else "")
+        # Chinese has a space behind what is no Chinese, and none behind what is.
+        many, alone = f" 等 {finding.count} 处", "" if finding.kind == "selection" else " "
+        where = code(finding.where) + (many if finding.count > 1 and finding.kind != "assignment" else alone)
         return self.words(f"finding {finding.kind}", where, value)
 
     def costs(self) -> Table:
-        """A row an arm and side: medians over the rounds, spread, and the ratio to the reference."""
+        """A row an arm and side: medians over the rounds so far, spreads, and the ratios to the reference."""
         words, rows = self.words, []
         for side in sides_of(self.facts):
             for arm in self.facts.arms:
                 found, sources = cost_of(self.facts, arm, side)
                 if not found:
-                    rows.append([code(arm), f"{side}", *[words("missing")] * 6, ""])
+                    rows.append([self._arm(arm), f"{side}", *[words("missing")] * 6, ""])
                     continue
                 base, _ = cost_of(self.facts, self.facts.reference(arm), side)
                 own = arm == self.facts.reference(arm)
                 ratios = ["–" if own or not base else f"× {found[n] / base[n]:.2f}" for n in TIMES]
                 mark = self.results.ledger.cite_all(sources, words("said cost"))
+                times = [f"{_ms(found[n])} (± {50 * found[SPREADS[n]]:.0f} %)" for n in TIMES]
+                first = found["first_step_seconds"]
                 rows.append([
-                    code(arm), f"{side}", f"{_ms(found['step_seconds'])} (± {50 * found['step_spread']:.0f} %)",
-                    ratios[0], _ms(found["inference_seconds"]), ratios[1], f"{found['first_step_seconds']:.2f} s",
-                    size(found["memory"]), mark,
+                    self._arm(arm), f"{side}", times[0], ratios[0], times[1], ratios[1],
+                    f"{first:.2f} s" if first is not None else "–", size(found["memory"]), mark,
                 ])  # fmt: skip
         head = [words("arm"), words("side"), words("step median"), words("step ratio"), words("pass median"),
                 words("pass ratio"), words("first step"), words("memory growth"), words("source")]  # fmt: skip
         return Table(head, rows, frozenset(range(1, 8)))
+
+    def _arm(self, arm: str) -> str:
+        """An arm; with the mark of one whose runs did not get to their end, for its numbers may yet change."""
+        open_runs = self.facts.unfinished(arm)
+        named = ", ".join(map(code, open_runs))
+        return f"{code(arm)} ({self.words('runs unfinished', named)})" if open_runs else code(arm)
 
     def cost_verdicts(self) -> list[str]:
         """For each arm and side whether a step and a pass are slower, faster or equal within the spread."""
@@ -224,9 +204,14 @@ class Numerics:
                 found, _ = cost_of(self.facts, arm, side)
                 base, _ = cost_of(self.facts, self.facts.reference(arm), side)
                 if found and base:
-                    within = max(EQUAL_SHARE, found["step_spread"], base["step_spread"])
-                    said = [self._faster(found[name] / base[name], within) for name in TIMES]
-                    told.append(self.words("cost verdict", code(arm), side, *said))
+                    said = []
+                    for name in TIMES:
+                        within = max(EQUAL_SHARE, found[SPREADS[name]], base[SPREADS[name]])
+                        said.append(self._faster(found[name] / base[name], within))
+                    open_runs = self.facts.unfinished(self.facts.reference(arm), arm)
+                    named = ", ".join(map(code, open_runs))
+                    mark = f" ({self.words('runs unfinished', named)})" if open_runs else ""
+                    told.append(self.words("cost verdict", code(arm), side, *said) + mark)
         return told
 
     def _faster(self, ratio: float, within: float) -> str:
@@ -235,7 +220,9 @@ class Numerics:
         return self.words("cost slower", f"{ratio:.1f}") if ratio > 1 else self.words("cost faster", f"{1 / ratio:.1f}")
 
 
-TIMES = ("step_seconds", "inference_seconds")
+SPREADS = {"step_seconds": "step_spread", "inference_seconds": "inference_spread"}
+"""A time, and p90 - p10 of it as a share of its median."""
+TIMES = tuple(SPREADS)
 
 
 def sides_of(facts: ExperimentFacts) -> list[int]:
@@ -244,7 +231,7 @@ def sides_of(facts: ExperimentFacts) -> list[int]:
     return sorted(found)
 
 
-def cost_of(facts: ExperimentFacts, arm: str, side: int) -> tuple[dict[str, float], list[Source]]:
+def cost_of(facts: ExperimentFacts, arm: str, side: int) -> tuple[dict[str, Any], list[Source]]:
     """Medians over an arm's steps, passes and first steps of all rounds (first step: of round 1), and their files."""
     steps, passes, first, memory, sources = [], [], [], [], []
     for run in facts.of(arm):
@@ -259,12 +246,18 @@ def cost_of(facts: ExperimentFacts, arm: str, side: int) -> tuple[dict[str, floa
                 first.append(one["first_step"])
     if not steps:
         return {}, []
-    middle = median(steps)
-    low, high = np.percentile(steps, [10, 90])
     return {
-        "step_seconds": middle, "step_spread": float(high - low) / middle, "inference_seconds": median(passes),
-        "first_step_seconds": median(first) if first else float("nan"), "memory": float(max(memory)),
+        "step_seconds": median(steps), "step_spread": _spread(steps),
+        "inference_seconds": median(passes), "inference_spread": _spread(passes),
+        "first_step_seconds": median(first) if first else None, "memory": float(max(memory)),
     }, sources  # fmt: skip
+
+
+def _spread(times: list[float]) -> float:
+    import numpy as np  # late: `detui ls` comes by
+
+    low, high = np.percentile(times, [10, 90])
+    return float(high - low) / median(times)
 
 
 def _cost_files(facts: ExperimentFacts, run: RunFacts) -> list[tuple[Source, dict[str, Any]]]:
@@ -278,38 +271,6 @@ def _cost_files(facts: ExperimentFacts, run: RunFacts) -> list[tuple[Source, dic
         except (DetuiError, KeyError) as error:
             log.warning("%s is left out: %s", place[0], error)
     return found
-
-
-def _compare(reference: Path, other: Path) -> tuple[StepDifference, float, float, bool]:
-    """Two stored rounds: their difference, the shares of free tokens and pairs that agree, and whether all is there."""
-    from detui.engine.backends.numerics.steps import read_case, read_result
-    from detui.engine.backends.parity.differences import compare_steps
-
-    both = []
-    for path in (reference, other):
-        with np.load(path, allow_pickle=False) as stored:
-            both.append({name: stored[name] for name in stored.files})
-    if str(both[0]["case"]) != str(both[1]["case"]):
-        raise ValueError("the two rounds are of different cases")
-    (one, free), (two, other_free) = (read_result(arrays) for arrays in both)
-    case = read_case(both[0])
-    whole = bool(one.gradients and two.gradients)
-    if not whole:  # what was not stored has not moved
-        from dataclasses import replace
-
-        case = replace(case, state={})
-        one, two = (replace(side, gradients={}, parts={}, state={}) for side in (one, two))
-    pairs = [(place, image) for place in free.pairs for image in range(len(free.pairs[place]))]
-    same = sum(len(_set(free, at) & _set(other_free, at)) for at in pairs)
-    total = sum(len(_set(free, at)) for at in pairs)
-    tokens = [len(set(a.tolist()) & set(b.tolist())) for a, b in zip(free.selection, other_free.selection, strict=True)]
-    found = compare_steps(case, one, two)
-    return found, sum(tokens) / max(free.selection.size, 1), same / max(total, 1), whole
-
-
-def _set(result: Any, at: tuple[str, int]) -> set[tuple[int, int]]:
-    queries, objects = result.pairs[at[0]][at[1]]
-    return set(zip(queries.tolist(), objects.tolist(), strict=True))
 
 
 def _short(value: float) -> str:

@@ -28,7 +28,7 @@ def inputs(facts: ExperimentFacts) -> dict[str, list[list[float]]]:
 
 
 def draw(times: Mapping[str, list[list[float]]], colours: Mapping[str, str], panels: Panels) -> Figure:
-    """A panel of steps, one of passes, one of ratios: step full, pass dashed."""
+    """A panel of steps, one of passes, one of ratios: of a step full, of a pass dashed with another mark."""
     figure, axes = panels(3, width=3.8, height=3.2)
     reference = {row[0]: row for row in next(iter(times.values()))}
     for arm, rows in times.items():
@@ -37,9 +37,9 @@ def draw(times: Mapping[str, list[list[float]]], colours: Mapping[str, str], pan
             axes[place - 1].plot(sides, [1000 * row[place] for row in rows], marker="o", color=colours[arm])
             known = [row for row in rows if row[0] in reference]
             ratios = [row[place] / reference[row[0]][place] for row in known]
-            style = "-" if place == 1 else "--"
-            axes[2].plot([row[0] for row in known], ratios, marker="o", color=colours[arm], linestyle=style)
-    for axis, title in zip(axes, ("training step", "inference", "to the first arm (dashed: inference)"), strict=True):
+            style, mark = ("-", "o") if place == 1 else ("--", "^")
+            axes[2].plot([row[0] for row in known], ratios, marker=mark, color=colours[arm], linestyle=style)
+    for axis, title in zip(axes, ("training step", "inference", "to the first arm (▲ inference)"), strict=True):
         axis.set_title(title, fontsize=10)
         axis.set(xlabel="side in pixels", xticks=sorted(reference))
         axis.set_ylim(bottom=0)

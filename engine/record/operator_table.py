@@ -51,6 +51,10 @@ class _Row:
     limit: float
     hard: bool
     """Whether it is a case that frameworks do differently."""
+    reason: str = ""
+    """Why it does not run."""
+    here: bool = True
+    """Whether it is this framework that does not run it, and not the reference's."""
 
     @property
     def equal(self) -> bool:
@@ -88,12 +92,34 @@ class OperatorTable:
         told = []
         for arm, rows in arms.items():
             apart = sorted((name for name, row in rows.items() if not row.equal), key=lambda name: -_size(rows[name]))
-            if not apart:
+            broken = [name for name in apart if rows[name].reason]
+            apart = [name for name in apart if not rows[name].reason]
+            equal = len(rows) - len(apart) - len(broken)
+            if apart:
+                named = words("between operators").join(
+                    f"{_name(name, words)} ({_number(_size(rows[name]))})" for name in apart[:NAMED]
+                )
+                told.append(words("operators differ", code(arm), code(reference), equal, len(rows), named))
+            elif rows and not broken:
                 told.append(words("operators equal", code(arm), code(reference), len(rows)))
-                continue
-            named = "; ".join(f"{_name(name, words)} ({_number(_size(rows[name]))})" for name in apart[:NAMED])
-            told.append(words("operators differ", code(arm), code(reference), len(rows) - len(apart), len(rows), named))
-        return " ".join(told)
+            for of, key in ((True, arm), (False, reference)):
+                if named := words("between operators").join(
+                    _name(name, words) for name in broken if rows[name].here is of
+                ):
+                    told.append(words("operators broken", code(key), named))
+        return words("between sentences").join(told)
+
+    def reasons(self) -> list[str]:
+        """Why operators do not run: arm, operator and the first line of the reason."""
+        words = self.words
+        reference, _, arms = self._compared()
+        told = []
+        for arm, rows in arms.items():
+            for name, row in rows.items():
+                if row.reason:
+                    where = words("operator of", code(arm if row.here else reference), _name(name, words))
+                    told.append(words("said of", where, code(row.reason)))
+        return list(dict.fromkeys(told))
 
     def apart(self, arm: str) -> list[str]:
         """The operators of an arm that are not within their limits."""
@@ -107,6 +133,9 @@ class OperatorTable:
             if row is None:
                 cells += ["–", "–", self.words("missing")]
                 continue
+            if row.reason:
+                cells += ["–", "–", self.words("operator broken" if row.here else "operator broken reference")]
+                continue
             worst = f"{_number(row.worst)} ({_result(row.where, self.words)})" if row.where else "–"
             said = self.words("operator equal" if row.equal else "operator apart")
             cells += [_number(row.forward), worst, said]
@@ -118,7 +147,7 @@ class OperatorTable:
         return self._read
 
     def _compare(self) -> tuple[str, list[Source], dict[str, dict[str, _Row]]]:
-        from detui.engine.backends.parity.operators import table
+        from detui.engine.backends.parity.operators import FAILED, table
 
         stored: dict[str, tuple[Measured, Source]] = {}
         for arm in self.results.facts.arms:
@@ -134,8 +163,13 @@ class OperatorTable:
             rows = {}
             for name, operator in known.items():
                 one, two = stored[reference][0].get(name), stored[arm][0].get(name)
-                if one is None or two is None or one.keys() != two.keys():
+                if one is None or two is None:
                     continue  # measured by another version
+                if FAILED in one or FAILED in two:
+                    rows[name] = _broken(one, two, operator)
+                    continue
+                if one.keys() != two.keys():
+                    continue
                 rows[name] = _compared(one, two, operator)
             arms[arm] = rows
         return reference, [source for _, source in stored.values()], arms
@@ -152,6 +186,14 @@ class OperatorTable:
                 yield read_operators(place[0]), place[1]
             except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
                 log.warning("%s is left out: %s", place[0], error)
+
+
+def _broken(one: dict[str, Array], two: dict[str, Array], operator: Operator) -> _Row:
+    from detui.engine.backends.parity.operators import FAILED
+
+    here = FAILED in two
+    why, apart = str((two if here else one)[FAILED]), float("inf")
+    return _Row(apart, apart, FAILED, operator.limit, operator.worst, reason=why, here=here)
 
 
 def _compared(one: dict[str, Array], two: dict[str, Array], operator: Operator) -> _Row:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -197,6 +198,7 @@ def results(framework: str) -> Iterator[Result]:
     if find_spec(framework) is None:
         return
     if framework == "jittor":
+        os.environ["HOME"] = os.environ.get("JITTOR_HOME") or os.environ.get("HOME", "")  # why: see jittor_start.py
         import jittor  # noqa: F401 - may compile for minutes
 
         yield jittor_tests()

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from second_user import as_second_user
 from toy_runs import MakeRun, steps_made, until
 
 from detui.engine.errors import RunError
@@ -190,12 +191,11 @@ def test_asking_somebody_elses_run_names_its_owner(make_run: MakeRun) -> None:
     for parent in run.path.parents:
         if len(parent.parts) > 2:
             parent.chmod(0o755)
-    child = os.fork()
-    if child == 0:
-        os.setuid(54321)
-        try:
+
+    def ask() -> None:
+        with pytest.raises(RunError, match="belongs to root") as told:
             request(run, "stop")
-        except RunError as error:
-            os._exit(0 if "belongs to root" in error.message and "ask root" in str(error.hint) else 2)
-        os._exit(1)
+        assert "ask root" in str(told.value.hint)
+
+    child = as_second_user(ask)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from second_user import SECOND, as_second_user
 from toy_runs import MakeRun, end, until
 
 from detui.engine.errors import RunError
@@ -131,15 +132,6 @@ def test_to_the_front(make_run: MakeRun) -> None:
     assert begun(runs) == [runs[index].name for index in (3, 0, 1, 2)]
 
 
-def _other_user(place: Path) -> None:
-    """Become a second user who takes a ticket and waits."""
-    os.setgid(54321)
-    os.setuid(54321)
-    enter(RunDir(place), cpu(1))
-    os.write(1, b"x")
-    signal.pause()
-
-
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to act as a second user")
 def test_the_front_is_before_the_own_runs_and_no_stranger(make_run: MakeRun, leases: Path) -> None:
     lease = busy()
@@ -148,17 +140,21 @@ def test_the_front_is_before_the_own_runs_and_no_stranger(make_run: MakeRun, lea
     first, *rest = (make_run(SHORT, seed=seed, device=cpu(1)) for seed in range(3))
     launch(first)
     begin, ready = os.pipe()
-    stranger = os.fork()
-    if stranger == 0:
-        os.dup2(ready, 1)
-        _other_user(leases / "strangers-run")
+
+    def wait_there() -> None:
+        enter(RunDir(leases / "strangers-run"), cpu(1))
+        os.write(ready, b"x")
+        signal.pause()
+
+    stranger = as_second_user(wait_there)
+    os.close(ready)
     assert os.read(begin, 1) == b"x"
     try:
         for run in rest:
             launch(run)
         front(rest[-1])
         owners = [waiter.want.user for waiter in Queue().waiters()]
-        assert owners == [0, 54321, 0, 0], "the stranger keeps the second place"
+        assert owners == [0, SECOND, 0, 0], "the stranger keeps the second place"
         assert [position(run) for run in (first, *rest)] == [2, 3, 0]
     finally:
         os.kill(stranger, signal.SIGKILL)
@@ -177,12 +173,7 @@ def test_the_queue_works_in_another_users_directory(make_run: MakeRun, leases: P
         os.chown(path, 12345, 12345)
     for folder in [*leases.parents][:3]:
         folder.chmod(0o755)
-    child = os.fork()
-    if child == 0:
-        os.setgid(54321)
-        os.setuid(54321)
-        enter(RunDir(leases / "a-run"), cpu(1))  # dies with its ticket in place
-        os._exit(0)
+    child = as_second_user(lambda: enter(RunDir(leases / "a-run"), cpu(1)))  # dies with its ticket in place
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     run = make_run(SHORT, device=cpu(1))
     launch(run)

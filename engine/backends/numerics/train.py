@@ -95,11 +95,11 @@ def _checksums(size: Any, seed: int) -> dict[str, str]:
 
 
 def _operators(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: int) -> dict[str, Any]:
-    from detui.engine.backends.parity.operators import flat, measure
+    from detui.engine.backends.parity.operators import FAILED, flat, measure
 
     found = measure(framework)
     _store(report, OPERATORS, flat(found))
-    return {"numerics/operators": float(len(found))}
+    return {"numerics/operators": float(sum(FAILED not in one for one in found.values()))}
 
 
 def _step(spec: RunSpec, report: Reporter, framework: Any, size: Any, number: int) -> dict[str, Any]:

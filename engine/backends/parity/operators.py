@@ -6,6 +6,8 @@ apart, with the cases that are the worst for each.
 
 from __future__ import annotations
 
+import gc
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,7 +20,17 @@ from detui.engine.backends.parity.frameworks.framework import Array, Framework, 
 Compute = Callable[[Framework, dict[str, Tensor]], Tensor | dict[str, Tensor]]
 """From inputs to an output, or to several by name, the first of which is "output"."""
 Results = dict[str, dict[str, Array]]
-"""By operator: "output", "gradient of NAME" for each real input, and what it changes in place."""
+"""By operator: "output", "gradient of NAME" for each real input, and what it changes in place; of one that does not run
+only `FAILED`."""
+FAILED = "does not run"
+"""The result of an operator that a framework could not compute: why, as an array of one text."""
+NOTHING = 1e-12
+"""A largest number that is 0: nothing can be a share of it."""
+LONGEST = 200
+"""Characters of a reason: a compiler's command takes thousands."""
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+_LOGGED = re.compile(r"^\[\w \d{4} [\d:.]+ \S+ [\w.]+:\d+\] *")
+"""What Jittor puts before a message: "[f 1127 06:49:00.745633 92:C1 log.cc:608]"."""
 LIMIT = 2e-6
 """How far apart results may be, as a share of the largest number."""
 
@@ -48,11 +60,11 @@ class Difference:
     operator: str
     """Its name."""
     result: str
-    """"output", "gradient of x", "running variance" …"""
+    """"output", "gradient of x", "running variance" …, or `FAILED`."""
     absolute: float
     """The largest difference; infinite where shapes differ or one is no number."""
     relative: float
-    """The same as a share of the reference's largest number."""
+    """The same as a share of the reference's largest number; where that is 0, the difference itself."""
     limit: float
     """What is allowed."""
     worst: bool
@@ -65,8 +77,26 @@ class Difference:
 
 
 def measure(framework: Framework, operators: list[Operator] | None = None) -> Results:
-    """The results of every operator (or of those given) in a framework."""
-    return {one.name: measure_one(framework, one) for one in (operators if operators is not None else table())}
+    """The results of every operator (or of those given) in a framework. One that does not run is told, and no more."""
+    found: Results = {}
+    for one in operators if operators is not None else table():
+        try:
+            found[one.name] = measure_one(framework, one)
+            framework.synchronise()  # what is left over would be computed, by Jittor compiled, with the next
+        except Exception as error:  # noqa: BLE001 - whatever a framework says of its own operation
+            found[one.name] = {FAILED: np.array(reason(error))}
+        if FAILED in found[one.name]:
+            gc.collect()  # Jittor would compute again, with the next, what something still holds
+    return found
+
+
+def reason(error: BaseException) -> str:
+    """Why an operator does not run: the first line of what the framework gives as its reason, else of its message."""
+    text = _COLOURS.sub("", str(error)).strip()
+    given = re.split(r"[Rr]eason: *", text)[-1].strip() or text
+    line = _LOGGED.sub("", given.splitlines()[0] if given else "").strip()
+    said = f"{type(error).__name__}: {line}" if line else type(error).__name__
+    return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
 
 
 def measure_one(framework: Framework, operator: Operator) -> dict[str, Array]:
@@ -88,9 +118,16 @@ def measure_one(framework: Framework, operator: Operator) -> dict[str, Array]:
 
 
 def compare(reference: Results, other: Results, operators: list[Operator] | None = None) -> list[Difference]:
-    """Both frameworks' results, row by row. Raises KeyError when `other` lacks one."""
+    """Both frameworks' results, row by row; of an operator that does not run in one of them one, infinitely far.
+
+    Raises KeyError when `other` lacks one.
+    """
     rows = []
     for operator in operators if operators is not None else table():
+        if FAILED in reference[operator.name] or FAILED in other[operator.name]:
+            apart = float("inf")
+            rows.append(Difference(operator.name, FAILED, apart, apart, operator.limit, operator.worst))
+            continue
         for result, expected in reference[operator.name].items():
             absolute, relative = _apart(expected, other[operator.name][result])
             rows.append(Difference(operator.name, result, absolute, relative, operator.limit, operator.worst))
@@ -103,7 +140,8 @@ def _apart(expected: Array, found: Array) -> tuple[float, float]:
     if not expected.size:
         return 0.0, 0.0
     difference = float(np.abs(expected.astype(np.float64) - found).max())
-    return difference, difference / max(float(np.abs(expected).max()), 1e-12)
+    largest = float(np.abs(expected).max())
+    return difference, difference / largest if largest > NOTHING else difference
 
 
 @dataclass(slots=True)

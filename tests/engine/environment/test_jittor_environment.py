@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,13 @@ def environ(made: Made, *folders: str | Path) -> dict[str, str]:
 
 
 def after_import(made: Made, tmp_path: Path, who: str) -> dict[str, Any]:
-    links = link_package("ultralytics", tmp_path / "links")
-    command = [str(made.python), str(WORKERS / "jittor_signals.py"), who]
+    return said(made, tmp_path, "jittor_signals.py", who)
+
+
+def said(made: Made, tmp_path: Path, program: str, *arguments: str) -> dict[str, Any]:
+    """The last line that a program of `workers` prints."""
+    links = link_package("parity", tmp_path / "links")
+    command = [str(made.python), str(WORKERS / program), *arguments]
     done = subprocess.run(command, env=environ(made, links), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -90,3 +96,32 @@ def test_signals_and_generators_are_the_workers_after_the_import(made: Made, tmp
     assert (worker["heard"], plain["heard"]) == (["stop"], ["interrupt"])
     assert worker["drawn"] == plain["drawn"], "the same seed, the same numbers"
     assert worker["child"] == plain["child"] == -9 and worker["total"] == 5.0
+
+
+def test_several_processes_compile_the_same_kernels_at_once(made: Made, tmp_path: Path) -> None:
+    """With the file of Jittor's in the home folder empty, as a Jittor of another environment leaves it while it
+    writes: the helper of each compilation would read it, and fail."""
+    shared = tmp_path / "home" / ".cache" / "jittor" / "config.json"
+    shared.parent.mkdir(parents=True)
+    shared.touch()
+    links = link_package("ultralytics", tmp_path / "links")
+    command = [str(made.python), str(WORKERS / "jittor_kernels.py"), os.urandom(8).hex(), str(time.time() + 6)]
+    own = {**environ(made, links), "HOME": str(tmp_path / "home")}
+    running = [
+        subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [one.communicate(timeout=300) for one in running]
+    assert [one.returncode for one in running] == [0, 0], [error[-2000:] for _, error in said]
+    told = [json.loads(out.splitlines()[-1]) for out, _ in said]
+    assert all(one["apart"] < 1e-6 for one in told) and max(one["new"] for one in told) >= 3, told
+    assert shared.read_bytes() == b"", "it is another's"
+
+
+def test_an_operator_that_does_not_compile_is_told_and_the_others_are_measured(made: Made, tmp_path: Path) -> None:
+    found = said(made, tmp_path, "jittor_broken_operator.py")
+    whole = ["gradient of x", "output"]
+    assert {name: one for name, one in found.items() if name != "GELU"} == dict.fromkeys(
+        ("SiLU", "sigmoid", "softmax"), whole
+    )
+    assert found["GELU"].startswith("RuntimeError: Check failed ret(") and "Run cmd failed" in found["GELU"]
+    assert len(found["GELU"]) <= 200 and "\x1b" not in found["GELU"]

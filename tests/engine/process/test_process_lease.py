@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from second_user import as_second_user
 
 from detui.engine.errors import RunError
 from detui.engine.process.lease import held, lease_directory, run_resource, take, take_some
@@ -87,11 +88,11 @@ def test_another_users_file_can_be_locked(leases: Path) -> None:
     path.chmod(0o666)
     for folder in [*leases.parents][:3]:
         folder.chmod(0o755)
-    child = os.fork()
-    if child == 0:
-        os.setgid(54321)
-        os.setuid(54321)
-        os._exit(0 if take("cpu:0", "second user") is not None else 1)
+
+    def lock() -> None:
+        assert take("cpu:0", "second user") is not None
+
+    child = as_second_user(lock)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from second_user import as_second_user
 from toy_runs import MakeRun, until
 
 from detui.engine.errors import RunError
@@ -100,13 +101,14 @@ def test_a_stranger_between_two_runs_is_not_overtaken(leases: Path, make_run: Ma
     runs = [make_run(seed=seed, device=CPU) for seed in range(2)]
     launch(runs[0])
     begin, ready = os.pipe()
-    stranger = os.fork()
-    if stranger == 0:
-        os.setgid(54321)
-        os.setuid(54321)
+
+    def wait_there() -> None:
         enter(RunDir(leases / "strangers-run"), CPU)
         os.write(ready, b"x")
         signal.pause()
+
+    stranger = as_second_user(wait_there)
+    os.close(ready)
     assert os.read(begin, 1) == b"x"
     try:
         launch(runs[1])

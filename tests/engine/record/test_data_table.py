@@ -35,6 +35,7 @@ def test_one_data_set_in_the_set_up() -> None:
         "splits": "train: 40 images, 760 boxes; val: 10 images, 200 boxes",
         "objects per image": "train: mean 18.8, median 17.5 (750 objects); val: mean 20.0, median 20 (200 objects)",
         "hash of the selection": f"train: `{HASH}`; val: `{'ef' * 32}`",
+        "list of images": "",
         "classes": "2: chair, b\\|d",
         "data fingerprint": f"`{'cd' * 32}`",
         "problems in the data": "none found",

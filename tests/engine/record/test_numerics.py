@@ -1,134 +1,204 @@
-"""The record of what frameworks compute, from stored arrays: equal ones, a broken copy, unfinished arms."""
+"""The record of what frameworks compute, from arrays that numpy made: equal ones, broken copies, unfinished arms."""
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from pathlib import Path
 
 import pytest
+from numerical import TINY, Numerical, case_of, cost, operators, step, stored, swapped
 
 from detui.engine.backends import backend
 from detui.engine.backends.base import CheckContext
 from detui.engine.backends.numerics.schema import NumericsConfig
-from detui.engine.backends.numerics.steps import drawn_case, measure_step, read_case
+from detui.engine.backends.numerics.steps import drawn_case, read_case
 from detui.engine.backends.parity.measure import store
-from detui.engine.backends.parity.operators import flat, measure
-from detui.engine.backends.parity.sizes import Size
-from detui.engine.record.facts import AttemptFacts, ExperimentFacts, RunFacts
+from detui.engine.backends.parity.operators import compare
+from detui.engine.record import fill, numerics_steps
+from detui.engine.record.blocks import find
+from detui.engine.record.facts import record_path
+from detui.engine.record.gather import gather
 from detui.engine.record.numerics import Numerics
 from detui.engine.record.operator_table import OperatorTable
+from detui.engine.record.render import render
 from detui.engine.record.results import Results
 from detui.engine.record.sources import Ledger
 from detui.engine.record.words import Words
 
-TINY = Size(
-    (1, 1, 1, 1), widths=(8, 4, 8, 12), stem=8, channels=16, feed_forward=16, heads=2, points=2, decoder_layers=2,
-    queries=20, denoising=6, classes=3, fusion_blocks=3,
-)  # fmt: skip
+GOLDEN = Path(__file__).with_name("golden")
+NORMS = sum(name.endswith(".running_var") for name in case_of(1).state)
+WHY = "RuntimeError: Check failed ret(256) == 0(0) Run cmd failed: g++"
 
 
-def biased():
-    """PyTorch with the biased running variance, as Jittor's own batch norm has it."""
-    from detui.engine.backends.parity.frameworks.in_torch import Torch
-
-    class Biased(Torch):
-        def batch_norm(self, x, weight, bias, mean, variance, *, training, momentum, eps):
-            before = variance.clone()
-            found = super().batch_norm(x, weight, bias, mean, variance, training=training, momentum=momentum, eps=eps)
-            if training:
-                n, kept = x.shape[0] * x.shape[2] * x.shape[3], before * (1 - momentum)
-                variance.data.copy_(kept + (variance - kept) * (n - 1) / n)
-            return found
-
-    return Biased()
-
-
-def run(arm: str, epochs: int = 2) -> RunFacts:
-    attempt = AttemptFacts(number=1, resumed_from_epoch=None, seconds=1.0, ended="finished", stage=0, device=(),
-                           device_model="CPU", begin={})  # fmt: skip
-    return RunFacts(
-        name=f"{arm}-s0", arm=arm, seed=0, state="finished", terminal=True, reason=None, epoch=epochs,
-        total_epochs=2, began=None, begin={}, attempts=(attempt,), alarms=(), evaluations=(), chosen=None, waiting=(),
-        cost={}, speed=None, timed=None, trained={}, stage_starts=(), losses={}, framework={}, statistics={},
-    )  # fmt: skip
-
-
-def results(path: Path, language: str = "en") -> Results:
-    info = {"id": "x", "recipe": "parity/step", "arms": [{"name": "torch"}, {"name": "jittor"}], "seeds": [0],
-            "runs": ["torch-s0", "jittor-s0"], "checkpoint_rule": {"rule": "last"}, "profile": "full"}  # fmt: skip
-    facts = ExperimentFacts(path=path, info=info, runs=(run("torch"), run("jittor")))
-    return Results(facts, Words(language), Ledger())
-
-
-def measured(path: Path, arm: str) -> Path:
-    folder = path / "runs" / f"{arm}-s0" / "attempts" / "1" / "measured"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def store_steps(path: Path, arm: str, framework) -> None:
-    for number in (1, 2):
-        case = drawn_case(TINY, 64, 2, number)
-        told = {"side": 64, "batch": 2, "seed": number}
-        arrays = measure_step(framework, case, told, whole=number == 1)
-        store(measured(path, arm) / f"step-{number:04}.npz", arrays)
+def results(trial: Numerical, language: str = "en") -> Results:
+    return Results(gather(trial.path), Words(language), Ledger())
 
 
 def test_a_case_is_drawn_the_same_each_time_and_again_from_what_is_stored() -> None:
-    one, two = drawn_case(TINY, 64, 2, 3), drawn_case(TINY, 64, 2, 3)
-    assert (one.selection == two.selection).all() and one.pairs is not None
-    assert (drawn_case(TINY, 64, 2, 4).selection != one.selection).any()
-    from dataclasses import asdict
-
-    import numpy as np
-
-    stored = {"case": np.array(json.dumps({"side": 64, "batch": 2, "seed": 3, "size": asdict(TINY)}))}
-    again = read_case(stored)
+    one = case_of(1)
+    assert one.pairs is not None and (drawn_case(TINY, 64, 2, 2).selection != one.selection).any()
+    again = read_case(stored(1, step(1)))
     assert again.size == TINY and (again.selection == one.selection).all() and (again.images == one.images).all()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_broken_copy_is_named_and_equal_ones_are_told_so(tmp_path: Path, language: str) -> None:
-    pytest.importorskip("torch")
-    from detui.engine.backends.parity.frameworks.in_torch import Torch
-
-    store_steps(tmp_path, "torch", Torch())
-    empty = Numerics(results(tmp_path, language))
-    assert not empty.steps() and not empty.findings() and not empty.terms(), "the other arm has measured nothing"
-    store_steps(tmp_path, "jittor", Torch())
-    (line,) = Numerics(results(tmp_path, language)).findings()
-    assert line.startswith("✅")
-    store_steps(tmp_path, "jittor", biased())
-    found = Numerics(results(tmp_path, language))
-    (line,) = found.findings()
-    assert line.startswith("❌") and ("biased" in line or "有偏" in line)
-    assert len(found.steps().rows) == 2 and found.modules() and found.terms()
-    assert found.steps().rows[1][4] == "–", "no gradients were stored of the second round"
-
-
-def test_operators_stand_side_by_side_and_the_wrong_one_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from detui.engine.backends.parity.frameworks.in_torch import Torch
-
-    store(measured(tmp_path, "torch") / "operators.npz", flat(measure(Torch())))
-    assert not OperatorTable(results(tmp_path)).table() and not OperatorTable(results(tmp_path)).verdict()
-    store(measured(tmp_path, "jittor") / "operators.npz", flat(measure(biased())))
-    table = OperatorTable(results(tmp_path))
-    assert "batch norm, training" in table.verdict()
-    wrong = [row[0] for row in table.table().rows if "❌" in row[4]]
-    assert wrong and all(name.startswith("batch norm") for name in wrong)
-    assert "running variance" in next(row[3] for row in table.table().rows if "❌" in row[4])
+def test_broken_copies_are_named_and_equal_ones_are_told_so(tmp_path: Path) -> None:
+    made = {"equal": step(1), "biased": step(1, biased=True), "momentum": step(1, momentum=0.9),
+            "layers": swapped(step(1))}  # fmt: skip
+    trial = Numerical(tmp_path, "step", ["torch", *made])
+    for arm, result in {"torch": step(1, noise=0), **made}.items():
+        trial.steps(trial.measured(arm), result)
+    assert Numerics(results(trial)).findings() == [
+        "✅ `equal` takes the same step as `torch`, within all limits, in 1 round(s).",
+        f"❌ `biased`: The running variance of backbone.stem.0.norm and {NORMS - 1} more is the biased one.",
+        f"❌ `momentum`: The momentum of backbone.stem.0.norm and {NORMS - 1} more is 0.9, not 0.1.",
+        "❌ `layers`: The outputs part at decoder.layers.0 (largest difference 1.4 of the largest number).",
+        "❌ `layers`: The gradients of decoder.layers.0 and 1 more differ (cosine -0.007250, or in size).",
+    ]
+    assert Numerics(results(trial, "zh")).findings() == [
+        "✅ `equal` 与 `torch` 的训练步在所有上限内相同（1 轮）。",
+        f"❌ `biased`：`backbone.stem.0.norm` 等 {NORMS} 处的滑动方差是有偏的（为正确值的 0.97）。",
+        f"❌ `momentum`：`backbone.stem.0.norm` 等 {NORMS} 处的动量为 0.9，而不是 0.1。",
+        "❌ `layers`：输出自 `decoder.layers.0` 起不同（最大差为最大值的 1.4）。",
+        "❌ `layers`：`decoder.layers.0` 等 2 处的梯度不同（余弦 -0.007250，或大小不同）。",
+    ]
 
 
-def test_costs_are_set_against_the_first_arm(tmp_path: Path) -> None:
-    for arm, times in (("torch", 1.0), ("jittor", 2.4)):
-        one = {"first_step": 9 * times, "steps": [times] * 3, "passes": [0.1] * 3, "memory": 2**30}
-        text = json.dumps({"schema": 1, "sides": {"320": one}})
-        (measured(tmp_path, arm) / "cost-0001.json").write_text(text, encoding="utf-8")
-    found = Numerics(results(tmp_path))
-    (line,) = found.cost_verdicts()
-    assert "320 px" in line and "slower by 2.4×" in line and "equal within 5 %" in line
-    assert found.costs().rows[1][3] == "× 2.40"
+def test_an_arm_that_has_measured_nothing_has_no_rows(tmp_path: Path) -> None:
+    trial = Numerical(tmp_path, "step")
+    trial.steps(trial.measured("torch"), step(1), whole=0)
+    trial.measured("jittor", ended=None, rounds=0)
+    found = Numerics(results(trial))
+    assert not found.steps() and not found.findings() and not found.terms()
+    assert not (trial.path / numerics_steps.KEPT).exists()
+
+
+def test_steps_are_compared_once_as_long_as_their_files_are_the_same(tmp_path: Path, monkeypatch) -> None:
+    """Losses alone, for the time that it takes."""
+    trial = Numerical(tmp_path, "step")
+    trial.steps(trial.measured("torch"), step(1), step(2), whole=0)
+    folder = trial.measured("jittor")
+    trial.steps(folder, step(1, noise=1e-3), step(2), whole=0)
+    compared = []
+    real = numerics_steps._compare
+    monkeypatch.setattr(numerics_steps, "_compare", lambda one, two: (compared.append(two.name), real(one, two))[1])
+
+    def told() -> list[str]:
+        found = Numerics(results(trial))
+        return [str(found.steps()), str(found.terms()), *found.findings()]
+
+    first = told()
+    assert compared == ["step-0001.npz", "step-0002.npz"] and told() == first and len(compared) == 2
+    store(folder / "step-0001.npz", stored(1, step(1), whole=False))
+    os.utime(folder / "step-0001.npz", ns=(1, 1))  # on a coarse clock it would have been written at the same moment
+    assert told() != first and compared[2:] == ["step-0001.npz"]
+    (trial.path / numerics_steps.KEPT).write_text('{"rules": "of another comparison", "rounds": {}}')
+    again = told()
+    assert len(compared) == 5
+    (trial.path / numerics_steps.KEPT).write_text("torn")
+    assert told() == again and len(compared) == 7
+
+
+def test_operators_stand_side_by_side_and_the_wrong_and_the_broken_are_named(tmp_path: Path) -> None:
+    trial = Numerical(tmp_path, "operators")
+    trial.operators(trial.measured("torch"), operators())
+    assert not OperatorTable(results(trial)).table() and not OperatorTable(results(trial)).verdict()
+    wrong, broken = {"batch norm, training": "running variance"}, {"overlaps of boxes": WHY}
+    trial.operators(trial.measured("jittor"), operators(1e-7, wrong, broken))
+    found = OperatorTable(results(trial))
+    rows = {row[0].removesuffix(" ⚠"): row for row in found.table().rows}
+    assert [name for name, row in rows.items() if "✅" not in row[4]] == ["batch norm, training", "overlaps of boxes"]
+    assert "running variance" in rows["batch norm, training"][3] and "❌" in rows["batch norm, training"][4]
+    assert rows["overlaps of boxes"][2:5] == ["–", "–", "💥 does not run"]
+    assert found.reasons() == [f"`jittor`, overlaps of boxes: `{WHY}`"]
+    total = len(rows)
+    assert found.verdict() == (
+        f"`jittor` computes {total - 2} of {total} operators as `torch` does; it differs most in: "
+        "batch norm, training (1.0e-02). In `jittor` these do not run: overlaps of boxes."
+    )
+
+
+def test_an_operator_that_the_reference_does_not_run_is_its_own_row(tmp_path: Path) -> None:
+    trial = Numerical(tmp_path, "operators")
+    trial.operators(trial.measured("torch"), operators(broken={"GELU": WHY}))
+    trial.operators(trial.measured("jittor"), operators())
+    found = OperatorTable(results(trial, "zh"))
+    (row,) = [row for row in found.table().rows if "✅" not in row[4]]
+    assert row[0] == "GELU" and row[4] == "💥 基准无法运行"
+    assert found.verdict() == "`torch` 无法运行的算子：GELU。" and found.reasons() == [f"`torch`，GELU：`{WHY}`"]
+
+
+def test_of_a_reference_of_nothing_but_zeros_the_difference_itself_is_told() -> None:
+    one, two = operators(), operators()
+    zeros = one["GELU"]["gradient of x"] * 0
+    one["GELU"]["gradient of x"], two["GELU"]["gradient of x"] = zeros, zeros - 6.5
+    (row,) = [row for row in compare(one, two) if not row.equal]
+    assert row.relative == row.absolute == 6.5
+
+
+def test_costs_are_set_against_the_first_arm_each_with_its_own_spread(tmp_path: Path) -> None:
+    trial = Numerical(tmp_path, "cost")
+    trial.costs(trial.measured("torch"), cost(1.0, spread=0.1), cost(1.0, spread=0.1))
+    other = cost(2.4)
+    for sides in other.values():
+        sides["passes"] = [0.0214, 0.0215, 0.0216]
+    trial.costs(trial.measured("jittor", rounds=1, ended="stopped"), other)
+    found = Numerics(results(trial))
+    one, two = found.cost_verdicts()
+    assert one == ("`jittor` at 160 px: a step is slower by 2.4×, inference is equal within 20 %. "
+                   "(runs unfinished: `jittor-s0`)")  # fmt: skip
+    assert "320 px" in two
+    rows = found.costs().rows
+    assert rows[0][0] == "`torch`" and rows[1][0] == "`jittor` (runs unfinished: `jittor-s0`)"
+    assert rows[0][2:6] == ["100 ms (± 0 %)", "–", "20.0 ms (± 10 %)", "–"] and rows[1][3] == "× 2.40"
+    alone = Numerical(tmp_path / "alone", "cost")
+    alone.costs(alone.measured("torch"), cost(1.0, spread=0.02))
+    alone.costs(alone.measured("jittor"), other)
+    assert "inference is slower by 1.1×." in Numerics(results(alone)).cost_verdicts()[0], "7 % apart, of 4 % at most"
+
+
+@pytest.mark.parametrize(
+    ("what", "blocks"),
+    [("operators", {"operators"}), ("step", {"steps", "step-terms", "step-modules"}), ("cost", {"costs"})],
+)
+def test_a_record_has_the_sections_of_what_is_measured(tmp_path: Path, what: str, blocks: set[str]) -> None:
+    trial = Numerical(tmp_path, what)
+    trial.operators(trial.measured("torch"), operators())
+    facts = gather(trial.path)
+    found = [find(render(facts, language)) for language in ("en", "zh")]
+    assert list(found[0]) == list(found[1])
+    assert {"operators", "steps", "step-terms", "step-modules", "costs"} & set(found[0]) == blocks
+
+
+def settled(text: str) -> str:
+    """A record without what depends on the moment."""
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?= \|)", "(moment)", text)
+
+
+@pytest.mark.slow
+def test_the_record_is_the_one_that_was_read(tmp_path: Path) -> None:
+    """Everything at once: a biased variance, a wrong and a broken operator, and what it costs."""
+    trial = Numerical(tmp_path)
+    for arm, changes, times in (("torch", {"noise": 0.0}, 1.0), ("jittor", {"biased": True}, 2.4)):
+        folder, second = trial.measured(arm), arm == "jittor"
+        trial.steps(folder, step(1, **changes), step(2, **changes))
+        trial.costs(folder, cost(times), cost(times))
+        wrong, broken = {"layer norm": "output"}, {"overlaps of boxes": WHY}
+        trial.operators(folder, operators(1e-7, wrong, broken) if second else operators())
+    fill(trial.path)
+    found = {}
+    for language in ("en", "zh"):
+        found[language] = settled(record_path(trial.path, language).read_text(encoding="utf-8"))
+        golden = GOLDEN / f"numerics.{language}.md"
+        if os.environ.get("DETUI_GOLDEN") == "write":
+            golden.write_text(found[language], encoding="utf-8")
+        assert found[language] == golden.read_text(encoding="utf-8"), (
+            "look at what changed; DETUI_GOLDEN=write makes it the new one"
+        )
+    assert re.findall(r"^\*\*Table (\d+)\.", found["en"], re.MULTILINE) == ["1", "2", "3", "4", "5", "6"]
+    before = {path: path.read_bytes() for path in trial.path.glob("*.*")}
+    fill(trial.path)
+    assert {path: path.read_bytes() for path in trial.path.glob("*.*")} == before
 
 
 def test_a_plan_says_what_would_be_of_no_effect() -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from detui.engine.backends.parity.frameworks.framework import Array, Framework, Group, Tensor, as_float32
+from detui.engine.worker.jittor_start import own_home
 
+own_home()
 # Importing jittor takes hold of signals: SIGINT would end the process at once, SIGCHLD end it with a killed child.
 _HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGCHLD)}
 import jittor as jt  # noqa: E402

@@ -13,7 +13,7 @@ from detui.engine.backends.parity.differences import compare_steps, module_of
 from detui.engine.backends.parity.frameworks import open_framework
 from detui.engine.backends.parity.frameworks.in_torch import Torch
 from detui.engine.backends.parity.measure import read_case, read_result, store_case
-from detui.engine.backends.parity.operators import compare, flat, measure, table, unflat
+from detui.engine.backends.parity.operators import FAILED, compare, flat, measure, reason, table, unflat
 from detui.engine.backends.parity.stepping import flat_result, forced, perturbed, random_case, step_of, take_step
 
 
@@ -43,6 +43,18 @@ class TiesToOne(Torch):
         import torch
 
         return torch.where(a >= b, a, b)
+
+
+class NotRunning(Torch):
+    """Says of GELU what Jittor says of a kernel that does not compile."""
+
+    def gelu(self, x):
+        raise RuntimeError(
+            "Wrong inputs arguments, Please refer to examples(help(jt.numpy)).\n\nFailed reason:\x1b[38;5;1m[f 1127 "
+            "06:49:01.954181 68 parallel_compiler.cc:331] Error happend during compilation:\n [Error] source file\n"
+            "Reason: \x1b[38;5;1m[f 1127 06:49:00.745633 92:C1 log.cc:608] Check failed ret(256) == 0(0) Run cmd "
+            "failed: " + "python asm_tuner.py " * 50 + "\x1b[m\nand more"
+        )
 
 
 class Decaying(Torch):
@@ -124,6 +136,17 @@ def test_a_gradient_that_goes_elsewhere_at_a_tie():
         ("maximum of equals", "gradient of a"), ("maximum of equals", "gradient of b"),
     }  # fmt: skip
     assert all(row.worst for row in rows)
+
+
+def test_an_operator_that_does_not_run_is_a_row_and_the_others_are_measured():
+    one, two = measure(Torch()), measure(NotRunning())
+    (row,) = [row for row in compare(one, two) if not row.equal]
+    assert (row.operator, row.result, row.relative) == ("GELU", FAILED, float("inf"))
+    assert compare(two, one) == compare(one, two), "and so it is where the reference does not run it"
+    why = str(unflat(flat(two))["GELU"][FAILED])
+    assert why.startswith("RuntimeError: Check failed ret(256) == 0(0) Run cmd failed: python asm_tuner.py ")
+    assert len(why) == 200
+    assert reason(ValueError("")) == "ValueError" and reason(KeyError("x\ny")) == "KeyError: 'x\\ny'"
 
 
 def test_weights_that_decay(case, right):
