@@ -234,7 +234,7 @@ class Results:
         if speed is None:
             return words("missing")
         size, fused = "×".join(map(str, speed["input"])), words("fused" if speed["fused"] else "not fused")
-        device, kind = plain(speed["device"]["name"]), plain(speed["postprocess"]["kind"])
+        device, kind = plain(speed["device"]["name"]), plain(words.known(speed["postprocess"]["kind"]))
         return words("speed with", device, speed["threads"], size, speed["batch"], speed["precision"], fused, kind)
 
     def differences(self, metrics: Sequence[str] | None = None) -> Table:

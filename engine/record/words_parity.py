@@ -48,6 +48,7 @@ PARITY: dict[str, tuple[str, str]] = {
     "seconds/data": ("of a step: waiting for data", "每步：等待数据"),
     "seconds/forward": ("outputs and losses", "前向与损失"),
     "seconds/update": ("gradients and optimiser", "梯度与优化器"),
+    "the best queries, no NMS": ("the best queries, no NMS", "得分最高的查询 (无 NMS)"),
     "said cost here": ("cost", "代价"),
     # verdicts
     "nobody judged": (
