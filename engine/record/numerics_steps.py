@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from detui.engine.errors import DetuiError
 from detui.engine.record.facts import ExperimentFacts, Source
 from detui.engine.record.operator_table import measured_file
@@ -145,6 +143,8 @@ def _unpacked(kept: Mapping[str, Any]) -> Compared:
 
 
 def _compare(reference: Path, other: Path) -> Compared:
+    import numpy as np  # late: `detui ls` comes by
+
     from detui.engine.backends.numerics.steps import read_case, read_result
     from detui.engine.backends.parity.differences import compare_steps
     from detui.engine.backends.parity.sizes import Size
