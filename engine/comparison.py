@@ -162,7 +162,10 @@ def compare_sides(chosen: Sequence[Side], *, replicates: int = REPLICATES) -> Re
         sides=tuple(chosen),
         rows=tuple(rows),
         images=tuple(images),
-        findings=(*compare_facts(*_facts(chosen, groups), _seconds(chosen)), *_unknown(chosen)),
+        findings=(
+            *compare_facts(*_facts(chosen, groups), _seconds(chosen), _environments(chosen)),
+            *_unknown(chosen),
+        ),
         claims=tuple(_claims(chosen)),
         crossed=_crossed(groups),
     )
@@ -230,6 +233,12 @@ def _facts(chosen: Sequence[Side], groups: Sequence[Sequence[Side]]) -> tuple[di
     varies = _declared([[str(name) for name in side.facts.info.get("varies") or ()] for side in chosen])
     found = {side.name: {**facts_of(side.facts, side.arm, side.runs), **_beside(side)} for side in chosen}
     return found, [*varies, *(["data"] if _asks_of_data(chosen, groups) else [])]
+
+
+def _environments(chosen: Sequence[Side]) -> dict[str, str]:
+    """Side → the environment that it trained in, of experiments whose arms have several."""
+    told = {side.name: (side.facts.info.get("environments") or {}).get(side.arm) or {} for side in chosen}
+    return {side: str(one["name"]) for side, one in told.items() if one.get("name")}
 
 
 def _declared(varies: Sequence[Sequence[str]]) -> list[str]:

@@ -12,7 +12,7 @@ from detui.engine.secrets import redacted
 ABSENT = "(not set)"
 LEVELS = ("confounder", "varies", "note")
 """In the order in which findings are told."""
-_FOLLOWS = {"model": ("built",), "train.imgsz": ("built.imgsz", "built.gflops"), "environment": ("package",)}
+_FOLLOWS = {"model": ("built",), "train.imgsz": ("built.imgsz", "built.gflops")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +46,7 @@ def audit(arms: Mapping[str, Mapping[str, Any]], varies: Sequence[str]) -> list[
 
 
 def with_consequences(varies: Sequence[str]) -> list[str]:
-    """What a recipe declares, and what that changes by itself: another model has other parameters, another
-    environment other packages."""
+    """What a recipe declares, and what that changes by itself: another model has other parameters."""
     return [*varies, *(field for name, fields in _FOLLOWS.items() for field in fields if _declares(varies, name))]
 
 
