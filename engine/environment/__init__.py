@@ -24,6 +24,9 @@ from detui.engine.errors import MissingError
 
 OWN = "detui"
 
+BUILT_ON: Mapping[str, tuple[str, ...]] = {"numerics": ("parity",)}
+"""Backends whose training half uses others' packages, which must then be seen in a foreign environment, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
@@ -71,7 +74,8 @@ def link_package(backend: str, bridge: Path) -> Path:
     source = Path(detui.engine.errors.__file__).parent
     root = bridge / backend
     target = root / "detui" / "engine"
-    for part in ("run", "worker", "errors.py", "backends/torch_support", f"backends/{backend}"):
+    packages = ("torch_support", backend, *BUILT_ON.get(backend, ()))
+    for part in ("run", "worker", "errors.py", *(f"backends/{package}" for package in packages)):
         _link(target / part, source / part)
     return root
 

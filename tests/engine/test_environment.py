@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from detui.engine import backends
 from detui.engine.configuration import Configuration
 from detui.engine.environment import interpreter, link_package
 from detui.engine.errors import MissingError
@@ -53,6 +55,17 @@ def test_links_are_made_once_and_lead_to_this_detui(tmp_path: Path) -> None:
         link_package("ultralytics", tmp_path)
         assert (stale / "spec.py").is_file()
     assert len([path for path in root.rglob("*") if path.is_symlink()]) == len(links)
+
+
+def test_packages_of_other_backends_are_seen_where_they_are_used(tmp_path: Path) -> None:
+    for folder in Path(backends.__file__).parent.iterdir():
+        used = set()
+        for path in folder.rglob("*.py"):
+            used |= set(re.findall(r"^\s*from detui\.engine\.backends\.(\w+)\.", path.read_text(), re.M))
+        root = link_package(folder.name, tmp_path) / "detui/engine/backends"
+        if folder.name in {"command", "torch_support"} or not used:
+            continue  # a program of the user's sees nothing of ours, and torch_support is everybody's
+        assert used <= {one.name for one in root.iterdir()}, folder.name
 
 
 def test_an_environment_that_is_not_configured_says_where_to_add_it(tmp_path: Path) -> None:
