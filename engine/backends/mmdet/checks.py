@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detui.engine.backends.base import CheckContext, Problem
+from detui.engine.backends.checking import error, few_steps, one_device, unfinished_warm_up, warning
 from detui.engine.backends.mmdet.schema import Start
 
-FEW_STEPS = 50
-"""Optimizer steps below which a training is said to be too short for anything."""
 WHOLE_BACKBONE = 4
 """`frozen_stages` that leaves nothing of the backbone to learn."""
 
@@ -17,20 +16,14 @@ WHOLE_BACKBONE = 4
 def problems(context: CheckContext) -> list[Problem]:
     """Contradictions between fields, and what the device cannot do."""
     model, train = context.config["model"], context.config["train"]
-    found = [*_devices(context.devices), *_amp(train, context.device), *_backbone(context), *_start(context)]
+    found = [*one_device(context.devices), *_amp(train, context.device), *_backbone(context), *_start(context)]
     return [*found, *_normalisation(model, train), *_layers(model, train), *_schedule(train, context.train_images)]
-
-
-def _devices(count: int) -> Iterator[Problem]:
-    if count > 1:
-        text = f"Runs of this backend train on one device, and each would take {count}."
-        yield _error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")
 
 
 def _amp(train: Mapping[str, Any], device: str) -> Iterator[Problem]:
     if device == "cpu" and train["amp"]:
         text = f"{train['amp']} mixed precision needs a GPU, and this run is planned on the CPU."
-        yield _error("train.amp", text, "--set train.amp=false")
+        yield error("train.amp", text, "--set train.amp=false")
 
 
 def _given(context: CheckContext) -> bool:
@@ -46,10 +39,10 @@ def _backbone(context: CheckContext) -> Iterator[Problem]:
         return
     if backbone["frozen_stages"] >= 0:
         text = "Nothing is read into the backbone, and its first layers would stay random for ever."
-        yield _error("model.backbone.frozen_stages", text, "--set model.backbone.frozen_stages=-1")
+        yield error("model.backbone.frozen_stages", text, "--set model.backbone.frozen_stages=-1")
     if backbone["norm_eval"]:
         text = "Nothing is read into the backbone, and its BatchNorm would never see a statistic of a picture."
-        yield _error("model.backbone.norm_eval", text, "--set model.backbone.norm_eval=false")
+        yield error("model.backbone.norm_eval", text, "--set model.backbone.norm_eval=false")
 
 
 def _start(context: CheckContext) -> Iterator[Problem]:
@@ -58,44 +51,32 @@ def _start(context: CheckContext) -> Iterator[Problem]:
     asked = {name: value for name, value in model["start"].items() if value != Start.model_fields[name].default}
     if asked and not (context.continues or context.followed or model["weights"]):
         text = f"There are no weights of a whole detector, and so nobody reads {', '.join(asked)}."
-        yield _warning("model.start", text, "set model.weights, or leave the section out of this arm")
+        yield warning("model.start", text, "set model.weights, or leave the section out of this arm")
     if model["start"]["take"] == "backbone" and {"anew", "box_std", "mask_std"} & set(asked):
         text = "Of the weights the backbone alone is taken, so that all heads start at random anyway."
-        yield _warning("model.start.anew", text, "leave it out of this arm")
+        yield warning("model.start.anew", text, "leave it out of this arm")
 
 
 def _normalisation(model: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Problem]:
     if not model["backbone"]["norm_eval"] and train["batch"] == 1:
         text = "BatchNorm learns its statistics from a batch of one picture: they are too noisy to use."
-        yield _warning("train.batch", text, "--set train.batch=2, or --set model.backbone.norm_eval=true")
+        yield warning("train.batch", text, "--set train.batch=2, or --set model.backbone.norm_eval=true")
 
 
 def _layers(model: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Problem]:
     frozen = model["backbone"]["frozen_stages"] == WHOLE_BACKBONE
     if frozen and train["layers"]["backbone"] != 1.0:
         text = "The whole backbone is frozen, and so has no learning rate."
-        yield _warning("train.layers.backbone", text, "leave it out of this arm")
+        yield warning("train.layers.backbone", text, "leave it out of this arm")
 
 
 def _schedule(train: Mapping[str, Any], images: int | None) -> Iterator[Problem]:
     if late := [epoch for epoch in train["drops"] if epoch >= train["epochs"]]:
         text = f"The rate would drop after epoch {late[0]}, and the training has {train['epochs']}."
         kept = ",".join(str(epoch) for epoch in train["drops"] if epoch not in late)
-        yield _warning("train.drops", text, f"--set train.drops=[{kept}]")
+        yield warning("train.drops", text, f"--set train.drops=[{kept}]")
     if not images:
         return
     steps = train["epochs"] * -(-images // train["batch"])
-    if train["warmup_steps"] >= steps:
-        text = f"The warm-up of {train['warmup_steps']} steps does not end within the training of {steps}."
-        yield _error("train.warmup_steps", text, f"--set train.warmup_steps={steps // 10}")
-    elif steps < FEW_STEPS:
-        text = f"The training has {steps} optimizer steps in all: a detector learns next to nothing in so few."
-        yield _warning("train.epochs", text, f"--set train.epochs={-(-FEW_STEPS * train['epochs'] // steps)}")
-
-
-def _error(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="error", text=text, where=where, hint=hint)
-
-
-def _warning(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="warning", text=text, where=where, hint=hint)
+    never = list(unfinished_warm_up(train, steps))
+    yield from never or few_steps(train, steps)

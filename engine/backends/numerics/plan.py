@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.backends.checking import error, one_device
 from detui.engine.backends.numerics.schema import NumericsConfig
-from detui.engine.backends.parity.checks import devices, framework
+from detui.engine.backends.parity.checks import framework
 
 
 class NumericsBackend:
@@ -45,7 +46,7 @@ class NumericsBackend:
     def check(self, context: CheckContext) -> list[Problem]:
         """A framework that the arm's environment does not have, and settings that would be of no effect."""
         model = context.config["model"]
-        found = [*devices(context.devices), *framework(model["framework"], context.environment)]
+        found = [*one_device(context.devices), *framework(model["framework"], context.environment)]
         return [*found, *_settings(context)]
 
 
@@ -54,10 +55,10 @@ def _settings(context: CheckContext) -> Iterator[Problem]:
     for where, section in (("model.weights", model), ("model.backbone.weights", model["backbone"])):
         if section["weights"]:
             text = "Measurements begin with weights that are drawn from the seed: a file would not be read."
-            yield Problem(level="error", text=text, where=where, hint=f"--set {where}=null")
+            yield error(where, text, f"--set {where}=null")
     if context.continues:
         text = "A measurement has one stage: it leaves no weights to go on from."
-        yield Problem(level="error", text=text, where="stages", hint="measure.rounds")
+        yield error("stages", text, "measure.rounds")
     if measure["what"] == "step" and measure["shipped"] and model["framework"] == "torch":
         text = "PyTorch's own layers are what the model is computed with anyway."
         yield Problem(level="warning", text=text, where="measure.shipped")

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detui.engine.backends.base import CheckContext, Problem
+from detui.engine.backends.checking import error, few_steps, one_device, unfinished_warm_up, warning
 from detui.engine.backends.parity.sizes import SIZES
 
-FEW_STEPS = 50
-"""Optimizer steps below which a training is said to be too short for anything."""
 OWN = "detui"
 """The environment that detui runs in."""
 
@@ -18,25 +17,18 @@ OWN = "detui"
 def problems(context: CheckContext) -> list[Problem]:
     """Contradictions between fields, and a framework that the arm's environment does not have."""
     model, train = context.config["model"], context.config["train"]
-    found = [*devices(context.devices), *framework(model["framework"], context.environment), *_frozen(context)]
+    found = [*one_device(context.devices), *framework(model["framework"], context.environment), *_frozen(context)]
     return [*found, *_queries(model, train), *_schedule(train, context.train_images)]
-
-
-def devices(count: int) -> Iterator[Problem]:
-    """More than one device a run."""
-    if count > 1:
-        text = f"Runs of this backend train on one device, and each would take {count}."
-        yield _error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")
 
 
 def framework(name: str, environment: str) -> Iterator[Problem]:
     """A framework that the environment does not have."""
     if name == "jittor" and environment == OWN:
         text = "Jittor needs an older numpy than detui's own environment has, and so an environment of its own."
-        yield _error("model.framework", text, "say `environment: jittor` beside the arm's title")
+        yield error("model.framework", text, "say `environment: jittor` beside the arm's title")
     elif name == "torch" and environment.startswith("jittor"):
         text = f"The environment {environment} has no PyTorch."
-        yield _error("model.framework", text, "leave the arm's `environment` out")
+        yield error("model.framework", text, "leave the arm's `environment` out")
     elif name == "torch" and environment == OWN and importlib.util.find_spec("torch") is None:
         hint = "pip install -c constraints.txt 'detui[torch]'"
         text = "The package torch is not installed in this environment."
@@ -50,7 +42,7 @@ def _frozen(context: CheckContext) -> Iterator[Problem]:
     frozen = SIZES[model["size"]].frozen_norms if backbone["frozen"] is None else backbone["frozen"]
     if frozen and not (context.continues or model["weights"] or backbone["weights"]):
         text = "Nothing is read into the backbone, and its batch norms and its stem would stay as they begin."
-        yield _error("model.backbone.frozen", text, "--set model.backbone.frozen=false, or name weights")
+        yield error("model.backbone.frozen", text, "--set model.backbone.frozen=false, or name weights")
 
 
 def _queries(model: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Problem]:
@@ -58,24 +50,12 @@ def _queries(model: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Pro
     tokens = sum((side // stride) ** 2 for stride in (8, 16, 32))
     if tokens < model["queries"]:
         text = f"A picture of {side} pixels has {tokens} places to begin at, and the model asks for {model['queries']}."
-        yield _warning("model.queries", text, f"--set model.queries={tokens}")
+        yield warning("model.queries", text, f"--set model.queries={tokens}")
 
 
 def _schedule(train: Mapping[str, Any], images: int | None) -> Iterator[Problem]:
     if not images:
         return
     steps = train["epochs"] * -(-images // train["batch"])
-    if train["warmup_steps"] >= steps:
-        text = f"The warm-up of {train['warmup_steps']} steps does not end within the training of {steps}."
-        yield _error("train.warmup_steps", text, f"--set train.warmup_steps={steps // 10}")
-    elif steps < FEW_STEPS:
-        text = f"The training has {steps} optimizer steps in all: a detector learns next to nothing in so few."
-        yield _warning("train.epochs", text, f"--set train.epochs={-(-FEW_STEPS * train['epochs'] // steps)}")
-
-
-def _error(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="error", text=text, where=where, hint=hint)
-
-
-def _warning(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="warning", text=text, where=where, hint=hint)
+    never = list(unfinished_warm_up(train, steps))
+    yield from never or few_steps(train, steps)

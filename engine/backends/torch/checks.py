@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from detui.engine.backends.base import CheckContext, Problem
+from detui.engine.backends.checking import error, few_steps, one_device, unfinished_warm_up, warning
 from detui.engine.backends.torch.schema import Aqr
 
 CELL = 16
 """Pixels along an edge of a cell of the pictures' maps."""
-FEW_STEPS = 50
-"""Optimizer steps below which a training is said to be too short for anything."""
 KEPT, CONVOLUTIONS, PILLARS, INNER = 3, 3, 4, 65
 """Of a cell: vectors that attention keeps in each layer, and those of the encoder's convolutions; pillars, and numbers
 of one."""
@@ -31,13 +30,13 @@ def problems(context: CheckContext) -> list[Problem]:
         *_amp(train, context.device),
         *_pictures(train, context.pictures),
         *_memory(model, train),
-        *_devices(context.devices),
+        *one_device(context.devices),
     ]
     if not frames:
         return found
     steps = train["epochs"] * -(-frames * train["repeat"] // train["batch"])
-    wrong = [*_batch(train, frames), *_warm_up(train, steps)]
-    return [*found, *(wrong or _few(train, steps))]
+    wrong = [*_batch(train, frames), *unfinished_warm_up(train, steps)]
+    return [*found, *(wrong or few_steps(train, steps))]
 
 
 def _installed(backbone: str) -> list[Problem]:
@@ -52,10 +51,10 @@ def _camera(model: Mapping[str, Any]) -> list[Problem]:
     camera, found = model["camera"], []
     if camera["weights"] and camera["backbone"] == "small":
         text = "Our own small network has no weights of its own to read."
-        found.append(_error("model.camera.weights", text, "--set model.camera.backbone=resnet50"))
+        found.append(error("model.camera.weights", text, "--set model.camera.backbone=resnet50"))
     if camera["weights"] and model["weights"]:
         text = "The weights of the whole detector (model.weights) would replace those of its backbone."
-        found.append(_error("model.camera.weights", text, "name one of the two files"))
+        found.append(error("model.camera.weights", text, "name one of the two files"))
     return found
 
 
@@ -70,28 +69,14 @@ def _aqr(aqr: Mapping[str, Any]) -> list[Problem]:
         return found
     if aqr["weights"] == "constant" and aqr["balance"]:
         text = "Constant weights have the balance that they have."
-        found.append(_error("model.aqr.balance", text, "set model.aqr.lidar and model.aqr.camera instead"))
+        found.append(error("model.aqr.balance", text, "set model.aqr.lidar and model.aqr.camera instead"))
     if aqr["clamp_from"] is not None and aqr["clamp_from"] > aqr["max_weight_clamp"]:
         text = "The clamp would shrink: it begins above the largest value."
-        found.append(_error("model.aqr.clamp_from", text, f"--set model.aqr.clamp_from={aqr['max_weight_clamp']}"))
+        found.append(error("model.aqr.clamp_from", text, f"--set model.aqr.clamp_from={aqr['max_weight_clamp']}"))
     if aqr["max_weight_clamp"] < aqr["min_weight"]:
         text = "Values below min_weight are 0, and all others are clamped to less than it."
-        found.append(_error("model.aqr.min_weight", text, "--set model.aqr.min_weight=0.01"))
+        found.append(error("model.aqr.min_weight", text, "--set model.aqr.min_weight=0.01"))
     return found
-
-
-def _warm_up(train: Mapping[str, Any], steps: int) -> list[Problem]:
-    if train["warmup_steps"] < steps:
-        return []
-    text = f"The warm-up of {train['warmup_steps']} steps does not end within the training of {steps}."
-    return [_error("train.warmup_steps", text, f"--set train.warmup_steps={steps // 10}")]
-
-
-def _few(train: Mapping[str, Any], steps: int) -> list[Problem]:
-    if steps >= FEW_STEPS:
-        return []
-    text = f"The training has {steps} optimizer steps in all: a detector learns next to nothing in so few."
-    return [_warning("train.epochs", text, f"--set train.epochs={-(-FEW_STEPS * train['epochs'] // steps)}")]
 
 
 def _batch(train: Mapping[str, Any], frames: int) -> list[Problem]:
@@ -100,14 +85,14 @@ def _batch(train: Mapping[str, Any], frames: int) -> list[Problem]:
         return []
     often = f", {repeat} times each" if repeat > 1 else ""
     text = f"A batch of {train['batch']} is more than the {frames} frames there are to train on{often}."
-    return [_error("train.batch", text, f"--set train.batch={epoch}")]
+    return [error("train.batch", text, f"--set train.batch={epoch}")]
 
 
 def _amp(train: Mapping[str, Any], device: str) -> list[Problem]:
     if device != "cpu" or not train["amp"]:
         return []
     text = f"{train['amp']} mixed precision needs a GPU, and this run is planned on the CPU."
-    return [_error("train.amp", text, "--set train.amp=false")]
+    return [error("train.amp", text, "--set train.amp=false")]
 
 
 def _pictures(train: Mapping[str, Any], pictures: tuple[int, int, int] | None) -> list[Problem]:
@@ -124,7 +109,7 @@ def _pictures(train: Mapping[str, Any], pictures: tuple[int, int, int] | None) -
         where, hint = "train.image_scale", f"--set train.image_scale={min(least, 1.0):g}"
     else:
         where, hint = "train.crop_top", f"--set train.crop_top={math.floor(100 * (1 - CELL / height)) / 100:g}"
-    return [_error(where, f"Nothing is left to look at: {was}, less than a cell of {CELL} pixels.", hint)]
+    return [error(where, f"Nothing is left to look at: {was}, less than a cell of {CELL} pixels.", hint)]
 
 
 def _memory(model: Mapping[str, Any], train: Mapping[str, Any]) -> list[Problem]:
@@ -141,19 +126,4 @@ def _memory(model: Mapping[str, Any], train: Mapping[str, Any]) -> list[Problem]
         f"layers: about {need:,.0f} GiB with a batch of {train['batch']}, beside all else."
     )
     hint = "--set model.bev_grid=180, or a smaller train.batch"
-    return [(_error if need > ABSURD else _warning)("model.bev_grid", text, hint)]
-
-
-def _devices(count: int) -> list[Problem]:
-    if count == 1:
-        return []
-    text = f"Runs of this backend train on one device, and each would take {count}."
-    return [_error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")]
-
-
-def _error(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="error", text=text, where=where, hint=hint)
-
-
-def _warning(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="warning", text=text, where=where, hint=hint)
+    return [(error if need > ABSURD else warning)("model.bev_grid", text, hint)]

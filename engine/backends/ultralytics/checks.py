@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from detui.engine.backends.base import CheckContext, Problem
+from detui.engine.backends.checking import error, one_device
 from detui.engine.backends.ultralytics.architectures import (
     ANY,
     BUILT,
@@ -26,7 +27,7 @@ def check(context: CheckContext) -> list[Problem]:
     """All problems of one arm in one stage."""
     config = context.config
     found = [*_installed(config["model"]["name"]), *_model(config), *_backbone(config["model"])]
-    found += [*_decoder(config["model"]), *_device(config, context.device), *_devices(context.devices)]
+    found += [*_decoder(config["model"]), *_device(config, context.device), *one_device(context.devices)]
     found += [*_by_size(config["loss"]["by_size"]), *_inputs(config, context.depth)]
     found += [*_warm_up(config["train"]), *_batches(config, context.train_images)]
     return [*found, *_updates(config["train"], context.train_images)]
@@ -47,12 +48,12 @@ def _model(config: Mapping[str, Any]) -> list[Problem]:
     if not is_file(name) and not is_built(name) and not SHIPPED.fullmatch(name):
         text = f"{name!r} is no architecture that Ultralytics ships, and none that is built on timm."
         hint = f"yolo12n, yolo11s, rtdetr-l, {', '.join(BUILT)}, or a path to a model YAML"
-        found.append(_error("model.name", text, hint))
+        found.append(error("model.name", text, hint))
     if model["weights"] and not model["sha256"]:
         text = f"{model['weights']} is loaded by executing its pickle, and nothing says which file it must be."
-        found.append(_error("model.sha256", text, "set model.sha256 to the output of sha256sum for a file you trust"))
+        found.append(error("model.sha256", text, "set model.sha256 to the output of sha256sum for a file you trust"))
     if is_rtdetr(name) and config["loss"] != LossGains().model_dump():
-        found.append(_error("loss", "RT-DETR's criterion does not read these gains.", "leave the section out"))
+        found.append(error("loss", "RT-DETR's criterion does not read these gains.", "leave the section out"))
     return found
 
 
@@ -61,21 +62,21 @@ def _backbone(model: Mapping[str, Any]) -> list[Problem]:
     name, backbone, found = stem(model["name"]), model.get("backbone") or {}, []
     if not is_built(name):
         text = f"The backbone of {name} is its own; those of timm are for {', '.join(BUILT)}."
-        return [_error("model.backbone", text, f"--set model.name={ANY}, or leave the section out")] if backbone else []
+        return [error("model.backbone", text, f"--set model.name={ANY}, or leave the section out")] if backbone else []
     own, wanted = BUILT[name], backbone.get("name")
     if own is None and not wanted:
         text = f"{ANY} is RT-DETR on whichever backbone of timm is named, and none is."
-        found.append(_error("model.backbone.name", text, "--set model.backbone.name=mobilenetv4_conv_small_050"))
+        found.append(error("model.backbone.name", text, "--set model.backbone.name=mobilenetv4_conv_small_050"))
     elif own is not None and wanted not in (None, own):
         text = f"{name} has the backbone {own}, and {wanted} is named."
-        found.append(_error("model.backbone.name", text, f"--set model.name={ANY}"))
+        found.append(error("model.backbone.name", text, f"--set model.name={ANY}"))
     file = backbone.get("weights")
     if file and model["weights"]:
         text = "The weights of the whole detector (model.weights) would replace those of its backbone."
-        found.append(_error("model.backbone.weights", text, "name one of the two files"))
+        found.append(error("model.backbone.weights", text, "name one of the two files"))
     if backbone.get("sha256") and not file:
         text = "There is a SHA-256 of a backbone's weights, and no file is named."
-        found.append(_error("model.backbone.sha256", text, "set model.backbone.weights, or leave the sum out"))
+        found.append(error("model.backbone.sha256", text, "set model.backbone.weights, or leave the sum out"))
     return found
 
 
@@ -86,10 +87,10 @@ def _decoder(model: Mapping[str, Any]) -> list[Problem]:
         return []
     if stem(model["name"]) not in RESIZED:
         text = f"The decoder of {model['name']} is its own; sizes can be given for {', '.join(RESIZED)}."
-        return [_error("model.decoder", text, "leave the section out")]
+        return [error("model.decoder", text, "leave the section out")]
     if decoder["hidden"] % decoder["heads"]:
         text = f"{decoder['heads']} heads cannot share {decoder['hidden']} channels evenly."
-        return [_error("model.decoder.heads", text, "--set model.decoder.heads=4")]
+        return [error("model.decoder.heads", text, "--set model.decoder.heads=4")]
     return []
 
 
@@ -105,41 +106,34 @@ def _inputs(config: Mapping[str, Any], depth: bool) -> list[Problem]:
     if not depth:
         text = "RGB-D needs depth maps, and the recipe does not ask for its data's."
         hint = "--set data.depth=true for data that has them, or --set model.inputs=rgb"
-        found.append(_error("model.inputs", text, hint))
+        found.append(error("model.inputs", text, hint))
     if config["augment"]["bgr"]:
         text = "Ultralytics swaps the colours of pictures of three channels alone, and RGB-D has four."
-        found.append(_error("augment.bgr", text, "--set augment.bgr=0.0"))
+        found.append(error("augment.bgr", text, "--set augment.bgr=0.0"))
     if config["train"]["freeze"]:
         text = "The first layer stays as it is, and so does its depth filter as it starts."
         found.append(Problem(level="warning", text=text, where="train.freeze", hint="--set train.freeze=0"))
     return found
 
 
-def _devices(count: int) -> list[Problem]:
-    if count == 1:
-        return []
-    text = f"Runs of this backend train on one device, and each would take {count}."
-    return [_error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")]
-
-
 def _device(config: Mapping[str, Any], device: str) -> list[Problem]:
     train, found = config["train"], []
     if device == "cpu" and train["amp"]:
         text = f"{train['amp']} mixed precision needs a GPU, and this run is planned on the CPU."
-        found.append(_error("train.amp", text, "--set train.amp=false"))
+        found.append(error("train.amp", text, "--set train.amp=false"))
     if device == "cuda" and train["deterministic"] and is_rtdetr(config["model"]["name"]):
         text = "grid_sample, which RT-DETR uses, has no deterministic backward on a GPU."
-        found.append(_error("train.deterministic", text, "--set train.deterministic=false"))
+        found.append(error("train.deterministic", text, "--set train.deterministic=false"))
     if train["amp"] == "fp16" and is_rtdetr(config["model"]["name"]):
         found.append(Problem(level="warning", text="RT-DETR in fp16 is a known source of NaN.", where="train.amp",
                              hint="--set train.amp=bf16"))  # fmt: skip
     if train["patience"] and not train["val"]:
         text = "Early stopping looks at the framework's validation of every epoch, and that is switched off."
-        found.append(_error("train.patience", text, "--set train.val=true, or --set train.patience=0"))
+        found.append(error("train.patience", text, "--set train.val=true, or --set train.patience=0"))
     if train["imgsz"] % STRIDE:
         near = max(STRIDE, round(train["imgsz"] / STRIDE) * STRIDE)
         text = f"{train['imgsz']} is no multiple of {STRIDE}; Ultralytics would silently use another size."
-        found.append(_error("train.imgsz", text, f"--set train.imgsz={near}"))
+        found.append(error("train.imgsz", text, f"--set train.imgsz={near}"))
     return found
 
 
@@ -148,7 +142,7 @@ def _warm_up(train: Mapping[str, Any]) -> list[Problem]:
     if train["warmup_epochs"] <= max(train["epochs"] - 1, 0):
         return []
     text = f"A warm-up of {train['warmup_epochs']:g} epochs in a training of {train['epochs']} would be cut short."
-    return [_error("train.warmup_epochs", text, f"--set train.warmup_epochs={max(train['epochs'] - 1, 0)}")]
+    return [error("train.warmup_epochs", text, f"--set train.warmup_epochs={max(train['epochs'] - 1, 0)}")]
 
 
 def _batches(config: Mapping[str, Any], images: int | None) -> list[Problem]:
@@ -191,7 +185,3 @@ def _updates(train: Mapping[str, Any], images: int | None) -> list[Problem]:
     text = f"About {updates} optimizer steps in all: gradients are accumulated over {accumulate} batches (nbs / batch)."
     hint = f"--set train.nbs={train['batch']} steps after every batch"
     return [Problem(level="warning", text=text, where="train.nbs", hint=hint)]
-
-
-def _error(where: str, text: str, hint: str) -> Problem:
-    return Problem(level="error", text=text, where=where, hint=hint)
