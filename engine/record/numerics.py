@@ -22,6 +22,9 @@ TABLES = {"operators": 1, "step": 3, "cost": 1}
 
 log = logging.getLogger(__name__)
 
+SUMS = ("tensors", "weights")
+"""Checksums that a run tells when it begins."""
+
 
 class Numerics:
     """Tables of measurements, in one language."""
@@ -52,9 +55,8 @@ class Numerics:
             model = run.begin.get("model") or {}
             mark = self.results.ledger.cite(run.logged(int(run.begin.get("attempt") or 1)), words("said models"))
             numbers = [count(model[name]) if name in model else "–" for name in ("parameters", "trained", "tensors")]
-            sums = [
-                code(str(model[name])[:12]) if name in model else "–" for name in ("names_sha256", "weights_sha256")
-            ]
+            told = run.begin.get("checksums") or {}
+            sums = [code(told[name]) if name in told else "–" for name in SUMS]
             rows.append([code(arm), plain(run.begin.get("framework") or "–"), *numbers, *sums, mark])
         head = [words("arm"), words("framework used"), words("parameters all"), words("parameters trained"),
                 words("tensors all"), words("names checksum"), words("weights checksum"), words("source")]  # fmt: skip
@@ -62,14 +64,17 @@ class Numerics:
 
     def model_verdict(self) -> str:
         """Whether the models are one; "" while fewer than two arms have begun."""
-        told = [run.begin.get("model") or {} for run in self.facts.runs if run.begin]
-        keys = ("parameters", "tensors", "names_sha256", "weights_sha256")
-        seen = {tuple(model.get(key) for key in keys) for model in told}
-        if len({run.arm for run in self.facts.runs if run.begin}) < 2:
+        begun = [run for run in self.facts.runs if run.begin]
+        if len({run.arm for run in begun}) < 2:
             return ""
-        return self.words(
-            "models equal" if len(seen) == len({run.seed for run in self.facts.runs}) else "models differ"
-        )
+        seen = {(run.seed, *self._model(run)) for run in begun}
+        return self.words("models equal" if len(seen) == len({run.seed for run in begun}) else "models differ")
+
+    @staticmethod
+    def _model(run: RunFacts) -> tuple[Any, ...]:
+        """What must be equal in all runs of one seed."""
+        model, told = run.begin.get("model") or {}, run.begin.get("checksums") or {}
+        return (model.get("parameters"), model.get("tensors"), *(told.get(name) for name in SUMS))
 
     def published(self) -> str:
         """The published count beside the model's; "" where the size was changed, or nothing has begun."""

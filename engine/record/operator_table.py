@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detui.engine.backends.parity.stored import OPERATORS
 from detui.engine.record.facts import RunFacts, Source
 from detui.engine.record.results import Results
 from detui.engine.record.text import Table, code
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from detui.engine.backends.parity.operators import Operator
     from detui.engine.backends.parity.operators import Results as Measured
 
-FILE = "measured/operators.npz"
-"""Where an attempt keeps its results, relative to its directory."""
 NAMED = 3
 """Operators that a verdict names."""
 
@@ -179,7 +178,7 @@ class OperatorTable:
 
         facts = self.results.facts
         for run in facts.of(arm):
-            place = measured_file(facts.path, run, FILE)
+            place = measured_file(facts.path, run, OPERATORS)
             if place is None:
                 continue
             try:

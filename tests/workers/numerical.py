@@ -170,8 +170,8 @@ class Numerical(Trial):
         metrics.write({
             "kind": "begin", "t": 0.1, "attempt": 1, "resumed_from_step": 0, "total_epochs": ROUNDS,
             "steps_per_epoch": 1, "framework": f"{arm} 1.0", "packages": {"python": "3.11.7", "numpy": arm},
-            "model": {"name": "rt-detr-r18", "parameters": 20_184_464, "trained": 20_184_464, "tensors": 500,
-                      "names_sha256": "ab12" * 16, "weights_sha256": "cd34" * 16},
+            "model": {"name": "rt-detr-r18", "parameters": 20_184_464, "trained": 20_184_464, "tensors": 500},
+            "checksums": {"tensors": "ab12" * 4, "weights": "cd34" * 4},
             "asked": {"measure.rounds": ROUNDS}, "used": {"measure.rounds": ROUNDS},
             "device": {"kind": "cpu", "name": "Some CPU"}})  # fmt: skip
         for n in range(1, rounds + 1):

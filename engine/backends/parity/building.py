@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from detui.engine.backends.parity.data import generator
 from detui.engine.backends.parity.detector import Detector
 from detui.engine.backends.parity.frameworks import open_framework
-from detui.engine.backends.parity.frameworks.framework import Array
+from detui.engine.backends.parity.frameworks.framework import Array, Framework
 from detui.engine.backends.parity.frameworks.shapes_only import ShapesOnly
 from detui.engine.backends.parity.published import fit, read_published
 from detui.engine.backends.parity.sizes import SIZES, Size
@@ -95,7 +96,7 @@ def model_facts(size: Size, model: Mapping[str, Any]) -> dict[str, Any]:
     """
     network = Detector(ShapesOnly(), size).network
     counts = network.counts()
-    sizes = {name: _product(held.shape) for name, held in network.held.items() if held.counted}
+    sizes = {name: prod(held.shape) for name, held in network.held.items() if held.counted}
     by_part = {part: sum(n for name, n in sizes.items() if name.startswith(f"{part}.")) for part in PARTS}
     return {
         "name": f"rt-detr-{model['size']}",
@@ -112,8 +113,10 @@ def model_facts(size: Size, model: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _product(shape: tuple[int, ...]) -> int:
-    found = 1
-    for one in shape:
-        found *= one
-    return found
+def used_sizes(framework: Framework, size: Size) -> dict[str, Any]:
+    """The recipe's fields of the model that a built detector holds, and its framework."""
+    return {
+        "model.framework": framework.name, "model.queries": size.queries, "model.denoising": size.denoising,
+        "model.layers": size.decoder_layers, "model.channels": size.channels,
+        "model.feed_forward": size.feed_forward, "model.heads": size.heads, "model.points": size.points,
+    }  # fmt: skip

@@ -24,6 +24,7 @@ from detui.engine.backends.parity.detector import Detector
 from detui.engine.backends.parity.frameworks.framework import Array
 from detui.engine.backends.parity.groups import groups
 from detui.engine.errors import RunError
+from detui.engine.worker.epoch_means import EpochMeans
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
@@ -95,8 +96,7 @@ class Loop:
         self.average: dict[str, Array] | None = self.network.state() if train["average"] else None
         self.checkpoint: Path | None = None
         """The newest, once there is one."""
-        self._sums: dict[str, float] = {}
-        self._summed = 0
+        self._means = EpochMeans()
         self._epoch_open = False
         """Whether an epoch's steps are done, and what comes after them is not."""
 
@@ -159,10 +159,7 @@ class Loop:
             self.average[name] = keep * self.average[name] + (1 - keep) * value
 
     def _tell(self, epoch: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            if name.startswith("train/"):
-                self._sums[name] = self._sums.get(name, 0.0) + value
-        self._summed += 1
+        self._means.add(values)
         self.report.step(self.place.steps_before + self.step, epoch, dict(values), self.place.name)
 
     def _between_steps(self) -> None:
@@ -175,9 +172,8 @@ class Loop:
 
     def _end_epoch(self, seconds: float) -> None:
         number, step = self._epoch(self.step // self.per_epoch - 1), self.place.steps_before + self.step
-        means = {name: value / max(self._summed, 1) for name, value in self._sums.items()}
-        self._sums, self._summed = {}, 0
-        self.report.epoch(number, step, means, self.place.name, seconds)
+        self.report.epoch(number, step, self._means.means(), self.place.name, seconds)
+        self._means.clear()
         self._epoch_open = True
         self._close_epoch()
 
@@ -238,15 +234,14 @@ class Loop:
             self.average = saved.evaluated
         progress = saved.told["progress"]
         self.step, self._epoch_open = progress["stage_step"], progress["epoch_open"]
-        self._sums, self._summed = dict(saved.told["sums"]), saved.told["summed"]
+        self._means.restore(saved.told)
 
     def _state(self, *, epoch_open: bool) -> state.Saved:
         told = {
             "framework": self.f.name,
             "schedule": self._schedule(),
             "progress": {**asdict(self.place), "stage_step": self.step, "epoch_open": epoch_open},
-            "sums": dict(self._sums),
-            "summed": self._summed,
+            **self._means.state(),
         }
         return state.Saved(self.network.state(), self.optimiser.state(), dict(self.average or {}), told)
 

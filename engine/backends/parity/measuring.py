@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +42,17 @@ class Counting:
     def conv2d(self, x: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
         """See `Framework`."""
         out = self._inner.conv2d(x, weight, stride=stride, padding=padding)
-        self.macs += _product(out.shape) * _product(weight.shape[1:])
+        self.macs += prod(map(int, out.shape)) * prod(map(int, weight.shape[1:]))
         return out
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See `Framework`."""
-        self.macs += _product(x.shape) * int(weight.shape[0])
+        self.macs += prod(map(int, x.shape)) * int(weight.shape[0])
         return self._inner.linear(x, weight, bias)
 
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         """See `Framework`."""
-        self.macs += _product(a.shape) * int(b.shape[-1])
+        self.macs += prod(map(int, a.shape)) * int(b.shape[-1])
         return self._inner.matmul(a, b)
 
 
@@ -158,11 +159,4 @@ def packages() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
-
-
-def _product(shape: Any) -> int:
-    found = 1
-    for one in shape:
-        found *= int(one)
     return found

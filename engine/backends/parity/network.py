@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from detui.engine.backends.parity.frameworks.framework import Array, Framework, Tensor
 from detui.engine.backends.parity.initialisation import Initial, first_values
@@ -114,7 +115,7 @@ class Network:
 
     def counts(self) -> Counts:
         """How many numbers it has."""
-        size = {name: _product(held.shape) for name, held in self.held.items()}
+        size = {name: prod(held.shape) for name, held in self.held.items()}
         return Counts(
             sum(size[name] for name, held in self.held.items() if held.counted),
             sum(size[name] for name, held in self.held.items() if held.trainable),
@@ -132,13 +133,6 @@ class Counts:
     """Parameters that are trained: without a frozen stem."""
     constants: int
     """What is stored beside parameters: running statistics, and scale and shift of frozen batch norms."""
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    found = 1
-    for one in shape:
-        found *= one
-    return found
 
 
 def _some(names: list[str]) -> str:

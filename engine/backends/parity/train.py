@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detui.engine.backends.parity.stored import checksum_of, shapes_checksum, store_operators
 from detui.engine.backends.torch_support.stages import check_last_stage, data_of, even, facts_of, judged
-from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.arithmetic import jittor_tests, torch_tests
-from detui.engine.worker.refusal import refuse_wrong
+from detui.engine.worker.refusal import refuse_other_settings, refuse_wrong
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
@@ -21,12 +20,6 @@ if TYPE_CHECKING:
 
 FIRST_BATCHES = 3
 """Batches of the first epoch whose checksums `begin` tells."""
-CHECKSUM = 16
-"""Hexadecimal digits of a checksum that `begin` tells."""
-
-
-OPERATORS = "measured/operators.npz"
-"""Where an attempt keeps what its framework makes of every operator, below its folder."""
 
 
 class ParityTrainer:
@@ -138,7 +131,7 @@ class _Stage:
             size, side = loop.detector.size, self.config["train"]["image_size"]
             tested = jittor_tests() if self.framework.name == "jittor" else torch_tests(self.framework.device)
             cost = measuring.cost(self.framework, size, loop.network.state(), side)
-            store_operators(self.framework, self.report.attempt.path / OPERATORS)
+            store_operators(self.framework, self.report.attempt.path)
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=loop.per_epoch if even(self.spec) else None,
@@ -161,9 +154,7 @@ class _Stage:
             self.stage.name, self.index, self.stage.epochs, *done, data=facts_of(self.spec, self.index),
             asked=wanted, used=found, **more,
         )  # fmt: skip
-        if different := [name for name in wanted if wanted[name] != found.get(name)]:
-            told = ", ".join(f"{name} {wanted[name]} was asked and {found.get(name)} is used" for name in different)
-            raise RunError(f"Settings are not what was asked: {told}.", where=different[0])
+        refuse_other_settings(wanted, found)
 
     def _epoch_end(self, loop: Loop, epoch: int, step: int) -> None:
         """At a milestone, dump detections in the run's validation pictures, and keep the checkpoint that made them."""
@@ -209,13 +200,13 @@ def flat_settings(config: Mapping[str, Any], sections: tuple[str, ...]) -> dict[
 
 def used(loop: Loop, config: Mapping[str, Any]) -> dict[str, Any]:
     """The same fields; those that the built model, the optimiser and the data hold are read back from them."""
+    from detui.engine.backends.parity.building import used_sizes
+
     size, flat = loop.detector.size, asked(config)
     rates = {name.startswith("backbone."): group.rate for group in loop.groups for name in group.names}
     decay = max(group.decay for group in loop.groups)
     own = {
-        "model.framework": loop.f.name, "model.queries": size.queries, "model.denoising": size.denoising,
-        "model.layers": size.decoder_layers, "model.channels": size.channels,
-        "model.feed_forward": size.feed_forward, "model.heads": size.heads, "model.points": size.points,
+        **used_sizes(loop.f, size),
         "model.backbone.depths": list(size.depths), "model.backbone.widths": list(size.widths),
         "model.backbone.stem": size.stem, "model.backbone.frozen": size.frozen_norms,
         "train.lr": rates[False], "train.weight_decay": decay, "train.image_size": loop.pictures.side,
@@ -224,30 +215,6 @@ def used(loop: Loop, config: Mapping[str, Any]) -> dict[str, Any]:
     if True in rates:
         own["train.backbone_lr"] = round(rates[True] / rates[False], 12)
     return {**flat, **own}
-
-
-def shapes_checksum(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """A checksum of names and shapes, in the order of the names."""
-    text = "".join(f"{name} {'×'.join(map(str, shapes[name]))}\n" for name in sorted(shapes))
-    return sha256(text.encode()).hexdigest()[:CHECKSUM]
-
-
-def checksum_of(state: Mapping[str, Any]) -> str:
-    """A checksum of names, shapes, types and every bit of a state's arrays, in the order of the names."""
-    digest = sha256()
-    for name in sorted(state):
-        digest.update(f"{name} {state[name].dtype.str} {state[name].shape}\n".encode())
-        digest.update(state[name].tobytes())
-    return digest.hexdigest()[:CHECKSUM]
-
-
-def store_operators(framework: Any, path: Path) -> None:
-    """Measure every operator in this very process, and keep the results for whoever compares the frameworks."""
-    from detui.engine.backends.parity.measure import store
-    from detui.engine.backends.parity.operators import flat, measure
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store(path, flat(measure(framework)))
 
 
 def first_batches(loop: Loop) -> list[str]:

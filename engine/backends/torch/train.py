@@ -14,7 +14,7 @@ from detui.engine.data.frames import Frames, open_frames
 from detui.engine.errors import MissingError, RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.arithmetic import torch_tests
-from detui.engine.worker.refusal import refuse_wrong
+from detui.engine.worker.refusal import refuse_other_settings, refuse_wrong
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
@@ -164,9 +164,7 @@ class _Stage:
             refuse_wrong(tested, batch_of_one=False)  # the fusion detector flattens no output of a BatchNorm
         done = (self.report.last_step, self.report.last_epoch)
         self.report.stage(self.stage.name, self.index, self.stage.epochs, *done, asked=wanted, used=found)
-        if different := [name for name in wanted if wanted[name] != found.get(name)]:
-            told = ", ".join(f"{name} {wanted[name]} was asked and {found.get(name)} is used" for name in different)
-            raise RunError(f"Settings are not what was asked: {told}.", where=different[0])
+        refuse_other_settings(wanted, found)
 
     def _gflops(self, model: Any) -> dict[str, float]:
         """Of the first frame; it draws nothing, and is no part of the training."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from detui.engine.backends.torch_support import distributed
 from detui.engine.backends.torch_support.late import LateScalars
+from detui.engine.worker.epoch_means import EpochMeans
 from detui.engine.worker.reporter import Reporter
 
 
@@ -21,8 +22,7 @@ class StepReports:
         self._report, self._stage = report, stage
         self._late = LateScalars()
         self._main = distributed.rank() == 0
-        self._sums: dict[str, float] = {}
-        self._summed = 0
+        self._epoch = EpochMeans()
 
     def push(self, step: int, epoch: int, losses: dict[str, Any], more: dict[str, float]) -> None:
         """Hand in one step: its losses (scalar tensors), and what is known without waiting for them."""
@@ -34,25 +34,22 @@ class StepReports:
 
     def means(self) -> dict[str, float]:
         """`train/…` of the epoch in progress: the means over its steps that were reported."""
-        return {name: value / max(self._summed, 1) for name, value in self._sums.items()}
+        return self._epoch.means()
 
     def new_epoch(self) -> None:
         """Begin its sums."""
-        self._sums, self._summed = {}, 0
+        self._epoch.clear()
 
     def state(self) -> dict[str, Any]:
         """The sums of the epoch in progress, for a checkpoint."""
-        return {"sums": dict(self._sums), "summed": self._summed}
+        return self._epoch.state()
 
     def restore(self, told: Mapping[str, Any]) -> None:
         """Go on with what `state` gave."""
-        self._sums, self._summed = dict(told["sums"]), told["summed"]
+        self._epoch.restore(told)
 
     def _tell(self, arrived: list[Any]) -> None:
         for step, epoch, values in arrived:
-            for name, value in values.items():
-                if name.startswith("train/"):
-                    self._sums[name] = self._sums.get(name, 0.0) + value
-            self._summed += 1
+            self._epoch.add(values)
             if self._main:
                 self._report.step(step, epoch, values, self._stage)
