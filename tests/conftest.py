@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +88,22 @@ def mmdet_made() -> Made:
         return made_environments.made("mmdet")
     except made_environments.Unavailable as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def jittor_found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The environment `jittor`, made once for its pins, is the one that detui finds; none where it cannot be installed.
+
+    What this person configured is not under test. Whoever needs it skips where `standing` says that it is absent.
+    """
+    import made_environments
+
+    with contextlib.suppress(made_environments.Unavailable):
+        made_environments.made("jittor")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DETUI_CONFIG", str(tmp_path_factory.mktemp("none") / "no-configuration.yaml"))
+        patch.setenv("DETUI_ENVIRONMENTS", str(made_environments.root_of_tests()))
+        yield
 
 
 @pytest.fixture

@@ -125,9 +125,15 @@ def cost(times: float, sides: tuple[int, ...] = (160, 320), spread: float = 0.02
 class Numerical(Trial):
     """Arms of two rounds each; the first is the reference."""
 
-    def __init__(self, folder: Path, what: str | None = None, arms: Sequence[str] = ("torch", "jittor")) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        what: str | None = None,
+        arms: Sequence[str] = ("torch", "jittor"),
+        seeds: tuple[int, ...] = (0,),
+    ) -> None:
         """`what`: what is measured; None: everything at once, as no recipe does."""
-        self.what, self.arms, self.seeds, self.profile = what, arms, (0,), "full"
+        self.what, self.arms, self.seeds, self.profile = what, arms, seeds, "full"
         self.path, self.data = folder / "parity.step-20261120-134500", {}
         self.info = self._info()
         self.path.mkdir(parents=True)
@@ -141,16 +147,17 @@ class Numerical(Trial):
         return super()._info() | {
             "recipe": "parity/step", "family": "parity", "backend": "numerics", "arms": arms, "overrides": [],
             "goals": [], "claims": [], "varies": ["model.framework", "environment"], "fairness": [], "data": None,
+            "environments": {arm: {"name": "detui" if arm == "torch" else "jittor"} for arm in self.arms},
             "title": {"en": "What Jittor and PyTorch compute", "zh": "Jittor 与 PyTorch 的计算结果"},
             "question": {"en": "Are they equal?", "zh": "二者是否相同？"}, "milestones": [ROUNDS], "epochs": ROUNDS,
             "stages": [], "differs": {"model.framework": {name: name for name in self.arms}},
             "checkpoint_rule": {"rule": "last"}, "record": {"template": "numerics", "languages": ["en", "zh"]},
-            "runs": [f"{name}-s0" for name in self.arms], "command": "detui run parity/step",
+            "runs": [f"{name}-s{seed}" for name in self.arms for seed in self.seeds], "command": "detui run parity/step",
         }  # fmt: skip
 
     def _spec(self, name: str) -> RunSpec:
         return RunSpec(
-            experiment=self.path.name, recipe="parity/step", arm=name.rsplit("-s", 1)[0], seed=0, profile="full",
+            experiment=self.path.name, recipe="parity/step", arm=name.rsplit("-s", 1)[0], seed=int(name.rsplit("-s", 1)[1]), profile="full",
             backend="numerics", trainer="none:None", python=sys.executable, threads=1,
             device=DeviceRequest(kind="cpu", count=1, candidates=("cpu:0",)), config={},
             stages=(StageSpec(name="main", epochs=ROUNDS, config={}),), data=None, milestones=(ROUNDS,),
@@ -171,7 +178,7 @@ class Numerical(Trial):
             "kind": "begin", "t": 0.1, "attempt": 1, "resumed_from_step": 0, "total_epochs": ROUNDS,
             "steps_per_epoch": 1, "framework": f"{arm} 1.0", "packages": {"python": "3.11.7", "numpy": arm},
             "model": {"name": "rt-detr-r18", "parameters": 20_184_464, "trained": 20_184_464, "tensors": 500},
-            "checksums": {"tensors": "ab12" * 4, "weights": "cd34" * 4},
+            "checksums": {"tensors": "ab12" * 3, "weights": "cd34" * 3},
             "asked": {"measure.rounds": ROUNDS}, "used": {"measure.rounds": ROUNDS},
             "device": {"kind": "cpu", "name": "Some CPU"}})  # fmt: skip
         for n in range(1, rounds + 1):

@@ -71,9 +71,9 @@ def halted_at(run: RunDir, step: int, attempt: int, seconds: float = 120) -> int
     return worker
 
 
-def stopped_at(line: Line, run: RunDir, step: int, attempt: int) -> None:
+def stopped_at(line: Line, run: RunDir, step: int, attempt: int, seconds: float = 120) -> None:
     """Ask a run to stop once it has reported a step, and wait until it has."""
-    worker = halted_at(run, step, attempt)
+    worker = halted_at(run, step, attempt, seconds)
     line("stop", name(run))
     until = time.monotonic() + 30
     while status(run).state.word != "stopping":

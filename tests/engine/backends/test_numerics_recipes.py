@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_environments import root_of_tests
 from run_lines import Line, ended, lines
 
 from detui.engine.configuration import Configuration
@@ -19,28 +16,21 @@ from detui.engine.record.blocks import find
 from detui.engine.run.directory import RunDir
 from detui.engine.worker.arithmetic import BATCH_NORM
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # Jittor compiles kernels that it has not seen yet
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # Jittor compiles kernels that it has not seen yet
 
 
 RECIPES = ("parity/step", "parity/operators", "parity/speed")
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """All of them, started. Jittor is that of the environment which tests have made, or the interpreter that
-    DETUI_TEST_JITTOR names."""
-    folder, named = tmp_path_factory.mktemp("recipes"), os.environ.get("DETUI_TEST_JITTOR")
-    configuration = folder / "configuration.yaml"
-    configuration.write_text(f"environments: {{jittor: {json.dumps(named)}}}\n" if named else "", encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DETUI_CONFIG", str(configuration))
-        patch.setenv("DETUI_ENVIRONMENTS", str(root_of_tests()))
-        if (problem := standing("jittor", Configuration.load()).problem) is not None:
-            pytest.skip(f"no environment jittor: {problem}")
-        found = Line(folder / "line", "")
-        for recipe in RECIPES:
-            found("run", recipe, "--profile", "smoke", "--devices", "cpu", "--yes", "--detach")
-        yield found
+def line(tmp_path_factory: pytest.TempPathFactory, jittor_found: None) -> Line:
+    """All of them, started."""
+    if (problem := standing("jittor", Configuration.load()).problem) is not None:
+        pytest.skip(f"no environment jittor: {problem}")
+    found = Line(tmp_path_factory.mktemp("recipes") / "line", "")
+    for recipe in RECIPES:
+        found("run", recipe, "--profile", "smoke", "--devices", "cpu", "--yes", "--detach")
+    return found
 
 
 def measured(line: Line, recipe: str) -> tuple[Path, dict[str, str]]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
-
 import pytest
-from made_environments import root_of_tests
 from run_lines import Line, ended, lines, name
 
 from detui.engine.configuration import Configuration
 from detui.engine.environment.standing import standing
 from detui.engine.run.directory import RunDir
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # Jittor compiles kernels that it has not seen yet
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # Jittor compiles kernels that it has not seen yet
 
 RECIPE = """\
 schema: 1
@@ -38,16 +33,8 @@ profiles:
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """Jittor is that of the environment which tests have made, or the interpreter that DETUI_TEST_JITTOR names."""
-    folder = tmp_path_factory.mktemp("numerics")
-    configuration = folder / "configuration.yaml"
-    named = os.environ.get("DETUI_TEST_JITTOR")
-    configuration.write_text(f"environments: {{jittor: {json.dumps(named)}}}\n" if named else "", encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DETUI_CONFIG", str(configuration))
-        patch.setenv("DETUI_ENVIRONMENTS", str(root_of_tests()))
-        yield Line(folder / "cut", RECIPE)
+def line(tmp_path_factory: pytest.TempPathFactory, jittor_found: None) -> Line:
+    return Line(tmp_path_factory.mktemp("numerics") / "cut", RECIPE)
 
 
 def run_of(framework: str, line: Line) -> RunDir:

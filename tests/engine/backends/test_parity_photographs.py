@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_environments import root_of_tests
 from run_lines import Line, ended, lines, values
 
 from detui.engine.configuration import Configuration
 from detui.engine.environment.standing import standing
 from detui.engine.run.directory import RunDir
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # Jittor compiles kernels that it has not seen yet
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # Jittor compiles kernels that it has not seen yet
 
 RECIPE = """\
 schema: 1
@@ -49,7 +47,7 @@ on_problem: {beyond_border: keep, duplicate_box: keep, zero_size: leave_out}
 
 
 @pytest.fixture
-def line(tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+def line(tmp_path: Path, shared_data: Path, jittor_found: None) -> Line:
     """A recipe with its lists beside it; the photographs stay where they are."""
     home = shared_data / "coco_free"
     if not home.is_dir():
@@ -65,8 +63,7 @@ def line(tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (folder / "photographs.yaml").write_text(DEFINITION)
     for name in ("annotations", "images"):
         (folder / name).symlink_to(home / name)
-    monkeypatch.setenv("DETUI_ENVIRONMENTS", str(root_of_tests()))
-    yield Line(folder, RECIPE.replace("TRAIN", hashes["TRAIN"]).replace("VAL", hashes["VAL"]))
+    return Line(folder, RECIPE.replace("TRAIN", hashes["TRAIN"]).replace("VAL", hashes["VAL"]))
 
 
 def test_both_frameworks_train_on_the_same_photographs(line: Line) -> None:

@@ -5,44 +5,33 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_environments import root_of_tests
-from run_lines import Line, ended, latest, lines, name, values
+from run_lines import Line, ended, halted_at, latest, lines, name, stopped_at, values
 
 from detui.engine.configuration import Configuration
 from detui.engine.environment.standing import standing
-from detui.engine.process.control import status
 from detui.engine.record.blocks import find
 from detui.engine.record.parity_verdicts import COMPARED
 from detui.engine.record.words import Words
 from detui.engine.run.directory import RunDir
-from detui.engine.run.lines import read_lines
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # Jittor compiles kernels that it has not seen yet
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # Jittor compiles kernels that it has not seen yet
 
 SMOKE = ("run", "parity/training", "--profile", "smoke", "--set", "train.epochs=2", "--set", "augment.brightness=0.2",
          "--set", "train.lr=0.001", "--devices", "cpu", "--yes")  # fmt: skip
 TORCH = ("torch", "torch-jitter")
 """The arms that need no environment."""
 EPOCH, STEPS = 4, 8
+COLD = 600
+"""Seconds until a step: Jittor may have to compile kernels first."""
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """Jittor is that of the environment which tests have made, or the interpreter that DETUI_TEST_JITTOR names."""
-    folder = tmp_path_factory.mktemp("parity")
-    configuration = folder / "configuration.yaml"
-    named = os.environ.get("DETUI_TEST_JITTOR")
-    configuration.write_text(f"environments: {{jittor: {json.dumps(named)}}}\n" if named else "", encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DETUI_CONFIG", str(configuration))
-        patch.setenv("DETUI_ENVIRONMENTS", str(root_of_tests()))
-        yield Line(folder / "cut", "")
+def line(tmp_path_factory: pytest.TempPathFactory, jittor_found: None) -> Line:
+    return Line(tmp_path_factory.mktemp("parity") / "cut", "")
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +50,6 @@ def uninterrupted(arm: str, whole: Path) -> RunDir:
     return RunDir(whole / "runs" / f"{arm}-s0")
 
 
-def halted_at(run: RunDir, step: int, attempt: int) -> int:
-    """Hold the worker still once it has reported a step; returns its process id."""
-    until, path = time.monotonic() + 600, run.attempt(attempt).metrics_path
-    while not path.exists() or not any(one["kind"] == "step" and one["step"] >= step for one in read_lines(path)):
-        assert time.monotonic() < until and not status(run).state.terminal
-        time.sleep(0.005)
-    worker = int((run.attempt(attempt).worker() or {})["pid"])
-    os.kill(worker, signal.SIGSTOP)
-    return worker
-
-
 def measured(run: RunDir) -> dict[int, dict[str, float]]:
     """Step → its numbers, without how long it took."""
     return {step: {key: value for key, value in one.items() if not key.startswith("seconds/")}
@@ -87,16 +65,9 @@ def weights(run: RunDir) -> dict[str, np.ndarray]:
 def test_stopped_killed_and_resumed_equals_uninterrupted(framework: str, line: Line, whole: Path) -> None:
     right = uninterrupted(framework, whole)
     run = line.new(*SMOKE, f"--arm={framework}", "--detach", "--set", "train.save_every=2")
-    worker = halted_at(run, 2, 1)
-    line("stop", name(run))
-    until = time.monotonic() + 30
-    while status(run).state.word != "stopping":
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    os.kill(worker, signal.SIGCONT)
-    ended(run, "stopped")
+    stopped_at(line, run, 2, 1, seconds=COLD)
     line("resume", name(run))
-    os.kill(halted_at(run, EPOCH + 3, 2), signal.SIGKILL)  # the checkpoint of the second step is complete
+    os.kill(halted_at(run, EPOCH + 3, 2, COLD), signal.SIGKILL)  # the checkpoint of the second step is complete
     ended(run, "crashed")
     line("resume", name(run))
     ended(run, "finished", seconds=600)

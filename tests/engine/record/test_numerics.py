@@ -73,6 +73,14 @@ def test_an_arm_that_has_measured_nothing_has_no_rows(tmp_path: Path) -> None:
     assert not (trial.path / numerics_steps.KEPT).exists()
 
 
+def test_seeds_that_have_not_begun_make_no_other_model(tmp_path: Path) -> None:
+    trial = Numerical(tmp_path, "step", seeds=(0, 1))
+    trial.measured("torch")
+    assert Numerics(results(trial)).model_verdict() == "", "one arm alone"
+    trial.measured("jittor", ended=None)
+    assert Numerics(results(trial)).model_verdict().startswith("✅ One model")
+
+
 def test_steps_are_compared_once_as_long_as_their_files_are_the_same(tmp_path: Path, monkeypatch) -> None:
     """Losses alone, for the time that it takes."""
     trial = Numerical(tmp_path, "step")

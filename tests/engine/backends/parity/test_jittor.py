@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from parity_jittor import MINUTES, measured
+from parity_jittor import measured
 from parity_models import TINY, varied
 
 from detui.engine.backends.parity.differences import compare_steps
@@ -16,7 +16,7 @@ from detui.engine.backends.parity.operators import compare, measure
 from detui.engine.backends.parity.sizes import SIZES
 from detui.engine.backends.parity.stepping import following, forced, random_case, take_step
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 * MINUTES)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("jittor_found")]
 
 
 def unequal(tmp_path, *options):
