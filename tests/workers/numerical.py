@@ -152,12 +152,14 @@ class Numerical(Trial):
             "question": {"en": "Are they equal?", "zh": "二者是否相同？"}, "milestones": [ROUNDS], "epochs": ROUNDS,
             "stages": [], "differs": {"model.framework": {name: name for name in self.arms}},
             "checkpoint_rule": {"rule": "last"}, "record": {"template": "numerics", "languages": ["en", "zh"]},
-            "runs": [f"{name}-s{seed}" for name in self.arms for seed in self.seeds], "command": "detui run parity/step",
+            "runs": [f"{name}-s{seed}" for name in self.arms for seed in self.seeds],
+            "command": "detui run parity/step",
         }  # fmt: skip
 
     def _spec(self, name: str) -> RunSpec:
+        arm, _, seed = name.rpartition("-s")
         return RunSpec(
-            experiment=self.path.name, recipe="parity/step", arm=name.rsplit("-s", 1)[0], seed=int(name.rsplit("-s", 1)[1]), profile="full",
+            experiment=self.path.name, recipe="parity/step", arm=arm, seed=int(seed), profile="full",
             backend="numerics", trainer="none:None", python=sys.executable, threads=1,
             device=DeviceRequest(kind="cpu", count=1, candidates=("cpu:0",)), config={},
             stages=(StageSpec(name="main", epochs=ROUNDS, config={}),), data=None, milestones=(ROUNDS,),

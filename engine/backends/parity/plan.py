@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from detui.engine.backends.base import CheckContext, Problem, WeightFile
+from detui.engine.backends.base import CheckContext, Problem, WeightFile, named_weights
 from detui.engine.backends.parity.checks import problems
 from detui.engine.backends.parity.schema import ParityConfig
 
@@ -35,11 +35,7 @@ class ParityBackend:
 
     def weights(self, config: Mapping[str, Any]) -> list[WeightFile]:
         """The checkpoint of the whole detector, or the file of its backbone."""
-        model, found = config["model"], []
-        for section, keys in ((model, ("model",)), (model["backbone"], ("model", "backbone"))):
-            if section["weights"]:
-                found.append(WeightFile(keys=(*keys, "weights"), name=section["weights"], sha256=section["sha256"]))
-        return found
+        return named_weights(config, ("model",), ("model", "backbone"))
 
     def architecture(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Framework and sizes of the detector, and the size of its pictures, which FLOPs depend on."""
