@@ -22,7 +22,7 @@ from detui.tui.widgets.log_view import LogView
 OPENING: dict[str, tuple[tuple[str, ...], str]] = {
     "RunsScreen": ((), "no-mosaic-s0"),
     "RunScreen": (("enter",), "a━box"),
-    "RecipesScreen": (("2",), "With 300 epochs"),
+    "RecipesScreen": (("2",), "aqr/balance"),
     "RecipeScreen": (("2", "G", "enter"), "$ detui run"),
     "LaunchScreen": (("2", "G", "enter", "enter"), "[ Start"),
     "CompareScreen": (("c",), "no-mosaic-s0"),
