@@ -41,14 +41,18 @@ dev: $(DEV_ENV)  ## the environment with what tests and lint need
 demo: $(RUN_ENV)  ## run a real recipe on generated scenes and show its record (a few minutes)
 	@$(BIN)/detui run starter/mosaic --profile quick --yes
 
+# Clocks, terminals and killed processes are tested one after the other, as they need a machine for themselves; all else
+# side by side. Both halves run, whatever comes of the first.
+ALONE := tests/faults tests/tui/test_terminal.py tests/tui/test_tmux.py tests/tui/test_traffic.py
+SIDE_BY_SIDE := $(addprefix --ignore=,$(ALONE)) --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+run_tests = failed=0; $(BIN)/python -m pytest -q -m $(1) $(SIDE_BY_SIDE) || failed=$$?; \
+	$(BIN)/python -m pytest -q -m $(1) $(ALONE) || failed=$$?; exit $$failed
+
 test: $(DEV_ENV)  ## all tests but the slow ones
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(call run_tests,"not slow")
 
 test-all: $(DEV_ENV)  ## the slow tests, which `make test` leaves out
-	@# Keys, clocks and killed processes one after the other, as they need a machine for themselves; trainings side by side.
-	@$(BIN)/python -m pytest -q -m slow tests/tui tests/faults
-	@$(BIN)/python -m pytest -q -m slow --ignore tests/tui --ignore tests/faults \
-	  --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(call run_tests,slow)
 
 faults: $(DEV_ENV)  ## run every fault and write the table of docs/run-control.md from what came of it
 	@$(BIN)/python -m pytest -q tests/faults --faults-table docs/run-control.md

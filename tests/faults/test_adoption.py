@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from second_user import as_second_user
+from second_user import as_second_user, open_way_to
 from toy_runs import MakeRun, steps_made, until
 
 from detui.engine.errors import RunError
@@ -188,9 +188,7 @@ def test_a_request_of_another_user_is_refused_by_the_supervisor(make_run: MakeRu
 @needs_root
 def test_asking_somebody_elses_run_names_its_owner(make_run: MakeRun) -> None:
     run = make_run()
-    for parent in run.path.parents:
-        if len(parent.parts) > 2:
-            parent.chmod(0o755)
+    open_way_to(run.path)
 
     def ask() -> None:
         with pytest.raises(RunError, match="belongs to root") as told:

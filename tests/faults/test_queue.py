@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from second_user import SECOND, as_second_user
+from second_user import SECOND, as_second_user, open_way_to
 from toy_runs import MakeRun, end, until
 
 from detui.engine.errors import RunError
@@ -135,8 +135,7 @@ def test_to_the_front(make_run: MakeRun) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to act as a second user")
 def test_the_front_is_before_the_own_runs_and_no_stranger(make_run: MakeRun, leases: Path) -> None:
     lease = busy()
-    for folder in [*leases.parents][:3]:
-        folder.chmod(0o755)
+    open_way_to(leases)
     first, *rest = (make_run(SHORT, seed=seed, device=cpu(1)) for seed in range(3))
     launch(first)
     begin, ready = os.pipe()
@@ -171,8 +170,7 @@ def test_the_queue_works_in_another_users_directory(make_run: MakeRun, leases: P
     (leases / "queue").chmod(0o1777)
     for path in (leases, leases / "queue"):
         os.chown(path, 12345, 12345)
-    for folder in [*leases.parents][:3]:
-        folder.chmod(0o755)
+    open_way_to(leases)
     child = as_second_user(lambda: enter(RunDir(leases / "a-run"), cpu(1)))  # dies with its ticket in place
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     run = make_run(SHORT, device=cpu(1))

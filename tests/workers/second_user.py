@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 SECOND = 54321
 """A user and group that nobody has."""
+
+
+def open_way_to(path: Path) -> None:
+    """Let everybody go through the folders of this test above the path: pytest makes them for one user alone."""
+    temporary = Path(tempfile.gettempdir())
+    for folder in path.parents:
+        if temporary in folder.parents:
+            folder.chmod(0o755)
 
 
 def as_second_user(work: Callable[[], object]) -> int:

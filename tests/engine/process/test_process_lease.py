@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from second_user import as_second_user
+from second_user import as_second_user, open_way_to
 
 from detui.engine.errors import RunError
 from detui.engine.process.lease import held, lease_directory, run_resource, take, take_some
@@ -86,8 +86,7 @@ def test_another_users_file_can_be_locked(leases: Path) -> None:
     path.touch()
     os.chown(path, 12345, 12345)
     path.chmod(0o666)
-    for folder in [*leases.parents][:3]:
-        folder.chmod(0o755)
+    open_way_to(leases)
 
     def lock() -> None:
         assert take("cpu:0", "second user") is not None

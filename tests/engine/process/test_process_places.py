@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from second_user import as_second_user
+from second_user import as_second_user, open_way_to
 from toy_runs import MakeRun, until
 
 from detui.engine.errors import RunError
@@ -96,8 +96,7 @@ def test_what_is_shown_of_those_who_wait(waiting: list[RunDir]) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to act as a second user")
 def test_a_stranger_between_two_runs_is_not_overtaken(leases: Path, make_run: MakeRun, busy: list[Lease]) -> None:
-    for folder in [*leases.parents][:3]:
-        folder.chmod(0o755)
+    open_way_to(leases)
     runs = [make_run(seed=seed, device=CPU) for seed in range(2)]
     launch(runs[0])
     begin, ready = os.pipe()
