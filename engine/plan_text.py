@@ -61,11 +61,18 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         **frozen_plan(plan),
         "command": plan.command(),
         "device": placement.facts(),
+        **({"several_devices": list(_shares(plan))} if plan.shares else {}),
         **({"aqr_gain": gain_json({arm.name: arm.config for arm in plan.arms})} if _has_gain(plan) else {}),
         **({"learning_rates": list(_rates(plan))} if plan.recipe.backend.name == "mmdet" else {}),
         "data": [asdict(state) | {"place": str(state.place)} for state in plan.data],
         "problems": [asdict(problem) for problem in plan.problems],
     }
+
+
+def _shares(plan: Plan) -> Iterator[dict[str, Any]]:
+    """What of a step falls to each device, of every stage of every arm."""
+    for (arm, stage), share in plan.shares.items():
+        yield {"arm": arm, "stage": stage, **asdict(share), "batch_norm": "over the images of one device"}
 
 
 def _has_gain(plan: Plan) -> bool:

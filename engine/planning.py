@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.analysis.fairness import LEVELS, Finding, audit, flatten, with_consequences
+from detui.engine.backends import several
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
 from detui.engine.configuration import Configuration
 from detui.engine.devices.logind import mortal
@@ -113,6 +114,18 @@ class Plan:
         return [f"{arm.name}-s{seed}" for seed in self.seeds for arm in self.arms]
 
     @property
+    def threads(self) -> int:
+        """CPU threads of each process that trains."""
+        return several.threads(self.recipe.backend, self.placement.kind, self.placement.threads, self.placement.count)
+
+    @property
+    def shares(self) -> dict[tuple[str, str], several.Share]:
+        """(arm, stage) → how the devices of a run share a step; {} with one device, or where nobody can say."""
+        devices, backend = self.placement.count, self.recipe.backend
+        found = {(arm.name, s.name): several.share(backend, s.config, devices) for arm in self.arms for s in arm.stages}
+        return {place: share for place, share in found.items() if share is not None}
+
+    @property
     def errors(self) -> list[Problem]:
         """What stops the launch."""
         return [problem for problem in self.problems if problem.level == "error"]
@@ -196,7 +209,8 @@ class Plan:
             trainer=backend.trainer,
             environ={**(environ or {}), **backend.environ()},
             device=self._request(arm),
-            threads=self.placement.threads,
+            threads=self.threads,
+            ranks=several.ranks(backend, self.placement.count),
             config=self.placed(arm, arm.config),
             stages=tuple(
                 StageSpec(
@@ -499,7 +513,8 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 followed=stage is not arm.stages[-1],
                 environment=arm.environment,
             )
-            for problem in resolved.recipe.backend.check(context):
+            backend = resolved.recipe.backend
+            for problem in (*several.problems(backend, stage.config, placement.count), *backend.check(context)):
                 found.setdefault((problem.text, problem.where), problem)
     return list(found.values())
 

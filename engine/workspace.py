@@ -135,6 +135,8 @@ class Workspace:
         from detui.engine.process.lease import held
 
         own_torch = OWN in resolved.environments
+        if devices is None and resolved.devices > 1:
+            devices = str(resolved.devices)
         placement = place(devices, own_torch=own_torch, held=held, **where)
         if not (self.path / FOLDER).exists():
             rebuild(self.path)

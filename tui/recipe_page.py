@@ -373,7 +373,7 @@ def _devices(plan: Plan) -> Iterator[str]:
     yield device_text(plan.placement)
     if plan.placement.kind != "cpu":
         yield from plan.placement.names
-    yield tr("threads of each worker: {count}", count=plan.placement.threads)
+    yield tr("threads of each worker: {count}", count=plan.threads)
 
 
 def _shared(plan: Plan, differing: set[str]) -> list[str]:

@@ -101,6 +101,10 @@ class Backend(Protocol):
     """Names of the statistics of AQR that its trainings can report; None where whatever a program prints is taken."""
     model_of_stage: tuple[str, ...]
     """Fields of the model that a later stage may set: what learns, and what is taken of the weights before."""
+    distributes: Literal["torchrun", "itself"] | None
+    """How a run trains on several devices. `torchrun`: its training half is started once a device and joins the other
+    ranks (torch_support/distributed.py), `train.batch` being that of all of them; `itself`: what it starts sees all
+    devices and does as it likes; None: not at all."""
     compares_weights: bool
     """Whether its training half has `check_weights`: what a file would give a model is told before anything runs."""
     fixed_in_branches: tuple[str, ...]

@@ -21,13 +21,6 @@ def warning(where: str, text: str, hint: str) -> Problem:
     return Problem(level="warning", text=text, where=where, hint=hint)
 
 
-def one_device(count: int) -> Iterator[Problem]:
-    """More than one device a run, of a backend that trains on one."""
-    if count > 1:
-        text = f"Runs of this backend train on one device, and each would take {count}."
-        yield error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")
-
-
 def unfinished_warm_up(train: Mapping[str, Any], steps: int) -> Iterator[Problem]:
     """A warm-up (`train.warmup_steps`) that takes all of a training of `steps` optimizer steps."""
     if train["warmup_steps"] >= steps:

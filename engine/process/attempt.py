@@ -16,8 +16,13 @@ from detui.engine.process.lease import Lease
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import write_error
 from detui.engine.run.spec import RunSpec
+from detui.engine.worker.ranks import LAUNCHER
 
-_DISTRIBUTED = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
+_DISTRIBUTED = frozenset({
+    "RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "ROLE_NAME", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE",
+    "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT",
+    "TORCHELASTIC_MAX_RESTARTS", "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_ERROR_FILE", LAUNCHER,
+})  # fmt: skip
 """What torchrun or a batch system left in the environment: frameworks would wait for ranks that do not exist."""
 
 ZERO = "DETUI_T0"
@@ -71,7 +76,9 @@ def make_attempt(run: RunDir) -> AttemptDir:
 def start_worker(attempt: AttemptDir, spec: RunSpec, leases: Sequence[Lease]) -> Worker:
     """Start the worker in a session of its own, holding its devices' leases. Raises RunError."""
     zero = time.monotonic()
-    command = [spec.python, "-m", "detui.engine.worker", str(attempt.path)]
+    # One process trains by itself; several are ranks, and the main process of the run is what starts them.
+    module = "detui.engine.worker" if spec.ranks == 1 else "detui.engine.worker.launch"
+    command = [spec.python, "-m", module, str(attempt.path)]
     try:
         with attempt.console_path.open("ab") as console:
             process = subprocess.Popen(

@@ -15,7 +15,10 @@ class Ending:
     """What the supervisor saw and did until the worker was gone."""
 
     code: int | None
-    """Exit code; minus the number of the signal that ended it. None for an adopted worker, whose exit nobody saw."""
+    """Exit code; minus the number of the signal that ended it. None for an adopted worker, whose exit nobody saw.
+
+    Of a run on several devices that of the rank that failed first, where one did.
+    """
     done: dict[str, Any] | None
     """The worker's own account, done.json."""
     stop_asked: bool = False
@@ -32,6 +35,10 @@ class Ending:
     """How many processes the kernel killed for want of memory meanwhile, on the whole host."""
     group_memory_kills: int = 0
     """The same in the worker's control group alone, where the kernel counts that."""
+    ranks: int = 1
+    """How many processes trained together."""
+    rank: int | None = None
+    """Which of them failed first; None where none did, or that is not known."""
     last_line: str | None = None
     """The last thing on its console."""
     disk_full: bool = False
@@ -95,7 +102,7 @@ def _by_itself(ending: Ending) -> Verdict:
         where = "in its control group" if ending.group_memory_kills else "on this host"
         reason = f"probable: SIGKILL, and the kernel killed {kills} for want of memory {where} meanwhile; {_LESS}"
         return Verdict("oom", code, name, reason)
-    if name is not None and _outcome(ending) is None:
+    if name is not None and (_outcome(ending) is None or ending.rank is not None):
         return Verdict("crashed", code, name, message)
     if code == 0 and _outcome(ending) is None:
         return Verdict("failed", code, name, "it exited with code 0 without saying that it finished")
@@ -139,8 +146,16 @@ def _untidy(ending: Ending) -> str | None:
 
 
 def _message(ending: Ending) -> str | None:
+    """What it said last, or what is known of its ranks: those that are left say only that they have lost another."""
+    _, name = _split(ending.code)
+    if name is not None and ending.rank is not None:
+        return f"rank {ending.rank} of {ending.ranks} was ended by {name}, and the others with it"
     message = ending.done.get("message") if ending.done else None
-    return message if isinstance(message, str) and message else ending.last_line
+    if isinstance(message, str) and message:
+        return message
+    if name is not None and ending.ranks > 1:
+        return f"the process that starts its {ending.ranks} ranks was ended by {name}, and they with it"
+    return ending.last_line
 
 
 def _ran_out(ending: Ending) -> bool:

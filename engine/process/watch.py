@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -100,9 +101,12 @@ class Watch:
             write_json(self._attempt.path / "worker.json", known)
 
     def _ending(self, code: int | None) -> Ending:
+        first = self._read(self._attempt.first_failure) or {}
         return Ending(
-            code=code,
-            done=self._done(),
+            code=int(first.get("code") or 0) or code,
+            ranks=self._desk.spec.ranks,
+            rank=first.get("rank"),
+            done=self._read(self._attempt.done),
             stop_asked=self._stopping_at is not None,
             stop_reason=self._stop_reason,
             kill_asked=self._kill_sent and self._desk.requests.kill_at is not None,
@@ -114,9 +118,10 @@ class Watch:
             disk_full=(free := disk_free(self._attempt.path)) is not None and free < ROOM,
         )
 
-    def _done(self) -> dict[str, object] | None:
+    def _read(self, file: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
+        """What the worker wrote; None where that cannot be read, which is logged."""
         try:
-            return self._attempt.done()
+            return file()
         except DetuiError as error:
             log(str(error))
             return None

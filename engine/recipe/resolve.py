@@ -86,6 +86,8 @@ class Resolved:
     milestones: tuple[int, ...]
     """Epochs; the last epoch of the longest arm is always among them."""
     checkpoint_rule: dict[str, str]
+    devices: int
+    """How many each run trains on, unless the launch says it."""
     overrides: tuple[str, ...]
 
     @property
@@ -137,6 +139,7 @@ def resolve(
         usual=tuple(arm_name(arm.name, role, crossed=crossed) for arm, role in usual),
         milestones=_milestones(recipe, settings.milestones, max(arm.epochs for arm in complete), others),
         checkpoint_rule=rule.model_dump() if isinstance(rule, Metric) else {"rule": rule, "metric": "val/AP"},
+        devices=settings.devices,
         overrides=tuple(overrides),
     )
 
@@ -331,6 +334,7 @@ def _recipe_settings(recipe: Recipe, profile: str, laid: Profile, overrides: Seq
         "data": laid.data or None,
         "data_sets": laid.data_sets or None,
         "seeds": laid.seeds,
+        "devices": laid.devices,
         "milestones": laid.milestones,
         "checkpoint_rule": rule.model_dump() if isinstance(rule, Metric) else rule,
     }

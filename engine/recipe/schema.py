@@ -27,7 +27,7 @@ from detui.engine.evaluate.tables import ERRORS, is_setting
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 RESERVED = frozenset(
-    {"data", "data_sets", "seeds", "milestones", "checkpoint_rule", "stages", "title", "arms", "environment"}
+    {"data", "data_sets", "seeds", "milestones", "checkpoint_rule", "stages", "title", "arms", "environment", "devices"}
 )
 """Names that an arm or a configuration section may not have: they mean something beside sections."""
 UNCHANGEABLE = ("model/parameters", "model/gflops", "model/gmacs")
@@ -318,6 +318,7 @@ class Profile(Closed):
     arms: list[str] | dict[str, dict[str, Any]] | None = None
     """Only these arms; as a mapping, with sections and stages that are laid over each."""
     seeds: list[int] | None = None
+    devices: Annotated[int, Field(ge=1)] | None = None
     stages: list[Stage] | None = None
     """In place of the recipe's; an arm with stages of its own keeps those, unless `arms` lays others over it."""
     milestones: list[int] | None = None
@@ -349,6 +350,8 @@ class RecipeFile(Closed):
     """The fields in which arms may differ; a prefix covers what is below it."""
     stages: list[Stage] = []
     seeds: list[int] = [0, 1, 2]
+    devices: Annotated[int, Field(ge=1)] = 1
+    """How many devices each run trains on, unless the launch says it (`--devices`)."""
     checkpoint_rule: Metric | Literal["best", "last"] = "best"
     milestones: list[Annotated[int, Field(ge=1)]] = []
     """Epochs, over the whole run, after which predictions are kept and evaluated; the last always is."""

@@ -95,6 +95,13 @@ class AttemptDir:
         """Return the identity of the worker's main process (worker.json), or None."""
         return read_json_if_there(self.path / "worker.json")
 
+    def first_failure(self) -> dict[str, Any] | None:
+        """Return which rank failed first, and how (ranks.json: `rank`, `code`); None where none did, or none is told.
+
+        Written by the process that starts the ranks of a run on several devices.
+        """
+        return read_json_if_there(self.path / "ranks.json")
+
     def info(self) -> dict[str, Any] | None:
         """Return where the attempt starts from (attempt.json), or None."""
         return read_json_if_there(self.path / "attempt.json")

@@ -72,7 +72,9 @@ class RunSpec:
     device: DeviceRequest
     """What the run trains on."""
     threads: int
-    """OMP_NUM_THREADS of the worker."""
+    """OMP_NUM_THREADS of the worker, and of each of its ranks."""
+    ranks: int = 1
+    """Processes that train together, one a device, started by torchrun; 1: the worker trains by itself."""
     config: dict[str, Any]
     """The arm's configuration; a stage may carry its own."""
     stages: tuple[StageSpec, ...]
@@ -119,6 +121,7 @@ class RunSpec:
             **{name: read.one(name, str) for name in _TEXTS},
             seed=read.one("seed", int),
             threads=read.one("threads", int),
+            ranks=read.one("ranks", int, 1),
             pythonpath=read.many("pythonpath", str, ()),
             environ=read.one("environ", dict, {}),
             device=_device(_Fields(read.one("device", dict), where, "device.")),

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from detui.engine.run.code import running_code
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import write_error, write_json
 from detui.engine.run.spec import RunSpec
+from detui.engine.worker.ranks import end_with_launcher, own_launcher, own_rank
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopFlag, StopRequested
 
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m detui.engine.worker ATTEMPT_DIR\n")
         return UsageError.exit_code
+    end_with_launcher()
     stop = StopFlag().install()
     attempt = AttemptDir(Path(arguments[0]).absolute())
     try:
@@ -63,7 +65,8 @@ def _open(attempt: AttemptDir, stop: StopFlag) -> Reporter:
         for folder in (attempt.checkpoints, attempt.predictions, attempt.figures):
             folder.mkdir(exist_ok=True)
         start = float(zero) if zero else None
-        return Reporter(attempt, resume=info.get("resume"), stop=stop, zero=start, code=running_code())
+        resume, silent = info.get("resume"), own_rank() > 0
+        return Reporter(attempt, resume=resume, stop=stop, zero=start, code=running_code(), silent=silent)
     except OSError as error:
         raise write_error(attempt.path, error) from error
 
@@ -106,7 +109,8 @@ def _left(leaving: SystemExit) -> Outcome:
 
 def told(folder: Path, error: BaseException) -> str:
     """Keep the traceback in a file below `folder`, and return three lines that name it."""
-    path = folder / "traceback.txt"
+    rank = own_rank()
+    path = folder / (f"traceback-rank{rank}.txt" if rank else "traceback.txt")
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
     except OSError:  # a full disk must not hide what happened
@@ -123,6 +127,9 @@ def _place(error: BaseException) -> str:
 
 def _close(attempt: AttemptDir, report: Reporter | None, outcome: Outcome) -> int:
     """Write the last line and done.json; say what went wrong on standard error."""
+    rank = own_rank()
+    if outcome.message and rank:
+        outcome = replace(outcome, message=f"rank {rank}: {outcome.message}")
     if outcome.message:
         sys.stderr.write(outcome.message.rstrip("\n") + "\n")
     step, epoch = (report.last_step, report.last_epoch) if report else (0, 0)
@@ -131,8 +138,21 @@ def _close(attempt: AttemptDir, report: Reporter | None, outcome: Outcome) -> in
     done = {"outcome": outcome.word, "step": step, "epoch": epoch, "message": outcome.message}
     if outcome.word == "stopped" and report and report.stop_reason:
         done["reason"] = report.stop_reason
+    if not _speaks(attempt, rank, outcome.word):
+        return outcome.code
     try:
         write_json(attempt.path / "done.json", {**done, "error": outcome.error})
     except RunError as error:  # the supervisor still has the exit code
         sys.stderr.write(f"{error}\n")
     return outcome.code
+
+
+def _speaks(attempt: AttemptDir, rank: int, word: str) -> bool:
+    """Whether this process writes how the worker ended.
+
+    Of several ranks the first one says that they finished or stopped, and whoever fails first why: that of the others
+    only is that they have lost it.
+    """
+    if word != "failed":
+        return rank == 0
+    return own_launcher() is None or not (attempt.path / "done.json").exists()

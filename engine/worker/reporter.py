@@ -25,7 +25,11 @@ Values = dict[str, Any]
 
 
 class Reporter:
-    """Writes the measurements of one attempt. Safe to call from several threads; silent in forked children."""
+    """Writes the measurements of one attempt. Safe to call from several threads; silent in forked children.
+
+    A file has one writer: of several ranks that train together the first one reports, and the reporters of the others
+    only count.
+    """
 
     def __init__(
         self,
@@ -35,10 +39,11 @@ class Reporter:
         stop: StopFlag | None = None,
         zero: float | None = None,
         code: dict[str, Any] | None = None,
+        silent: bool = False,
     ) -> None:
         """`zero`: the CLOCK_MONOTONIC second that `t` counts from; now, where it is not given.
 
-        `code`: which code this process imports, for the `begin` line.
+        `code`: which code this process imports, for the `begin` line. `silent`: count steps and epochs, write nothing.
         """
         self.attempt = attempt
         self.resume = resume
@@ -47,7 +52,7 @@ class Reporter:
         self.last_epoch = int(resume["epoch"]) if resume else 0
         self._stop = stop or StopFlag()
         self._zero = time.monotonic() if zero is None else zero
-        self._journal = Journal(attempt.metrics_path)
+        self._journal = None if silent else Journal(attempt.metrics_path)
         self._code = {"code": code} if code else {}
         self.stop_on: frozenset[str] = frozenset()
         """Names of the alarms that ask the training to save and end."""
@@ -78,6 +83,8 @@ class Reporter:
     def step(self, step: int, epoch: int, values: Values, stage: str = "main") -> None:
         """Give the measurements of one optimiser step; counts run from 1 over the whole run."""
         self.last_step = step
+        if self._journal is None:
+            return
         sane = self._sane(values)
         self._write({"kind": "step", "step": step, "epoch": epoch, "stage": stage, "values": sane})
         text = self._curves.step(step, sane, stage)
@@ -87,6 +94,8 @@ class Reporter:
     def epoch(self, epoch: int, step: int, values: Values, stage: str = "main", seconds: float | None = None) -> None:
         """Give means over a completed epoch, and the framework's own validation numbers."""
         self.last_epoch, self.last_step = epoch, max(step, self.last_step)
+        if self._journal is None:
+            return
         sane = self._sane(values)
         line = {"kind": "epoch", "step": step, "epoch": epoch, "stage": stage, "values": sane}
         self._write({**line, "seconds": seconds}, urgent=True)
@@ -135,6 +144,8 @@ class Reporter:
 
         One that `stop_on` names asks the training to save and end.
         """
+        if self._journal is None:
+            return
         with self._lock:
             if f"{name} {about}" in self._alarmed:
                 return
@@ -148,9 +159,12 @@ class Reporter:
     def end(self, outcome: str) -> None:
         """Close the file with how it ended. The worker's entry point calls it, a training half does not."""
         self._write({"kind": "end", "step": self.last_step, "epoch": self.last_epoch, "outcome": outcome})
-        self._journal.close()
+        if self._journal is not None:
+            self._journal.close()
 
     def _write(self, line: dict[str, Any], *, urgent: bool = False) -> None:
+        if self._journal is None:
+            return
         timed = {"kind": line.pop("kind"), "t": round(time.monotonic() - self._zero, 4), **line}
         trouble = self._journal.write(timed, urgent=urgent)
         if trouble:

@@ -98,6 +98,7 @@ class CommandBackend:
     resume_grain = "what the program did since its last checkpoint is repeated"
     statistics = None
     model_of_stage = ()
+    distributes: Literal["torchrun", "itself"] | None = "itself"
     compares_weights = False
     fixed_in_branches = ()
 

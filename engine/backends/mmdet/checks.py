@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detui.engine.backends.base import CheckContext, Problem
-from detui.engine.backends.checking import error, few_steps, one_device, unfinished_warm_up, warning
+from detui.engine.backends.checking import error, few_steps, unfinished_warm_up, warning
 from detui.engine.backends.mmdet.schema import Start
 
 WHOLE_BACKBONE = 4
@@ -16,7 +16,7 @@ WHOLE_BACKBONE = 4
 def problems(context: CheckContext) -> list[Problem]:
     """Contradictions between fields, and what the device cannot do."""
     model, train = context.config["model"], context.config["train"]
-    found = [*one_device(context.devices), *_amp(train, context.device), *_backbone(context), *_start(context)]
+    found = [*_amp(train, context.device), *_backbone(context), *_start(context)]
     return [*found, *_normalisation(model, train), *_layers(model, train), *_schedule(train, context.train_images)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from detui.engine.backends.base import CheckContext, Problem, WeightFile
-from detui.engine.backends.checking import error, one_device
+from detui.engine.backends.checking import error
 from detui.engine.backends.numerics.schema import NumericsConfig
 from detui.engine.backends.parity.checks import framework
 
@@ -24,6 +24,7 @@ class NumericsBackend:
     resume_grain = "the round in progress is repeated"
     statistics = ()
     model_of_stage = ()
+    distributes: Literal["torchrun", "itself"] | None = None
     compares_weights = False
     fixed_in_branches = ("model", "measure")
 
@@ -46,7 +47,7 @@ class NumericsBackend:
     def check(self, context: CheckContext) -> list[Problem]:
         """A framework that the arm's environment does not have, and settings that would be of no effect."""
         model = context.config["model"]
-        found = [*one_device(context.devices), *framework(model["framework"], context.environment)]
+        found = [*framework(model["framework"], context.environment)]
         return [*found, *_settings(context)]
 
 

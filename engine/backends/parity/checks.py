@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detui.engine.backends.base import CheckContext, Problem
-from detui.engine.backends.checking import error, few_steps, one_device, unfinished_warm_up, warning
+from detui.engine.backends.checking import error, few_steps, unfinished_warm_up, warning
 from detui.engine.backends.parity.sizes import SIZES
 
 OWN = "detui"
@@ -17,7 +17,7 @@ OWN = "detui"
 def problems(context: CheckContext) -> list[Problem]:
     """Contradictions between fields, and a framework that the arm's environment does not have."""
     model, train = context.config["model"], context.config["train"]
-    found = [*one_device(context.devices), *framework(model["framework"], context.environment), *_frozen(context)]
+    found = [*framework(model["framework"], context.environment), *_frozen(context)]
     return [*found, *_queries(model, train), *_schedule(train, context.train_images)]
 
 

@@ -26,6 +26,7 @@ class ParityBackend:
     resume_grain = "nothing is lost but the step in progress"
     statistics = ()
     model_of_stage = ()
+    distributes: Literal["torchrun", "itself"] | None = None
     compares_weights = False
     fixed_in_branches = ("model", "train.batch", "train.jitter")
 

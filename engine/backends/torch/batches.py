@@ -30,11 +30,11 @@ class Batches(Generic[Item, Batch]):
     load: Callable[[Sequence[Item], Sequence[random.Random]], Batch]
     """Makes a batch of some items, with a random generator for each."""
     size: int
-    """Items in a batch of one process; the last one of an epoch may have fewer."""
+    """Items in a batch of one process; in the last one of an epoch there may be fewer."""
     seed: int
     """Of the run."""
     rank: int = 0
-    """Which of `processes` this is: they take turns within each batch of all."""
+    """Which of `processes` this is: they take turns within each batch of all, which so is that of one process."""
     processes: int = 1
     """How many train together."""
     threads: int = 1
@@ -47,11 +47,13 @@ class Batches(Generic[Item, Batch]):
     def order(self, epoch: int) -> list[int]:
         """Indices of all items in the order of an epoch (from 1).
 
-        Where they do not go round the processes, the first ones come again: all take the same number of steps.
+        Where the last batch has fewer items than there are processes, the first ones of the epoch come again: nobody
+        has a batch without any.
         """
         order = list(range(len(self.items)))
         random.Random(f"{self.seed}/{epoch}").shuffle(order)
-        more = -len(order) % self.processes
+        last = len(order) % (self.size * self.processes)
+        more = max(0, self.processes - last) if last else 0
         return order + (order * more)[:more]  # there may be fewer items than processes
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:

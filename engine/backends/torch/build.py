@@ -121,7 +121,7 @@ def used(loop: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         "train.lr": groups["head"]["initial_lr"],
         "train.backbone_lr": round(groups["backbone"]["initial_lr"] / groups["head"]["initial_lr"], 12),
         "train.weight_decay": groups["head"]["weight_decay"],
-        "train.batch": loop.batches.size,
+        "train.batch": loop.batches.size * loop.batches.processes,
         "train.amp": "bf16" if loop.options.amp else False,
         "train.average": loop.average.decay if loop.average else 0.0,
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detui.engine.backends.base import CheckContext, Problem
-from detui.engine.backends.checking import error, few_steps, one_device, unfinished_warm_up, warning
+from detui.engine.backends.checking import error, few_steps, unfinished_warm_up, warning
 from detui.engine.backends.torch.schema import Aqr
 
 CELL = 16
@@ -29,8 +29,7 @@ def problems(context: CheckContext) -> list[Problem]:
         *_aqr(model["aqr"]),
         *_amp(train, context.device),
         *_pictures(train, context.pictures),
-        *_memory(model, train),
-        *one_device(context.devices),
+        *_memory(model, train["batch"] // context.devices),
     ]
     if not frames:
         return found
@@ -112,18 +111,18 @@ def _pictures(train: Mapping[str, Any], pictures: tuple[int, int, int] | None) -
     return [error(where, f"Nothing is left to look at: {was}, less than a cell of {CELL} pixels.", hint)]
 
 
-def _memory(model: Mapping[str, Any], train: Mapping[str, Any]) -> list[Problem]:
+def _memory(model: Mapping[str, Any], batch: int) -> list[Problem]:
     """What is kept of the BEV map for the way back: its pillars, its features, and keys, values and their input in each
-    layer of the decoder.
+    layer of the decoder. `batch`: of one device.
     """
     tokens = model["bev_grid"] ** 2
     vectors = KEPT * model["layers"] + CONVOLUTIONS
-    need = 4 * train["batch"] * tokens * (vectors * model["channels"] + PILLARS * INNER) / 2**30
+    need = 4 * batch * tokens * (vectors * model["channels"] + PILLARS * INNER) / 2**30
     if need < MUCH:
         return []
     text = (
         f"A map of {model['bev_grid']} × {model['bev_grid']} cells is {tokens:,} tokens in each of {model['layers']} "
-        f"layers: about {need:,.0f} GiB with a batch of {train['batch']}, beside all else."
+        f"layers: about {need:,.0f} GiB with a batch of {batch}, beside all else."
     )
     hint = "--set model.bev_grid=180, or a smaller train.batch"
     return [(error if need > ABSURD else warning)("model.bev_grid", text, hint)]

@@ -107,8 +107,9 @@ class Loop:
         self.model = model
         groups = parameter_groups(model, options.lr, options.weight_decay, options.factors or {})
         self.optimizer = adamw(groups)
-        self.average = MovingAverage(model, options.average) if options.average else None
         self.trained = distributed.wrapped(model)
+        # After that: every process has the weights of the first one now, and so has the average.
+        self.average = MovingAverage(model, options.average) if options.average else None
         self.total = options.epochs * len(batches)
         self.step = 0
         """Steps of this stage that are done."""
@@ -197,13 +198,13 @@ class Loop:
         if self.average:
             self.average.update(self.model)
         self.step += 1
-        values = {f"train/loss_{name}": value for name, value in losses.items()}
+        values = {f"train/loss_{name}": value for name, value in distributed.means_over_processes(losses).items()}
         self._steps.push(moment.step, moment.epoch, {**values, "train/gradient_norm": norm}, rates)
         self.task.after_step(moment)
 
     def _between_steps(self) -> None:
         """Save where it is time to, and where a stop was asked for."""
-        stop = distributed.any_process(self.report.stop_requested, self.device)
+        stop = distributed.any_process(self.report.stop_requested, distributed.FLAGS)
         due = self.options.save_every and self.step % self.options.save_every == 0
         if stop or due:
             self._save()
@@ -215,8 +216,7 @@ class Loop:
         number, step = self._epoch(epoch), self.place.steps_before + self.step
         means = self._steps.means()
         self._steps.new_epoch()
-        if self._main:
-            self.report.epoch(number, step, means, self.place.name, round(time.monotonic() - self._epoch_started, 3))
+        self.report.epoch(number, step, means, self.place.name, round(time.monotonic() - self._epoch_started, 3))
         self._epoch_open = True
         self._close_epoch(epoch)
 
@@ -234,13 +234,13 @@ class Loop:
                     self.epoch_end(self.evaluated, number, step)
             except StopRequested:
                 stopped = True
-        if distributed.any_process(stopped, self.device):  # the others wait here for the first one
+        if distributed.any_process(stopped, distributed.FLAGS):  # the others wait here for the first one
             self._save()
             raise StopRequested
         self._epoch_open = False
         over = self.step >= self.total
         self._save(over=over)
-        if not over and distributed.any_process(self.report.stop_requested, self.device):
+        if not over and distributed.any_process(self.report.stop_requested, distributed.FLAGS):
             raise StopRequested
 
     def keep(self, path: Path) -> None:
@@ -253,14 +253,13 @@ class Loop:
         """Write the checkpoint of this moment. `over`: the stage has ended."""
         self._steps.flush()
         generators = distributed.gathered(state.random_state())
-        if not self._main:
-            return
         step, epochs_done = self.place.steps_before + self.step, self._epoch(self.step // len(self.batches)) - 1
         folder = self.report.attempt.checkpoints
-        path = state.checkpoint_path(folder, self.place.index, step)
-        state.save({**self._state(), "random": generators}, path)
-        state.prune(folder)
-        self.checkpoint = path
+        self.checkpoint = path = state.checkpoint_path(folder, self.place.index, step)
+        if self._main:
+            state.save({**self._state(), "random": generators}, path)
+            state.prune(folder)
+        distributed.wait_for_all()  # the next stage begins with the file, in every process
         # The end of a stage is where the next one starts; the end of the last is where nothing is resumed.
         stage = self.place.index + 1 if over and not self.place.last else self.place.index
         self.report.checkpoint(path, step, epochs_done, not (over and self.place.last), stage)

@@ -33,6 +33,7 @@ class TorchBackend:
     resume_grain = "nothing is lost but the step in progress"
     statistics = STATISTICS
     model_of_stage = ()
+    distributes: Literal["torchrun", "itself"] | None = "torchrun"
     compares_weights = False
     fixed_in_branches = (*(f"model.{name}" for name in FIXED), "train.batch")
 

@@ -27,12 +27,13 @@ class TorchTrainer:
         from detui.engine.backends.torch import state
         from detui.engine.backends.torch_support import distributed
 
-        device = _device(spec.device.kind)
-        state.seed_everything(spec.seed, distributed.rank())
-        first = int(report.resume.get("stage") or 0) if report.resume else 0
-        start = Path(report.resume["checkpoint"]) if report.resume else None
-        for index in range(first, len(spec.stages)):
-            start = _Stage(spec, report, index, device, begins=index == first).run(start)
+        with distributed.joined(spec.device.kind):
+            device = _device(spec.device.kind)
+            state.seed_everything(spec.seed, distributed.rank())
+            first = int(report.resume.get("stage") or 0) if report.resume else 0
+            start = Path(report.resume["checkpoint"]) if report.resume else None
+            for index in range(first, len(spec.stages)):
+                start = _Stage(spec, report, index, device, begins=index == first).run(start)
 
     def predict(self, spec: RunSpec, checkpoint: Path, split: str, out: Path, device: str) -> None:
         """Write the detections of one split (predict.py). Raises RunError for a checkpoint that cannot be read."""
@@ -95,7 +96,7 @@ class _Stage:
         )  # fmt: skip
         anew = loop.resume(start, branch=self._branched()) if resumed and start else []
         self._begin(loop, facts, {"anew": anew} if resumed else None)
-        if self.report.stop_requested:
+        if distributed.any_process(self.report.stop_requested, distributed.FLAGS):
             raise StopRequested
         loop.run()
         if loop.checkpoint is None:
@@ -122,7 +123,7 @@ class _Stage:
             return collate(frames)
 
         return Batches(
-            list(range(len(self.frames))) * train["repeat"], load, train["batch"], self.spec.seed,
+            list(range(len(self.frames))) * train["repeat"], load, distributed.share_of(train["batch"]), self.spec.seed,
             distributed.rank(), distributed.processes(), train["threads"],
         )  # fmt: skip
 
@@ -145,11 +146,10 @@ class _Stage:
         from detui.engine.backends.torch_support import distributed
         from detui.engine.backends.torch_support.device import device_facts
 
-        if distributed.rank():
-            return
         wanted, found = asked(self.config), used(loop, self.config)
-        if self.begins:
-            tested = torch_tests(str(self.device))
+        together = distributed.facts(loop.model, loop.batches.size, self.device)
+        tested = torch_tests(str(self.device)) if self.begins else {}  # every rank its own device
+        if self.begins and distributed.rank() == 0:
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=len(loop.batches),
@@ -160,7 +160,9 @@ class _Stage:
                 packages=_packages(),
                 arithmetic=tested,
                 **({"resumed": resumed} if resumed is not None else {}),
+                **({"ranks": together} if together else {}),
             )
+        if self.begins:
             refuse_wrong(tested, batch_of_one=False)  # the fusion detector flattens no output of a BatchNorm
         done = (self.report.last_step, self.report.last_epoch)
         self.report.stage(self.stage.name, self.index, self.stage.epochs, *done, asked=wanted, used=found)

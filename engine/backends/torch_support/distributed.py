@@ -2,15 +2,86 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from detui.engine.errors import RunError
+from detui.engine.worker.ranks import own_launcher
+from detui.engine.worker.stop import StopFlag, StopRequested
+
+LONGEST_WAIT = timedelta(days=7)
+"""How long ranks wait for each other: one may be judging an epoch. That one is gone is seen by who started them."""
+FLAGS = torch.device("cpu")
+"""Where flags are exchanged: through gloo, so that no GPU is waited for."""
+
+
+@contextmanager
+def joined(kind: str) -> Iterator[None]:
+    """Train together with the other ranks of the run while the block lasts, each on a device of its own.
+
+    `kind`: "cpu" or "cuda". A worker that trains by itself joins nobody. A stop is taken once all are there. Raises
+    what torch raises where they do not find each other.
+    """
+    if own_launcher() is None:
+        yield
+        return
+    if kind == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
+    torch.distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+    StopFlag.listen()
+    try:
+        yield
+    except StopRequested:  # all of them have stopped; after an error some are not there to take leave of
+        torch.distributed.destroy_process_group()
+        raise
+    torch.distributed.destroy_process_group()
+
 
 def processes() -> int:
     """How many train together."""
     return torch.distributed.get_world_size() if _several() else 1
+
+
+def share_of(batch: int) -> int:
+    """How many items of a batch of all processes each one has. Raises RunError where they cannot share it evenly."""
+    if batch % processes():
+        message = f"{processes()} devices cannot share a batch of {batch} evenly."
+        raise RunError(message, where="train.batch", hint=f"--devices with a number that divides {batch}")
+    return batch // processes()
+
+
+def facts(model: nn.Module, size: int, device: torch.device) -> dict[str, Any]:
+    """What `begin` says of several devices: which, what each has of a batch, and what follows; {} of one device.
+
+    `size`: items in a batch of one process. For all processes to call.
+    """
+    if not _several():
+        return {}
+    norms = sum(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return {
+        "count": processes(),
+        "devices": gathered(_name(device)),
+        "images_per_device": size,
+        "batch": size * processes(),
+        "rate_scaling": "none",
+        "gradients": "mean over the devices",
+        "batch_norm_layers": norms,
+        **({"batch_norm_images": size} if norms else {}),
+        "transport": "nccl" if device.type == "cuda" else "gloo",
+    }
+
+
+def _name(device: torch.device) -> str:
+    if device.type != "cuda":
+        return "CPU"
+    return f"cuda:{torch.cuda.current_device()} {torch.cuda.get_device_name()}"
 
 
 def rank() -> int:
@@ -43,6 +114,19 @@ def mean_over_processes(value: Tensor) -> Tensor:
     value = value.detach().clone()
     torch.distributed.all_reduce(value)
     return value / torch.distributed.get_world_size()
+
+
+def means_over_processes(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The means of scalars that every process has under the same names, without their gradients, in one exchange."""
+    if not _several() or not values:
+        return dict(values)
+    together = mean_over_processes(torch.stack([value.detach().float() for value in values.values()]))
+    return dict(zip(values, together.unbind(), strict=True))
+
+
+def wait_for_all() -> None:
+    """Return when every process has come here."""
+    any_process(False, FLAGS)
 
 
 def gathered(value: Any) -> list[Any]:

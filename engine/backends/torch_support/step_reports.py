@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from detui.engine.backends.torch_support import distributed
 from detui.engine.backends.torch_support.late import LateScalars
 from detui.engine.worker.epoch_means import EpochMeans
 from detui.engine.worker.reporter import Reporter
@@ -14,14 +13,13 @@ from detui.engine.worker.reporter import Reporter
 class StepReports:
     """Reports the steps of one stage, late where a GPU holds their values, and sums their losses over the epoch.
 
-    Every process sums its own; the first one alone reports.
+    Every process has the same values; whether one writes them is its reporter's business.
     """
 
     def __init__(self, report: Reporter, stage: str) -> None:
         """`stage`: its name."""
         self._report, self._stage = report, stage
         self._late = LateScalars()
-        self._main = distributed.rank() == 0
         self._epoch = EpochMeans()
 
     def push(self, step: int, epoch: int, losses: dict[str, Any], more: dict[str, float]) -> None:
@@ -51,5 +49,4 @@ class StepReports:
     def _tell(self, arrived: list[Any]) -> None:
         for step, epoch, values in arrived:
             self._epoch.add(values)
-            if self._main:
-                self._report.step(step, epoch, values, self._stage)
+            self._report.step(step, epoch, values, self._stage)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from detui.engine.backends.base import CheckContext, Problem
-from detui.engine.backends.checking import error, one_device
+from detui.engine.backends.checking import error
 from detui.engine.backends.ultralytics.architectures import (
     ANY,
     BUILT,
@@ -27,7 +27,7 @@ def check(context: CheckContext) -> list[Problem]:
     """All problems of one arm in one stage."""
     config = context.config
     found = [*_installed(config["model"]["name"]), *_model(config), *_backbone(config["model"])]
-    found += [*_decoder(config["model"]), *_device(config, context.device), *one_device(context.devices)]
+    found += [*_decoder(config["model"]), *_device(config, context.device)]
     found += [*_by_size(config["loss"]["by_size"]), *_inputs(config, context.depth)]
     found += [*_warm_up(config["train"]), *_batches(config, context.train_images)]
     return [*found, *_updates(config["train"], context.train_images)]

@@ -14,7 +14,7 @@ from detui.engine.backends.torch.fusion.boxes import CODE_WEIGHTS, encode
 from detui.engine.backends.torch.fusion.decoder import Predictions
 from detui.engine.backends.torch.fusion.denoising import Denoising
 from detui.engine.backends.torch.fusion.matching import ALPHA, match
-from detui.engine.backends.torch_support.distributed import mean_over_processes
+from detui.engine.backends.torch_support.distributed import mean_over_processes, processes
 
 CLASS_WEIGHT, BOX_WEIGHT = 2.0, 0.25
 """CMT's."""
@@ -46,13 +46,14 @@ def detection_losses(
     """All terms, weighted. The first rows of `layers` are those of `denoising`."""
     found: dict[str, Tensor] = {}
     rows = 0 if denoising is None else len(denoising.group)
+    shares = _noised_shares(layers[0], denoising)
     for index, layer in enumerate(layers):
         before = "" if index == len(layers) - 1 else f"d{index}_"
         matched = Predictions(layer.logits[:, rows:], layer.codes[:, rows:])
         found |= {f"{before}{name}": value for name, value in _matched(matched, boxes, labels).items()}
-        if denoising is not None:
+        if shares is not None:
             noised = Predictions(layer.logits[:, :rows], layer.codes[:, :rows])
-            found |= {f"{before}dn_{name}": value for name, value in _noised(noised, denoising).items()}
+            found |= {f"{before}dn_{name}": value for name, value in _noised(noised, denoising, shares).items()}
     return found
 
 
@@ -64,17 +65,38 @@ def _matched(layer: Predictions, boxes: list[Tensor], labels: list[Tensor]) -> d
         wanted[index, queries, its[targets]] = 1
         away = away + l1(layer.codes[index, queries], some[targets])
         count += len(queries)
-    norm = mean_over_processes(layer.logits.new_tensor(float(count))).clamp_min(1)
+    norm = _at_least_one(mean_over_processes(layer.logits.new_tensor(float(count))))
     return {"cls": CLASS_WEIGHT * focal(layer.logits, wanted) / norm, "bbox": BOX_WEIGHT * away / norm}
 
 
-def _noised(layer: Predictions, denoising: Denoising) -> dict[str, Tensor]:
+def _at_least_one(mean: Tensor) -> Tensor:
+    """A mean over processes whose sum is one at least, as it would be in one process."""
+    return mean.clamp_min(1 / processes())
+
+
+def _noised_shares(layer: Predictions, denoising: Denoising | None) -> Tensor | None:
+    """What the terms of noised queries are divided by: rows near a box, and rows, in the mean over all processes.
+
+    None where no process has any: all of them must have the same terms, also one whose frames have no box.
+    """
+    counts = layer.logits.new_zeros(2)
+    if denoising is not None:
+        labels = denoising.labels[denoising.real]
+        counts = torch.stack([(labels < layer.logits.shape[-1]).sum(), denoising.real.sum()]).to(layer.logits)
+    if processes() == 1:
+        return None if denoising is None else _at_least_one(counts)
+    counts = mean_over_processes(counts)
+    return _at_least_one(counts) if counts[1] > 0 else None
+
+
+def _noised(layer: Predictions, denoising: Denoising | None, shares: Tensor) -> dict[str, Tensor]:
     """Rows that fill up are left out; a row far from its box learns that nothing is there, and the box all the same."""
+    if denoising is None:  # other processes have some
+        return {"cls": layer.logits.sum() * 0, "bbox": layer.codes.sum() * 0}
     real, classes = denoising.real, layer.logits.shape[-1]
     labels = denoising.labels[real]
     wanted = F.one_hot(labels, classes + 1)[:, :classes].to(layer.logits)
-    counts = torch.stack([(labels < classes).sum(), real.sum()]).to(layer.logits)
-    near, every = mean_over_processes(counts).clamp_min(1)
+    near, every = shares
     return {
         "cls": CLASS_WEIGHT * focal(layer.logits[real], wanted) / near,
         "bbox": BOX_WEIGHT * l1(layer.codes[real], denoising.boxes[real]) / every,

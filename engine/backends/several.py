@@ -1,0 +1,65 @@
+"""Several devices in one run: whether a backend can, and what of a step falls to each. Nothing heavy here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from detui.engine.backends.base import Backend, Problem
+from detui.engine.backends.checking import error
+
+TORCHRUN = "torchrun"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """How the devices of a run share a step.
+
+    The batch of a recipe is that of all of them together, and so is the learning rate: neither depends on how many
+    devices a run has. What a layer computes over a batch (BatchNorm) it computes over one device's images.
+    """
+
+    devices: int
+    images: int
+    """Of a step, on each device. Frames, where the data is frames."""
+    batch: int
+    """Of a step, on all of them: what the recipe asks for."""
+    rate_scaling: str = "none"
+
+
+def ranks(backend: Backend, devices: int) -> int:
+    """How many processes of a run on so many devices detui starts: one a device where torchrun is to, or one."""
+    return devices if backend.distributes == TORCHRUN else 1
+
+
+def threads(backend: Backend, kind: str, given: int, devices: int) -> int:
+    """CPU threads of each of those processes, where a run has `given`: on the CPU they share them."""
+    return max(1, given // ranks(backend, devices)) if kind == "cpu" else given
+
+
+def share(backend: Backend, config: Mapping[str, Any], devices: int) -> Share | None:
+    """How a step of this configuration is shared; None with one device, or where that is the program's business."""
+    if ranks(backend, devices) == 1:
+        return None
+    batch = config["train"]["batch"]
+    return Share(devices=devices, images=batch // devices, batch=batch)
+
+
+def problems(backend: Backend, config: Mapping[str, Any], devices: int) -> Iterator[Problem]:
+    """A backend that trains on one device, or a batch that the devices cannot share evenly."""
+    if devices == 1 or backend.distributes == "itself":
+        return
+    if backend.distributes is None:
+        text = f"Runs of the backend {backend.name} train on one device, and each would take {devices}."
+        yield error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")
+        return
+    batch = config["train"]["batch"]
+    if batch % devices:
+        text = f"A batch of {batch} is that of all devices together, and {devices} cannot share it evenly."
+        yield error("train.batch", text, f"--set train.batch={-(-batch // devices) * devices}, or {_fewer(batch, devices)}")
+
+
+def _fewer(batch: int, devices: int) -> str:
+    """The most devices, below so many, that share a batch evenly."""
+    return f"--devices {next(count for count in range(devices - 1, 0, -1) if batch % count == 0)}"
