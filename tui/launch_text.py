@@ -14,7 +14,7 @@ from detui.engine.planning import Plan
 from detui.tui.language import tr
 from detui.tui.missing import environment_problem
 from detui.tui.output import duration
-from detui.tui.plan_text import counted, device_text, needs
+from detui.tui.plan_text import counted, device_text, needs, share_lines
 from detui.tui.recipe_page import problems, warnings
 from detui.tui.widgets.hanging import Hanging
 from detui.tui.widgets.palette import DIM
@@ -88,6 +88,7 @@ def _report(plan: Plan) -> Iterator[RenderableType]:
     sections = (
         (tr("To be mended before it can start"), problems(plan.errors), tone("wrong", bold=True)),
         (tr("Warnings"), problems(warnings(plan)), tone("warning", bold=True)),
+        (tr("Several devices"), share_lines(plan), tone("heading", bold=True)),
         (tr("Memory and time"), needs(plan), tone("heading", bold=True)),
     )
     for title, lines, style in sections:

@@ -40,6 +40,15 @@ def device_text(placement: Placement) -> str:
     return tr("{count} of: {names}", count=placement.count, names=names)
 
 
+def share_lines(plan: Plan) -> Iterator[str]:
+    """Yield how the devices of a run share a step, each way once; nothing where a run has one device."""
+    for share in dict.fromkeys(plan.shares.values()):
+        count = {"devices": share.devices, "images": share.images, "batch": share.batch}
+        yield tr("{devices} devices a run, {images} images of a step on each: a batch of {batch}, as asked", **count)
+        yield tr("the learning rate is not scaled: the batch does not depend on the number of devices")
+        yield tr("batch normalisation, where the model has it, sees the {images} images of one device", **count)
+
+
 def needs(plan: Plan) -> Iterator[str]:
     """Yield what each arm needed before and will probably take, and how much memory is free now."""
     for name, known in plan.estimates.items():

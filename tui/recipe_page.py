@@ -13,7 +13,7 @@ from detui.tui.gain_lines import gain_lines
 from detui.tui.language import tr
 from detui.tui.model_table import describable, missing_models, model_lines
 from detui.tui.output import cut, table
-from detui.tui.plan_text import built, confounder_hint, device_text, finding_text, needs
+from detui.tui.plan_text import built, confounder_hint, device_text, finding_text, needs, share_lines
 from detui.tui.plan_text import counted as counted
 from detui.tui.rate_lines import rate_lines
 
@@ -183,6 +183,7 @@ def _protocol(plan: Plan) -> Iterator[str]:
     yield tr("evaluated after epochs {epochs}", epochs=", ".join(map(str, plan.resolved.milestones)))
     yield tr("profile: {name}", name=plan.profile)
     yield tr("device: {device}", device=device_text(plan.placement))
+    yield from share_lines(plan)
 
 
 def _data(plan: Plan) -> Iterator[str]:
@@ -373,6 +374,7 @@ def _devices(plan: Plan) -> Iterator[str]:
     yield device_text(plan.placement)
     if plan.placement.kind != "cpu":
         yield from plan.placement.names
+    yield from share_lines(plan)
     yield tr("threads of each worker: {count}", count=plan.threads)
 
 

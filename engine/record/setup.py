@@ -54,6 +54,7 @@ class Setup:
         yield "epochs", str(info.get("epochs") or words("unknown"))
         yield "stages", self._stages()
         yield "batch", self._field(BATCH)
+        yield "several devices", self._several_devices()
         yield "image size", self._field(IMAGE)
         yield "seeds", ", ".join(map(str, info["seeds"]))
         yield "checkpoint rule", self._rule()
@@ -96,6 +97,17 @@ class Setup:
         """The examples of what is wrong in the data: file, line and reason."""
         found = (problem for _, data in self.data.sets for problem in data.get("problems") or ())
         return [plain(example) for problem in found for example in problem.get("examples") or ()]
+
+    def _several_devices(self) -> str:
+        """How the devices of a run shared a step, as the workers told it; "" where each run had one."""
+        told = [ranks for run in self.facts.runs for one in run.attempts if (ranks := one.begin.get("ranks"))]
+        return "; ".join(dict.fromkeys(self._shared_step(ranks) for ranks in told))
+
+    def _shared_step(self, ranks: Mapping[str, Any]) -> str:
+        counts = (ranks.get(name, "?") for name in ("count", "images_per_device", "batch"))
+        text = self.words("shared step", *counts)
+        norms = ranks.get("batch_norm_layers")
+        return text + (self.words("shared norms", norms, ranks.get("batch_norm_images", "?")) if norms else "")
 
     def _stages(self) -> str:
         """The stages that all arms have, or those of each arm that has several; experiments had one list before."""

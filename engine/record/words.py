@@ -213,6 +213,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "epochs": ("epochs", "轮数"),
     "stages": ("stages", "阶段"),
     "batch": ("batch size", "批大小"),
+    "several devices": ("devices of a run", "每个运行的设备"),
+    "shared step": (
+        "{} devices, {} images of a step on each: batch {}; learning rate not scaled",
+        "{} 个设备，每步每个设备 {} 张图像：批大小 {}；学习率不缩放",
+    ),
+    "shared norms": (
+        "; {} layers of batch normalisation, each over the {} images of one device",
+        "；{} 个批归一化层，各只统计一个设备的 {} 张图像",
+    ),
     "image size": ("image size", "图像尺寸"),
     "checkpoint rule": ("checkpoint rule, all arms", "检查点规则 (各组一致)"),
     "best by": ("best {} by our evaluator, the earlier epoch on a tie", "我方评估器的 {} 最高者，相同时取较早轮次"),

@@ -46,8 +46,11 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m detui.engine.worker ATTEMPT_DIR\n")
         return UsageError.exit_code
-    end_with_launcher()
-    stop = StopFlag().install()
+    stop = StopFlag()
+    if own_launcher() is None:
+        stop.install()
+    else:  # its training half does so once all ranks have met (Reporter.take_stops)
+        end_with_launcher()
     attempt = AttemptDir(Path(arguments[0]).absolute())
     try:
         report = _open(attempt, stop)

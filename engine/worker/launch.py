@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from detui.engine.errors import DetuiError, MissingError, UsageError
@@ -21,17 +21,13 @@ from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import write_json
 from detui.engine.worker.ranks import LAUNCHER
 
-SHUTDOWN_SECONDS = 10
-"""What is left to the other ranks when one has failed; torchrun then kills them."""
-
 _LOOK = 0.05
 """Seconds between two looks for ranks that a stop has not reached yet."""
 
 
 def main(arguments: list[str]) -> int:
     """Start the ranks of an attempt, wait for their end, and return the exit code."""
-    # Before anything else: what is started from here on inherits it, and a rank opens itself to the signal once it can
-    # honour it. The one who takes it here is `_pass_on`.
+    # Before anything else, so that no thread of PyTorch's takes it: `_pass_on` does.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m detui.engine.worker.launch ATTEMPT_DIR\n")
@@ -57,13 +53,23 @@ def _launch(attempt: AttemptDir, ranks: int) -> int:
     except ModuleNotFoundError as error:
         hint = f"this is the interpreter {sys.executable}; `detui doctor` checks its packages"
         raise MissingError(f"Several devices are trained on through torchrun: {error}.", hint=hint) from error
-    Thread(target=_pass_on, args=(ranks,), name="detui-stop", daemon=True).start()
+    stopping = Event()
+    Thread(target=_pass_on, args=(ranks, stopping), name="detui-stop", daemon=True).start()
     words = ["--standalone", "--nproc-per-node", str(ranks), "--local-addr", "127.0.0.1", "--max-restarts", "0"]
-    words += ["--shutdown-timeout", str(SHUTDOWN_SECONDS), "-m", "detui.engine.worker", str(attempt.path)]
     try:
-        run(parse_args(words))
+        run(parse_args([*words, "-m", "detui.engine.worker", str(attempt.path)]))
     except ChildFailedError as error:
+        if stopping.is_set() and not (attempt.path / "done.json").exists():
+            return _stopped(attempt)
         return _failed(attempt, error.failures, ranks)
+    return 0
+
+
+def _stopped(attempt: AttemptDir) -> int:
+    """Say for ranks that a stop ended before they had met that they stopped where they would have begun."""
+    start = (attempt.info() or {}).get("resume") or {}
+    place = {name: int(start.get(name) or 0) for name in ("step", "epoch")}
+    write_json(attempt.path / "done.json", {"outcome": "stopped", **place, "message": None, "error": None})
     return 0
 
 
@@ -85,14 +91,15 @@ def first_failure(failures: dict[int, Any]) -> tuple[int, Any]:
     """
     earliest = min(failure.timestamp for failure in failures.values())
     together = {rank: one for rank, one in failures.items() if one.timestamp - earliest <= 1}
-    by_signal = {rank: one for rank, one in together.items() if one.exitcode < 0 and one.exitcode != -signal.SIGTERM}
-    rank = min(by_signal or together, key=lambda rank: (together[rank].timestamp, rank))
-    return rank, together[rank]
+    own = {rank: one for rank, one in together.items() if one.exitcode != -signal.SIGTERM} or together
+    by_signal = {rank: one for rank, one in own.items() if one.exitcode < 0}
+    return min((by_signal or own).items(), key=lambda item: (item[1].timestamp, item[0]))
 
 
-def _pass_on(ranks: int) -> None:
+def _pass_on(ranks: int, stopping: Event) -> None:
     """Wait for a stop, then send it to each rank once, also to those that are not there yet."""
     signal.sigwait({signal.SIGTERM})
+    stopping.set()
     told: set[int] = set()
     while len(told) < ranks:
         for pid in _ranks() - told:

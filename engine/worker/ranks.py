@@ -29,11 +29,13 @@ def own_rank(environ: Mapping[str, str] = os.environ) -> int:
 def end_with_launcher(environ: Mapping[str, str] = os.environ) -> None:
     """Let the kernel end this rank when the process that started it ends, whoever watches the run then.
 
-    A rank without the others waits for them for ever, on a device of its own.
+    A rank without the others waits for them for ever, on a device of its own. SIGTERM, which that process holds back
+    for itself and a rank inherits so, ends it again.
     """
     launcher = own_launcher(environ)
     if launcher is None:
         return
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != launcher:  # it has ended already
         os.kill(os.getpid(), signal.SIGKILL)

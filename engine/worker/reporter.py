@@ -67,6 +67,13 @@ class Reporter:
         """Whether to save and raise StopRequested at the next good moment."""
         return self._stop.requested
 
+    def take_stops(self) -> None:
+        """Take SIGTERM as a stop from now on. Call it from the main thread, in a rank that has found the others.
+
+        Before that nobody could save anything, and a rank that waits for one that will never come would not end.
+        """
+        self._stop.install()
+
     def begin(self, **fields: Any) -> None:
         """Say what is about to be trained: total_epochs, steps_per_epoch, model, asked, used, packages, device."""
         start = {"attempt": self.attempt.number, "resumed_from_step": self.last_step}

@@ -27,15 +27,6 @@ class StopFlag:
         os.register_at_fork(after_in_child=_restore)
         return self
 
-    @staticmethod
-    def listen() -> None:
-        """Take requests from now on, those included that came before.
-
-        For a rank of several: it is started with SIGTERM held back, because before the ranks have found each other none
-        of them could save anything, and a wait that the signal interrupts would fail.
-        """
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
     def _set(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True
 

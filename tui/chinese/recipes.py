@@ -88,6 +88,16 @@ _PAGE = {
     "nothing differs that `varies` does not declare": "除 `varies` 声明的字段外没有差异",
     "{run}, after epoch {epoch} (step {step})": "{run}，第 {epoch} 轮之后（第 {step} 步）",
     "nothing is changed": "没有改动",
+    "Several devices": "多设备",
+    "{devices} devices a run, {images} images of a step on each: a batch of {batch}, as asked": (
+        "每个运行 {devices} 个设备，每步每个设备 {images} 张图像：批大小 {batch}，与所求一致"
+    ),
+    "the learning rate is not scaled: the batch does not depend on the number of devices": (
+        "学习率不缩放：批大小与设备数量无关"
+    ),
+    "batch normalisation, where the model has it, sees the {images} images of one device": (
+        "若模型有批归一化，其统计只含一个设备的 {images} 张图像"
+    ),
     "threads of each worker: {count}": "每个 worker 的线程数：{count}",
     "not yet known: parameters, FLOPs and layers of {arms}": "尚不清楚：{arms} 的参数量、FLOPs 与层数",
 }

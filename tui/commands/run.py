@@ -13,7 +13,7 @@ import click
 from detui.tui.context import Session, complete_recipes, pass_session
 from detui.tui.options import F, added, choices, make_plan
 from detui.tui.output import print_json, say
-from detui.tui.plan_text import counted, device_text, needs
+from detui.tui.plan_text import counted, device_text, needs, share_lines
 from detui.tui.watch import Presses
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def launch(
     plan.raise_errors()
     if strict:
         plan.raise_confounders()
-    for line in needs(plan):
+    for line in (*share_lines(plan), *needs(plan)):
         say(line)
     _warn(plan, yes)
     about = {"name": name, "tags": tags, "note": note, "evaluate": not no_evaluate}

@@ -27,7 +27,7 @@ class TorchTrainer:
         from detui.engine.backends.torch import state
         from detui.engine.backends.torch_support import distributed
 
-        with distributed.joined(spec.device.kind):
+        with distributed.joined(spec.device.kind, report):
             device = _device(spec.device.kind)
             state.seed_everything(spec.seed, distributed.rank())
             first = int(report.resume.get("stage") or 0) if report.resume else 0

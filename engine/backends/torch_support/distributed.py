@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from detui.engine.errors import RunError
 from detui.engine.worker.ranks import own_launcher
-from detui.engine.worker.stop import StopFlag, StopRequested
+from detui.engine.worker.reporter import Reporter
+from detui.engine.worker.stop import StopRequested
 
 LONGEST_WAIT = timedelta(days=7)
 """How long ranks wait for each other: one may be judging an epoch. That one is gone is seen by who started them."""
@@ -22,10 +23,10 @@ FLAGS = torch.device("cpu")
 
 
 @contextmanager
-def joined(kind: str) -> Iterator[None]:
+def joined(kind: str, report: Reporter) -> Iterator[None]:
     """Train together with the other ranks of the run while the block lasts, each on a device of its own.
 
-    `kind`: "cpu" or "cuda". A worker that trains by itself joins nobody. A stop is taken once all are there. Raises
+    `kind`: "cpu" or "cuda". A worker that trains by itself joins nobody. Stops are taken once all are there. Raises
     what torch raises where they do not find each other.
     """
     if own_launcher() is None:
@@ -35,7 +36,7 @@ def joined(kind: str) -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
     torch.distributed.init_process_group(backend, timeout=LONGEST_WAIT)
-    StopFlag.listen()
+    report.take_stops()
     try:
         yield
     except StopRequested:  # all of them have stopped; after an error some are not there to take leave of

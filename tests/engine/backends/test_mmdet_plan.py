@@ -106,9 +106,6 @@ class TestChecks:
         config = sections(model=COCO, train={"amp": "bf16"})
         assert told(config) == [("error", "train.amp")] and told(config, device="cuda") == []
 
-    def test_one_device(self) -> None:
-        assert told(sections(model=COCO), devices=2) == [("error", "devices")]
-
     def test_drops_and_warm_up_lie_in_the_training(self) -> None:
         late = sections(model=COCO, train={"epochs": 30, "drops": [25, 35]})
         assert [one.hint for one in problems(late)] == ["--set train.drops=[25]"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -71,6 +72,28 @@ bare = t.detector()
 model = distributed.wrapped(bare)
 t.whole(model, [t.tiny_frame(rank, boxes=(4, 1)[rank])]).backward()
 torch.save({name: parameter.grad for name, parameter in bare.named_parameters()}, folder / f"{rank}.pt")
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
+"""
+
+
+NONE_HERE = """
+import sys, json, torch
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parents[1] / "workers")]
+import test_torch_fusion as t
+from detui.engine.backends.torch_support import distributed
+folder, rank = Path(sys.argv[2]), int(sys.argv[3])
+torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+model = distributed.wrapped(t.detector())
+terms = []
+for boxes in ((4, 0), (0, 0)):
+    given = t.batch([t.tiny_frame(rank, boxes=boxes[rank])])
+    output = model(given, denoise=True)
+    found = t.detection_losses(output.layers, given.boxes, given.labels, output.denoising)
+    sum(found.values()).backward()
+    terms.append(list(distributed.means_over_processes(found)))
+(folder / f"{rank}.json").write_text(json.dumps(terms))
 torch.distributed.barrier()
 torch.distributed.destroy_process_group()
 """
@@ -302,6 +325,15 @@ class TestDetector:
                 assert parameter.grad is not None
                 away = (found[name] - parameter.grad).abs().max()
                 assert away <= 1e-4 * parameter.grad.abs().max() + 1e-6, name
+
+    def test_processes_without_boxes_have_the_terms_of_the_others(self, tmp_path: Path) -> None:
+        """Otherwise they would wait for each other in different sums."""
+        command = [sys.executable, "-c", NONE_HERE, str(Path(__file__).parent), str(tmp_path)]
+        children = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
+        assert [child.wait(120) for child in children] == [0, 0]
+        first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+        assert first == second and "dn_cls" in first[0], "one of them has boxes"
+        assert "dn_cls" not in first[1] and "cls" in first[1], "none has"
 
     def test_pictures_are_filled_up_to_whole_cells(self) -> None:
         given = collate([tiny_frame(0)], scale=0.6, crop_top=0.1, space=SPACE)

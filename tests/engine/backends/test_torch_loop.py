@@ -75,9 +75,9 @@ def toy_batches(seed: int = 3) -> Batches[int, Any]:
     return Batches(range(ITEMS), load, SIZE, seed)
 
 
-def reporter(folder: Path, resume: dict[str, Any] | None = None) -> Reporter:
+def reporter(folder: Path, resume: dict[str, Any] | None = None, *, silent: bool = False) -> Reporter:
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    return Reporter(AttemptDir(folder), resume=resume)
+    return Reporter(AttemptDir(folder), resume=resume, silent=silent)
 
 
 def loop_of(report: Reporter, task: ToyTask, epochs: int = 3, epoch_end: Any = None, **options: Any) -> Any:
@@ -237,7 +237,7 @@ import test_torch_loop as t
 from detui.engine.backends.torch.batches import Batches
 rank, folder = int(sys.argv[2]), Path(sys.argv[3])
 torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-report = t.reporter(folder / f"rank{rank}")
+report = t.reporter(folder / f"rank{rank}", silent=rank > 0)
 while_evaluating = sys.argv[4] == "evaluation"
 task = t.ToyTask(report, stop_after=4 if rank and not while_evaluating else None)
 batches = t.toy_batches()
@@ -268,7 +268,7 @@ def test_two_processes_agree_on_weights_and_stop_and_the_first_reports(tmp_path:
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first["sums"] == second["sums"] and first["stopped"] and first["step"] == second["step"] == steps
     assert all(set(a).isdisjoint(b) for a, b in zip(first["seen"][:2], second["seen"][:2], strict=True))
-    assert len(lines(tmp_path / "rank0", "step")) == steps and lines(tmp_path / "rank1", "step") == []
+    assert len(lines(tmp_path / "rank0", "step")) == steps and not (tmp_path / "rank1" / "metrics.jsonl").exists()
     saved = state.load(tmp_path / "rank0" / lines(tmp_path / "rank0", "checkpoint")[-1]["path"])
     assert len(saved["random"]) == 2 and not list((tmp_path / "rank1" / "checkpoints").iterdir())
     assert saved["progress"]["epoch_open"] == (stop == "evaluation")
@@ -327,7 +327,24 @@ class TestBatches:
     def test_processes_share_an_epoch_in_as_many_steps_each(self) -> None:
         parts = [Batches(range(ITEMS), lambda items, _: list(items), SIZE, 0, rank, 2) for rank in range(2)]
         seen = [[item for batch in part.epoch(1) for item in batch] for part in parts]
-        assert set(seen[0]) | set(seen[1]) == set(range(ITEMS)) and len(seen[0]) == len(seen[1]) == 6
+        assert sorted(seen[0] + seen[1]) == list(range(ITEMS)) and [len(part) for part in parts] == [3, 3]
+
+    def test_their_batches_together_are_those_of_one_process(self) -> None:
+        def load(items: Sequence[int], generators: Sequence[random.Random]) -> list[tuple[int, float]]:
+            return [(item, generator.random()) for item, generator in zip(items, generators, strict=True)]
+
+        whole = list(Batches(range(11), load, 4, 0).epoch(1))
+        parts = [list(Batches(range(11), load, 2, 0, rank, 2).epoch(1)) for rank in range(2)]
+        assert [sorted(a + b) for a, b in zip(*parts, strict=True)] == [sorted(batch) for batch in whole]
+        assert [len(batch) for batch in parts[0]] == [2, 2, 2] and [len(batch) for batch in parts[1]] == [2, 2, 1]
+
+    def test_nobody_has_a_batch_of_nothing(self) -> None:
+        """Of a last batch with fewer items than processes, the first ones of the epoch come again."""
+        for items in (1, 3, 9):
+            parts = [Batches(range(items), lambda some, _: list(some), 1, 0, rank, 4) for rank in range(4)]
+            seen = [list(part.epoch(1)) for part in parts]
+            assert all(len(one) == len(parts[0]) and all(one) for one in seen)
+            assert {item for one in seen for batch in one for item in batch} == set(range(items))
         assert len(parts[0]) == len(list(parts[0].epoch(1))) == len(list(parts[1].epoch(1)))
 
     def test_fewer_items_than_processes_are_enough(self) -> None:
