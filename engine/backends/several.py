@@ -57,7 +57,8 @@ def problems(backend: Backend, config: Mapping[str, Any], devices: int) -> Itera
     batch = config["train"]["batch"]
     if batch % devices:
         text = f"A batch of {batch} is that of all devices together, and {devices} cannot share it evenly."
-        yield error("train.batch", text, f"--set train.batch={-(-batch // devices) * devices}, or {_fewer(batch, devices)}")
+        more = -(-batch // devices) * devices
+        yield error("train.batch", text, f"--set train.batch={more}, or {_fewer(batch, devices)}")
 
 
 def _fewer(batch: int, devices: int) -> str:

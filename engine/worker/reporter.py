@@ -52,7 +52,9 @@ class Reporter:
         self.last_epoch = int(resume["epoch"]) if resume else 0
         self._stop = stop or StopFlag()
         self._zero = time.monotonic() if zero is None else zero
-        self._journal = None if silent else Journal(attempt.metrics_path)
+        self._silent = silent
+        if not silent:
+            self._journal = Journal(attempt.metrics_path)
         self._code = {"code": code} if code else {}
         self.stop_on: frozenset[str] = frozenset()
         """Names of the alarms that ask the training to save and end."""
@@ -90,7 +92,7 @@ class Reporter:
     def step(self, step: int, epoch: int, values: Values, stage: str = "main") -> None:
         """Give the measurements of one optimiser step; counts run from 1 over the whole run."""
         self.last_step = step
-        if self._journal is None:
+        if self._silent:
             return
         sane = self._sane(values)
         self._write({"kind": "step", "step": step, "epoch": epoch, "stage": stage, "values": sane})
@@ -101,7 +103,7 @@ class Reporter:
     def epoch(self, epoch: int, step: int, values: Values, stage: str = "main", seconds: float | None = None) -> None:
         """Give means over a completed epoch, and the framework's own validation numbers."""
         self.last_epoch, self.last_step = epoch, max(step, self.last_step)
-        if self._journal is None:
+        if self._silent:
             return
         sane = self._sane(values)
         line = {"kind": "epoch", "step": step, "epoch": epoch, "stage": stage, "values": sane}
@@ -151,7 +153,7 @@ class Reporter:
 
         One that `stop_on` names asks the training to save and end.
         """
-        if self._journal is None:
+        if self._silent:
             return
         with self._lock:
             if f"{name} {about}" in self._alarmed:
@@ -166,11 +168,11 @@ class Reporter:
     def end(self, outcome: str) -> None:
         """Close the file with how it ended. The worker's entry point calls it, a training half does not."""
         self._write({"kind": "end", "step": self.last_step, "epoch": self.last_epoch, "outcome": outcome})
-        if self._journal is not None:
+        if not self._silent:
             self._journal.close()
 
     def _write(self, line: dict[str, Any], *, urgent: bool = False) -> None:
-        if self._journal is None:
+        if self._silent:
             return
         timed = {"kind": line.pop("kind"), "t": round(time.monotonic() - self._zero, 4), **line}
         trouble = self._journal.write(timed, urgent=urgent)

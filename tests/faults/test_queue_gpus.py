@@ -131,6 +131,8 @@ def test_what_the_driver_does_not_say_hinders_nobody_but_who_needs_to_know(make_
 
 
 def test_a_run_may_take_both(make_run: MakeRun, machine: Machine) -> None:
-    run = make_run(SHORT, device=gpus(count=2))
+    run = make_run({"steps": 20, "seconds": 0.1}, device=gpus(count=2))
     launch(run)
     assert wait([run], 20)[0].state.word == "finished" and devices(run) == [A, B]
+    sampled = [[gpu["uuid"] for gpu in line["gpus"]] for line in read_lines(run.attempt(1).telemetry_path)]
+    assert sampled and all(one == [A, B] for one in sampled), "the telemetry is of every device"

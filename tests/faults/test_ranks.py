@@ -133,7 +133,8 @@ def test_the_telemetry_is_of_all_ranks_and_the_events_name_all_devices(make_run:
     assert ended(run).word == "finished"
     running = next(line for line in read_lines(run.events_path) if line["state"] == "running")
     assert running["device"] == list(DEVICES)
-    assert max(line["rss"] for line in read_lines(run.attempt(1).telemetry_path)) > 3 * (100 << 20), "torch, three times"
+    resident = max(line["rss"] for line in read_lines(run.attempt(1).telemetry_path))
+    assert resident > 3 * (100 << 20), "PyTorch, three times"
 
 
 def test_a_stop_that_comes_before_the_ranks_have_met(make_run: MakeRun) -> None:

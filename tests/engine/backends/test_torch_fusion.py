@@ -326,6 +326,7 @@ class TestDetector:
                 away = (found[name] - parameter.grad).abs().max()
                 assert away <= 1e-4 * parameter.grad.abs().max() + 1e-6, name
 
+    @pytest.mark.slow
     def test_processes_without_boxes_have_the_terms_of_the_others(self, tmp_path: Path) -> None:
         """Otherwise they would wait for each other in different sums."""
         command = [sys.executable, "-c", NONE_HERE, str(Path(__file__).parent), str(tmp_path)]

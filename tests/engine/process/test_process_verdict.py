@@ -42,6 +42,18 @@ CASES: list[tuple[dict[str, Any], str, str | None]] = [
         "it ended with SIGKILL after it was done",
     ),
     ({"code": -11, "done": None, "last_line": "Fatal"}, "crashed", "Fatal"),
+    (
+        {"code": -9, "done": FAILED, "ranks": 2, "rank": 1},
+        "crashed",
+        "rank 1 of 2 was ended by SIGKILL, and the others with it",
+    ),
+    (
+        {"code": -9, "done": None, "ranks": 2, "last_line": "epoch 3"},
+        "crashed",
+        "the process that starts its 2 ranks was ended by SIGKILL, and they with it",
+    ),
+    ({"code": 1, "done": FAILED, "ranks": 2, "rank": 0}, "failed", "no labels"),
+    ({"code": -9, "done": None, "ranks": 2, "rank": 1, "kill_asked": True}, "killed", "killed on request"),
     ({"code": -11, "done": None, "stop_asked": True}, "crashed", None),
     ({"code": -9, "done": None}, "crashed", None),
     (
