@@ -514,7 +514,8 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 environment=arm.environment,
             )
             backend = resolved.recipe.backend
-            for problem in (*several.problems(backend, stage.config, placement.count), *backend.check(context)):
+            together = several.problems(backend, stage.config, placement.count, placement.candidates)
+            for problem in (*together, *backend.check(context)):
                 found.setdefault((problem.text, problem.where), problem)
     return list(found.values())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,14 +46,22 @@ def share(backend: Backend, config: Mapping[str, Any], devices: int) -> Share | 
     return Share(devices=devices, images=batch // devices, batch=batch)
 
 
-def problems(backend: Backend, config: Mapping[str, Any], devices: int) -> Iterator[Problem]:
-    """A backend that trains on one device, or a batch that the devices cannot share evenly."""
+def problems(
+    backend: Backend, config: Mapping[str, Any], devices: int, candidates: Sequence[str] = ()
+) -> Iterator[Problem]:
+    """A backend that trains on one device, a batch that the devices cannot share evenly, or parts of GPUs.
+
+    `candidates`: the names of the devices that a run chooses from.
+    """
     if devices == 1 or backend.distributes == "itself":
         return
     if backend.distributes is None:
         text = f"Runs of the backend {backend.name} train on one device, and each would take {devices}."
         yield error("devices", text, "--devices 1, or the devices to choose from: --devices 0,1")
         return
+    if any(name.startswith("MIG-") for name in candidates):
+        text = "An instance of a GPU (MIG) cannot train together with others: NCCL connects whole GPUs."
+        yield error("devices", text, "--devices 1")
     batch = config["train"]["batch"]
     if batch % devices:
         text = f"A batch of {batch} is that of all devices together, and {devices} cannot share it evenly."

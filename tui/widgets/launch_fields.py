@@ -181,6 +181,9 @@ class LaunchFields(Vertical):
             state.role or state.name for state in plan.data if state.role in plan.resolved.roles
         )
         self.query_one("#seeds", Line).placeholder = ",".join(map(str, plan.seeds))
+        self.query_one("#devices", Line).placeholder = (
+            str(plan.resolved.devices) if plan.resolved.devices > 1 else "auto"
+        )
         self.query_one("#cpu-slots", Line).placeholder = str(len(plan.placement.candidates))
         if not self._arms_chosen:
             taken = {arm.of for arm in plan.arms}

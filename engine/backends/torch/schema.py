@@ -135,7 +135,7 @@ class Train(Closed):
 
     epochs: AtLeastOne = 20
     batch: AtLeastOne = 4
-    """Frames."""
+    """Frames of a step, on all devices of a run together."""
     repeat: AtLeastOne = 1
     """How often an epoch goes through the frames: of few frames an epoch would otherwise be a step, with a checkpoint
     at its end."""

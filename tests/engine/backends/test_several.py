@@ -40,6 +40,12 @@ def test_a_batch_that_cannot_be_shared_is_refused_with_what_can(batch: int, devi
     assert f"A batch of {batch} is that of all devices together" in one.text
 
 
+def test_instances_of_a_gpu_train_alone() -> None:
+    (one,) = problems(backend("torch"), {"train": {"batch": 4}}, 2, ("MIG-1", "MIG-2"))
+    assert one.level == "error" and "NCCL connects whole GPUs" in one.text
+    assert list(problems(backend("torch"), {"train": {"batch": 4}}, 1, ("MIG-1", "MIG-2"))) == []
+
+
 def test_a_step_is_shared_evenly_and_its_batch_is_the_one_asked_for() -> None:
     config: dict[str, Any] = {"train": {"batch": 12}}
     torch, command = backend("torch"), backend("command")
