@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from detui.engine.errors import RecipeError
 from detui.engine.recipe.library import recipe_files
 from detui.engine.recipe.load import read_recipe, recipe_json_schema
 from detui.engine.recipe.resolve import resolve
@@ -75,3 +76,18 @@ def test_json_schema_describes_sections_of_every_backend() -> None:
     assert "no-mosaic" not in text
     assert {"ultralytics_sections", "command_sections"} <= set(schema["$defs"])
     assert schema["additionalProperties"] is False
+
+
+def test_a_profile_may_have_fewer_devices(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    text = (
+        "schema: 1\ntitle: t\nquestion: q\nbackend: command\nbase: {command: ['true'], epochs: 1}\narms: {one: {}}\n"
+        "devices: 4\nprofiles: {quick: {devices: 1}, smoke: {}}\n"
+    )
+    path.write_text(text)
+    recipe = read_recipe("own/own", path)
+    assert {name: resolve(recipe, profile=name).devices for name in ("full", "quick", "smoke")} == {
+        "full": 4, "quick": 1, "smoke": 4}  # fmt: skip
+    path.write_text(text.replace("devices: 4", "devices: 0"))
+    with pytest.raises(RecipeError, match=r"(?s)own.yaml:7:\d+.*devices.*found 0"):
+        read_recipe("own/own", path)
