@@ -19,6 +19,7 @@ from typing import Any
 from detui.engine.errors import DetuiError, MissingError, UsageError
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import write_json
+from detui.engine.run.lines import LineReader
 from detui.engine.worker.ranks import LAUNCHER
 
 _LOOK = 0.05
@@ -59,10 +60,15 @@ def _launch(attempt: AttemptDir, ranks: int) -> int:
     try:
         run(parse_args([*words, "-m", "detui.engine.worker", str(attempt.path)]))
     except ChildFailedError as error:
-        if stopping.is_set() and not (attempt.path / "done.json").exists():
+        if stopping.is_set() and not _begun(attempt):
             return _stopped(attempt)
         return _failed(attempt, error.failures, ranks)
     return 0
+
+
+def _begun(attempt: AttemptDir) -> bool:
+    """Whether the ranks have met and begun. Before that a stop ends them, some perhaps a moment after the others."""
+    return bool(LineReader(attempt.metrics_path, containing=('"begin"',)).poll())
 
 
 def _stopped(attempt: AttemptDir) -> int:

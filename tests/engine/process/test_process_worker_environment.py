@@ -7,7 +7,7 @@ from toy_runs import MakeRun
 from detui.engine.process.attempt import worker_environment
 
 TORCHRUN = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8", "MASTER_ADDR": "node1",
-            "MASTER_PORT": "29500"}  # fmt: skip
+            "MASTER_PORT": "29500", "TORCHELASTIC_USE_AGENT_STORE": "True", "DETUI_LAUNCHER": "7"}  # fmt: skip
 
 
 def test_ranks_of_a_job_around_it_are_not_inherited(make_run: MakeRun) -> None:
