@@ -43,11 +43,13 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def lab(ssh_server: Server, hostile_path: Path) -> Lab:
-    """Another host, and a laptop that has it in its configuration as `lab`."""
+def lab(ssh_server: Server, tmp_path: Path) -> Lab:
+    """Another host, and a laptop that has it in its configuration as `lab`; in folders that break shell strings."""
     import secure_shell
 
-    return secure_shell.lab_of(ssh_server, hostile_path)
+    folder = tmp_path / "with space 'quote\" 数据 $HOME"
+    folder.mkdir()
+    return secure_shell.lab_of(ssh_server, folder)
 
 
 @pytest.fixture(scope="session")

@@ -54,8 +54,8 @@ def detui_there(path: Path, environ: Mapping[str, str]) -> Path:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """Start sshd; skip the test where it is not installed."""
+def serving(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Start sshd; skip the test where it is not installed. `environ`: what every login there has, without spaces."""
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if sshd is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
         pytest.skip("needs sshd, ssh and ssh-keygen (openssh-server)")
@@ -71,11 +71,13 @@ def serving(folder: Path) -> Iterator[Server]:
         "AuthorizedKeysFile": folder / "user.pub", "StrictModes": "no", "UsePAM": "no", "PermitRootLogin": "yes",
         "PasswordAuthentication": "no",
     }  # fmt: skip
+    if environ:
+        settings["SetEnv"] = " ".join(f"{name}={value}" for name, value in environ.items())
     (folder / "config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
     key = " ".join((folder / "host.pub").read_text().split()[:2])
     (folder / "known").write_text(f"[127.0.0.1]:{port} {key}\n")
     (folder / "client").write_text(
-        f"Host lab\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {folder / 'user'}\n"
+        f"Host lab server\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {folder / 'user'}\n"
         f"  IdentitiesOnly yes\n  UserKnownHostsFile {folder / 'known'}\n"
         "Host asleep\n  HostName 127.0.0.1\n  Port 1\n"
     )
