@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -274,3 +275,18 @@ def test_the_next_step_is_a_command_that_works(lab: Lab, original: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     assert read_json(original / "runs" / "no-mosaic-s0" / "control" / "stop")["uid"] == os.getuid()
+
+
+def test_one_login_for_all_that_follows(lab: Lab, original: Path, tmp_path: Path) -> None:
+    """A connection that ssh keeps open in the background (ControlPersist) holds up nobody who waits for an answer."""
+    sockets = Path(tempfile.mkdtemp(prefix="ssh-", dir="/tmp"))  # a socket's path may have a hundred bytes
+    options = f"-o ControlMaster=auto -o ControlPath={sockets}/s -o ControlPersist=60"
+    wrapper = lab.here / "bin" / "ssh"
+    script(wrapper, wrapper.read_text().split("\n", 1)[1].replace(' "$@"', f' {options} "$@"').strip())
+    try:
+        assert pulls(lab, "last")["files"] > 10
+        assert (sockets / "s").exists()
+        assert pulls(lab, "last")["files"] == 0
+    finally:
+        subprocess.run([wrapper, "-O", "exit", "lab"], capture_output=True, check=False)
+        shutil.rmtree(sockets)
