@@ -290,3 +290,9 @@ def test_one_login_for_all_that_follows(lab: Lab, original: Path, tmp_path: Path
     finally:
         subprocess.run([wrapper, "-O", "exit", "lab"], capture_output=True, check=False)
         shutil.rmtree(sockets)
+
+
+def test_a_branch_of_a_copy_says_where_its_checkpoints_are(lab: Lab, original: Path) -> None:
+    pulls(lab, "last")
+    done = lab.detui("branch", "last/no-mosaic-s0", "--set", "train.epochs=400", "--plan")
+    refused(done, 1, "copy of an experiment on lab", f"detui --host lab branch {IDENT}/no-mosaic-s0 --at last")
