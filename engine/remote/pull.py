@@ -34,6 +34,9 @@ KINDS: Mapping[str, Sequence[str]] = {
 _PASSING = (f"/{PULLED}", "/exports.json", "/runs/*/control/*", "waiting.json", "evaluating.json", ".room", "*.tmp")
 """What says something about processes or files of the other host alone."""
 
+_KEPT = ".kept-"
+"""In the name of a record that was written in here, before the time at which another came."""
+
 _VANISHED = 24
 """rsync's word for files that went while it copied: a live run replaces some."""
 
@@ -69,7 +72,11 @@ def pull(host: Host, ref: str, workspace: Path, *, kinds: Collection[str] = ()) 
         at = now()
         kept = () if before is None else _keep_written(target, before)
         folder = target if before is not None else _hidden(host, path, target)
-        files, size = _copy(host, path, folder, kinds)
+        try:
+            files, size = _copy(host, path, folder, kinds)
+        except BaseException:
+            _forget(kept)
+            raise
         _check(host, folder)
         records = {found.name: sha256_of(found) for found in _records(folder)}
         Pulled(host=host.name, ssh=host.ssh, path=path, at=at, records=records).write(folder)
@@ -113,18 +120,26 @@ def _came_from(host: Host, path: str, target: Path) -> Pulled | None:
 
 
 def _keep_written(target: Path, before: Pulled) -> tuple[Path, ...]:
-    """Put aside the records that somebody has written in since they came; return where they are now."""
+    """Copy the records that somebody has written in since they came; return where the copies are."""
     kept = []
     for path in _records(target):
-        if path.name in before.records and sha256_of(path) != before.records[path.name]:
-            aside = path.with_name(f"{path.stem}.kept-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
-            path.rename(aside)
+        if sha256_of(path) != before.records.get(path.name):
+            aside = path.with_name(f"{path.stem}{_KEPT}{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+            shutil.copy2(path, aside)
             kept.append(aside)
     return tuple(kept)
 
 
+def _forget(kept: Sequence[Path]) -> None:
+    """Remove the copies of records that nothing was written over after all."""
+    for aside in kept:
+        original = aside.with_name(f"{aside.name.partition(_KEPT)[0]}{aside.suffix}")
+        if original.is_file() and sha256_of(original) == sha256_of(aside):
+            aside.unlink()
+
+
 def _records(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("record*.md")) if ".kept-" not in path.name]
+    return [path for path in sorted(folder.glob("record*.md")) if _KEPT not in path.name]
 
 
 def _hidden(host: Host, path: str, target: Path) -> Path:

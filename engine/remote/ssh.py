@@ -22,6 +22,7 @@ UNREACHED = 255
 """What ssh exits with where it could not connect, or the connection broke."""
 
 INTERRUPTED = 130
+"""What a command exits with after a Ctrl-C."""
 
 ABSENT, NOT_A_PROGRAM = 127, 126
 """What a shell exits with where a command is not there, or cannot be run."""

@@ -50,13 +50,13 @@ class Pulled:
 
 def pulled(experiment_dir: Path) -> Pulled | None:
     """Return where an experiment was copied from, None for one of this host. Raises FormatError for a broken file."""
-    path = experiment_dir / PULLED
-    found = read_json_if_there(path)
+    file = experiment_dir / PULLED
+    found = read_json_if_there(file)
     if found is None:
         return None
     said = [found.get(name) for name in ("host", "ssh", "path", "at")]
     if not all(isinstance(one, str) for one in said):
-        raise FormatError("It does not say where the copy came from.", where=str(path))
+        raise FormatError("It does not say where the copy came from.", where=str(file))
     host, ssh, path, at = map(str, said)
     return Pulled(host=host, ssh=ssh, path=path, at=at, records=found.get("records") or {})
 

@@ -191,6 +191,11 @@ def test_what_was_written_into_a_record_here_is_kept(lab: Lab, original: Path) -
     copy = lab.here / "logs" / IDENT
     (copy / "record.md").write_text("# the record\n\nmy words\n")
     (original / "record.md").write_text("# the record, later\n")
+    wrapper = lab.here / "bin" / "rsync"
+    script(wrapper, "exit 12")
+    refused(lab.detui("pull", "last", "--host", "lab"), 1, "Not everything was copied")
+    assert [path.name for path in copy.glob("record*.md")] == ["record.md"], "nothing came, and nothing was put aside"
+    wrapper.unlink()
     (kept,) = pulls(lab, "last")["kept"]
     assert Path(kept).parent == copy and Path(kept).read_text() == "# the record\n\nmy words\n"
     assert (copy / "record.md").read_text() == "# the record, later\n"
