@@ -10,11 +10,13 @@ import hashlib
 import shlex
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from detui.engine.errors import FormatError, MissingError, RunError, UsageError
 from detui.engine.evaluate.lock import node_lock
@@ -55,12 +57,24 @@ class Pull:
     """Records that were written in here: where what was in them is kept."""
 
 
-def pull(host: Host, ref: str, workspace: Path, *, kinds: Collection[str] = ()) -> Pull:
+Progress = Callable[[str, int], None]
+"""Is told of each file that is copied: its path in the experiment, and its bytes."""
+
+
+def pull(
+    host: Host,
+    ref: str,
+    workspace: Path,
+    *,
+    kinds: Collection[str] = (),
+    progress: Progress = lambda name, size: None,
+) -> Pull:
     """Copy the experiment that `ref` names on `host` into a workspace; return the copy.
 
     `ref`: what the host's own detui understands: an id, its beginning, a name, `last`. `kinds`: of KINDS, what else is
-    wanted. Raises what the host's detui reports, MissingError where something is absent on the way, UsageError where an
-    experiment of that id is here already and did not come from there, RunError where the copy is not whole.
+    wanted. `progress` is told of each file. Raises what the host's detui reports, MissingError where something is
+    absent on the way, UsageError where an experiment of that id is here already and did not come from there, RunError
+    where the copy is not whole.
     """
     if shutil.which("rsync") is None:
         raise MissingError("There is no program `rsync` here.", hint="apt install rsync, or your system's own way")
@@ -73,7 +87,7 @@ def pull(host: Host, ref: str, workspace: Path, *, kinds: Collection[str] = ()) 
         kept = () if before is None else _keep_written(target, before)
         folder = target if before is not None else _hidden(host, path, target)
         try:
-            files, size = _copy(host, path, folder, kinds)
+            files, size = _copy(host, path, folder, kinds, progress)
         except BaseException:
             _forget(kept)
             raise
@@ -153,24 +167,39 @@ def _hidden(host: Host, path: str, target: Path) -> Path:
     return folder
 
 
-def _copy(host: Host, path: str, folder: Path, kinds: Collection[str]) -> tuple[int, int]:
+def _copy(host: Host, path: str, folder: Path, kinds: Collection[str], progress: Progress) -> tuple[int, int]:
     """Run rsync; return how many files were new or changed, and their bytes. Raises RunError, MissingError."""
     left = [pattern for kind, patterns in KINDS.items() if kind not in kinds for pattern in patterns]
     command = [
         "rsync", "--recursive", "--links", "--safe-links", "--times", "--perms", "--chmod=D700,F600", "--compress",
-        "--delay-updates", "--out-format=%i %l", "--rsh=ssh",
+        "--delay-updates", "--out-format=%i %l %n", "--rsh=ssh",
         # The shell there changes into the folder: its name is quoted once, and rsync neither splits nor expands it.
         f"--rsync-path=cd {shlex.quote(path)} && rsync",
         *(f"--exclude={pattern}" for pattern in (*_PASSING, *left)), f"{host.ssh}:./", f"{folder}/",
     ]  # fmt: skip
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except FileNotFoundError as error:  # removed since it was looked for
-        raise MissingError("There is no program `rsync` here.", hint="apt install rsync") from error
-    if done.returncode not in (0, _VANISHED):
-        raise _failed(host, done.returncode, done.stderr.decode(errors="replace"))
-    lines = [line.split() for line in done.stdout.decode(errors="replace").splitlines() if line.startswith(">f")]
-    return len(lines), sum(int(line[-1].replace(",", "")) for line in lines)
+    sizes = []
+    with tempfile.TemporaryFile() as said, _running(command, said) as rsync:
+        for line in rsync.stdout or ():
+            what, size, name = line.decode(errors="replace").rstrip("\n").split(" ", 2)
+            if what.startswith(">f"):  # a file that comes over, and no folder or link
+                sizes.append(int(size.replace(",", "")))
+                progress(name, sizes[-1])
+        code = rsync.wait()
+        said.seek(0)
+        if code not in (0, _VANISHED):
+            raise _failed(host, code, said.read().decode(errors="replace"))
+    return len(sizes), sum(sizes)
+
+
+@contextmanager
+def _running(command: Sequence[str], errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program whose output is read as it comes, and end it with the block."""
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": errors}
+    with subprocess.Popen(command, **streams) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # of one that has ended already this does nothing
 
 
 def _failed(host: Host, code: int, said: str) -> RunError | MissingError:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from secure_shell import Lab, script
+from terminals import Terminal, plain
 
 from detui.engine.errors import RunError
 from detui.engine.process.control import request, settled, status, supervised, wait
@@ -301,3 +302,40 @@ def test_a_branch_of_a_copy_says_where_its_checkpoints_are(lab: Lab, original: P
     pulls(lab, "last")
     done = lab.detui("branch", "last/no-mosaic-s0", "--set", "train.epochs=400", "--plan")
     refused(done, 1, "copy of an experiment on lab", f"detui --host lab branch {IDENT}/no-mosaic-s0 --at last")
+
+
+def on_a_terminal(lab: Lab) -> Terminal:
+    environ = {**lab.environ, "TERM": "xterm-256color"}
+    return Terminal(lab.command("pull", "last", "--host", "lab"), environ, (100, 24))
+
+
+def test_what_comes_is_shown_on_a_terminal(lab: Lab, original: Path) -> None:
+    (original / "runs" / "baseline-s0" / "attempts" / "1" / "console.log").write_bytes(b"x" * 3_000_000)
+    screen = Terminal(
+        lab.command("pull", "last", "--host", "lab"), {**lab.environ, "TERM": "xterm-256color"}, (100, 24)
+    )
+    try:
+        assert screen.end(60) == 0
+        assert "2.9 MiB  runs/baseline-s0/attempts/1/console.log" in plain(screen.seen)
+        assert "console.log" not in screen.text(), "the line is gone when all is there"
+    finally:
+        screen.close()
+
+
+def test_ctrl_c_leaves_what_came_for_the_next_time(lab: Lab, original: Path) -> None:
+    (original / "runs" / "baseline-s0" / "attempts" / "1" / "console.log").write_bytes(os.urandom(1 << 20))
+    wrapper = lab.here / "bin" / "rsync"
+    script(wrapper, f'exec {shutil.which("rsync")} --bwlimit=100 "$@"')
+    screen = Terminal(
+        lab.command("pull", "last", "--host", "lab"), {**lab.environ, "TERM": "xterm-256color"}, (100, 24)
+    )
+    try:
+        screen.until("console.log")
+        screen.press("\x03")
+        assert screen.end(60) == 130
+    finally:
+        screen.close()
+    assert json.loads(lab.detui("ls", "--json").stdout) == []
+    wrapper.unlink()
+    assert Path(pulls(lab, "last")["path"]) == lab.here / "logs" / IDENT
+    assert [path.name for path in (lab.here / "logs").iterdir()] == [IDENT]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from detui.tui.context import Session, complete_hosts, pass_session
+from detui.tui.narrator import Line
 from detui.tui.output import print_json, say, size
 
 _WITH = click.Choice(["checkpoints", "predictions"])
@@ -41,7 +43,15 @@ def command(
     chosen = find_host(Configuration.load(), name)
     workspace = session.workspace.path if to is None else to.expanduser()
     say(f"pulling {experiment} from {chosen.name}")
-    done = pull(chosen, experiment, workspace, kinds=tuple(KINDS) if everything else kinds)
+    line = Line(sys.stderr.isatty())
+
+    def copied(name: str, count: int) -> None:
+        line.show(f"{size(count)}  {name}")
+
+    try:
+        done = pull(chosen, experiment, workspace, kinds=tuple(KINDS) if everything else kinds, progress=copied)
+    finally:
+        line.end()
     for path in done.kept:
         say(f"what was written here is kept: {path}")
     if as_json:
