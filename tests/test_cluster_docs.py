@@ -129,11 +129,11 @@ def machines(tmp_path: Path, library: Path) -> Iterator[tuple[Machine, Machine]]
 
 
 def ended(runs: Sequence[RunDir], what: str | None = None) -> None:
-    """Wait until runs have ended, asked to or not."""
+    """Wait until runs have ended, asked to or not, and their record is filled."""
     for run in runs:
         if what and not status(run).state.terminal:
             request(run, what)
-    assert all(found.state.terminal for found in wait(runs, 60))
+    assert all(found.state.terminal for found in wait(runs, 60, evaluated=True))
 
 
 def trains(server: Machine) -> None:
