@@ -12,13 +12,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from detui.engine.errors import FormatError, RecipeError
+from detui.engine.errors import FormatError, MissingError, RecipeError
 from detui.engine.experiment import FACTS, Experiment
 from detui.engine.origin import Origin
 from detui.engine.recipe.load import Recipe, check_recipe
 from detui.engine.recipe.resolve import Resolved, ResolvedArm, resolve
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
+from detui.engine.run.pulled import refuse_copy
 from detui.engine.saved import file_of, saved
 from detui.engine.yaml import parse_yaml
 
@@ -29,12 +30,17 @@ def branch(
     """Resolve a branch of `run`: the recipe with this one arm and seed, and where it begins.
 
     `at`: "last", "best" by the experiment's checkpoint rule, or an epoch. Raises MissingError where there is no such
-    checkpoint, RunError where it is damaged, RecipeError for a value that cannot be set or cannot change in a branch.
+    checkpoint, RunError where it is damaged, or on the host that this is a copy from, RecipeError for a value that
+    cannot be set or cannot change in a branch.
     """
     facts, spec, history = experiment.facts(), run.spec(), load_history(run)
     if run.imported() is not None:
         raise RecipeError(f"{run.name} was imported: there is no recipe that could go on.", where=str(run.path))
-    line = saved(run, history, at, option="--at", staged=True)
+    try:
+        line = saved(run, history, at, option="--at", staged=True)
+    except MissingError:
+        refuse_copy(experiment.path, "branch", f"{experiment.id}/{run.name}", "--at", at)  # they are on its own host
+        raise
     origin = Origin(
         experiment=experiment.id,
         run=run.name,

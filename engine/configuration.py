@@ -16,6 +16,8 @@ something up answers with every place that was tried.
     hooks:
       run_end: [notify-me, --short]
       seconds: 30
+    hosts:
+      lab: {ssh: me@server, detui: /opt/detui/.venv/bin/detui, workspace: /data/me/logs}
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ from detui.engine.errors import UsageError
 DEFAULT_WORKSPACE = "logs"
 _MAPPINGS = ("data", "weights", "environments")
 _ROOTS = {"data_roots": "DETUI_DATA", "weight_roots": "DETUI_WEIGHTS"}
-KEYS = ("workspace", *_MAPPINGS, *_ROOTS, "hooks")
+KEYS = ("workspace", *_MAPPINGS, *_ROOTS, "hooks", "hosts")
 HOOKS = ("run_end", "experiment_end", "alarm")
 """What a hook may wait for."""
+HOST_KEYS = ("ssh", "detui", "workspace")
+"""What may be said of another host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,16 @@ class Configuration:
         found = {name.partition(".")[2]: one.value for name, one in self.settings.items() if name.startswith("hooks.")}
         return found if any(name in found for name in HOOKS) else {}
 
+    @property
+    def hosts(self) -> dict[str, dict[str, Setting]]:
+        """What is said of each other host, by its name: `ssh`, `detui` and `workspace`, each where it is said."""
+        found: dict[str, dict[str, Setting]] = {}
+        for name, setting in self.settings.items():
+            if name.startswith("hosts."):
+                host, _, key = name.removeprefix("hosts.").rpartition(".")
+                found.setdefault(host, {})[key] = setting
+        return found
+
     def _places(self, mapping: str, roots: str, name: str) -> list[Path]:
         named = self.settings.get(f"{mapping}.{name}")
         places = [Path(named.value).expanduser().absolute()] if named else []
@@ -171,6 +185,8 @@ def _from_file(file: Path) -> dict[str, Setting]:
             raise UsageError(f"There is no setting {key!r}.", where=where, hint=hint)
         if key == "hooks":
             settings.update(_hooks(inner, where, document.where))
+        elif key == "hosts":
+            settings.update(_hosts(inner, where, document.where))
         elif key in _MAPPINGS:
             settings.update(_mapping(str(key), inner, where, document.where))
         elif key in _ROOTS:
@@ -202,6 +218,24 @@ def _hooks(value: Any, where: str, place: Any) -> dict[str, Setting]:
             hint = close[0] if close else _names(names)
             raise UsageError(f"There is no hook {name!r}.", where=at, hint=hint)
         found[f"hooks.{name}"] = Setting((_seconds if name == "seconds" else _command)(name, inner, at), at)
+    return found
+
+
+def _hosts(value: Any, where: str, place: Any) -> dict[str, Setting]:
+    example = "hosts: {lab: {ssh: me@server}}"
+    if not isinstance(value, dict):
+        raise UsageError("hosts must be a mapping from a name to what is said of that host.", where=where, hint=example)
+    found = {}
+    for name, about in value.items():
+        if not isinstance(about, dict) or not about:
+            raise UsageError(f"hosts.{name} must be a mapping.", where=place(("hosts", name)), hint=example)
+        for key, inner in about.items():
+            at = place(("hosts", name, key))
+            if key not in HOST_KEYS:
+                raise UsageError(f"There is nothing called {key!r} of a host.", where=at, hint=_names(HOST_KEYS))
+            if not isinstance(inner, str) or not inner:
+                raise UsageError(f"hosts.{name}.{key} must be text.", where=at, hint=example)
+            found[f"hosts.{name}.{key}"] = Setting(inner, at)
     return found
 
 

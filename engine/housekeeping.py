@@ -62,6 +62,8 @@ def superfluous(experiment: Experiment, keep: Sequence[str] | None = None) -> li
 
 
 def _live(run: RunDir) -> bool:
+    if run.pulled() is not None:  # a copy: what lives is on the other host
+        return False
     return not status(run).state.terminal or supervised(run)
 
 

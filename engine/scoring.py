@@ -10,6 +10,7 @@ from detui.engine.evaluate.pending import append_evaluation, library_of, truth_o
 from detui.engine.prediction import check_split, check_trust, find_checkpoint, predict
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.history import load_history
+from detui.engine.run.pulled import refuse_copy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +41,13 @@ def score(
 
     Predictions that are there already are taken: those that the run dumped at a milestone, or an earlier call wrote.
     Numbers of the run's own checkpoints that its evaluations lack are added to them, marked as asked for: they never
-    decide which checkpoint counts, and enter no table of the record.
+    decide which checkpoint counts, and enter no table of the record. Of a copy of another host's run nothing is scored:
+    its numbers are those of that host.
 
     `library`: what computes, instead of what the recipe says. Raises what `prediction.predict` raises, DataError for
     wrong predictions.
     """
+    refuse_copy(run.experiment_dir, "evaluate", f"{run.experiment_dir.name}/{run.name}")
     checkpoint, epoch = find_checkpoint(run, which)
     check_trust(run, checkpoint, trust)
     check_split(run.spec(), split)

@@ -18,6 +18,7 @@ from detui.engine.record.fill import fill
 from detui.engine.record.gather import gather
 from detui.engine.run.directory import AttemptDir, RunDir, now
 from detui.engine.run.measurements import add_measurement
+from detui.engine.run.pulled import refuse_copy
 
 PATIENCE = 600.0
 """Seconds that an ended experiment waits, all its measurements together, for a device on which nobody else trains."""
@@ -57,6 +58,7 @@ def measure(
     `patience`, `waiting`: as of `borrow`, for a device that is in use.
     Raises what `detui.engine.prediction.predict` raises, and UsageError for a size that the model cannot take.
     """
+    refuse_copy(run.experiment_dir, "speed", f"{run.experiment_dir.name}/{run.name}")
     check_trust(run, checkpoint, trust)
     check_split(run.spec(), "val")
     attempt = _attempt(run, checkpoint)

@@ -12,6 +12,7 @@ from nvml_library import build
 
 if TYPE_CHECKING:
     from made_environments import Made
+    from secure_shell import Lab, Server
 
     from detui.engine.data.frame import Frame
 
@@ -30,6 +31,25 @@ def own_devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def repository() -> Path:
     """The root of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real sshd on loopback; a test that needs it skips where it is not installed."""
+    import secure_shell
+
+    with secure_shell.serving(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
+
+
+@pytest.fixture
+def lab(ssh_server: Server, tmp_path: Path) -> Lab:
+    """Another host, and a laptop that has it in its configuration as `lab`; in folders that break shell strings."""
+    import secure_shell
+
+    folder = tmp_path / "with space 'quote\" 数据 $HOME"
+    folder.mkdir()
+    return secure_shell.lab_of(ssh_server, folder)
 
 
 @pytest.fixture(scope="session")

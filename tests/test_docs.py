@@ -39,6 +39,7 @@ DOCUMENTS = [
     *READMES,
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/cluster.md",
     "docs/data.md",
     "docs/environments.md",
     "docs/fusion.md",

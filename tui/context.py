@@ -25,6 +25,7 @@ class Session:
         ascii_only: bool = False,
         no_mouse: bool = False,
         read_only: bool = False,
+        host: str | None = None,
     ) -> None:
         self.given = workspace
         """The value of --workspace."""
@@ -32,6 +33,8 @@ class Session:
         self.ascii_only = ascii_only
         self.no_mouse = no_mouse
         self.read_only = read_only
+        self.host = host
+        """The value of --host: whose detui is to run."""
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -97,8 +100,17 @@ def complete_recipes(ctx: click.Context, param: click.Parameter, incomplete: str
     return [ref for ref, _ in recipe_files() if ref.startswith(incomplete)]
 
 
+def complete_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Complete the name of a configured host."""
+    from detui.engine.configuration import Configuration
+
+    return [name for name in Configuration.load().hosts if name.startswith(incomplete)]
+
+
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    """Complete the id of an experiment, then `/` and one of its runs."""
+    """Complete the id of an experiment, then `/` and one of its runs. What lies on another host is not known here."""
+    if ctx.find_root().params.get("host"):
+        return []
     session = ctx.find_root().obj
     workspace = (session if isinstance(session, Session) else _session(ctx)).workspace
     if "/" in incomplete:

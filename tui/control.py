@@ -36,6 +36,8 @@ def _guarded(action: Callable[..., Answer], run: RunDir, *arguments: str) -> Ans
 def _ask(run: RunDir, what: str) -> Answer:
     from detui.engine.process.control import request
 
+    if (refusal := elsewhere(run, what)) is not None:
+        return Answer(run, False, refusal)
     state, _ = read_status(run)
     if state.terminal:
         return Answer(run, False, tr("has ended already: {state}", state=tr(state.word)))
@@ -46,6 +48,15 @@ def _ask(run: RunDir, what: str) -> Answer:
     if run.attempts():
         return Answer(run, True, tr("will save a checkpoint and end; {lost}", lost=lost))
     return Answer(run, True, tr("will not start; {lost}", lost=lost))
+
+
+def elsewhere(run: RunDir, what: str) -> str | None:
+    """Return where the command `what` is to be given for a copy of another host's run; None of a run of this host."""
+    copy = run.pulled()
+    if copy is None:
+        return None
+    command = copy.command(what, f"{run.experiment_dir.name}/{run.name}")
+    return tr("is a copy of a run on {host}; work there: {command}", host=copy.host, command=command)
 
 
 def resume(runs: Iterable[RunDir]) -> list[Answer]:
@@ -81,6 +92,8 @@ ACCIDENTS = ("failed", "crashed", "oom", "lost")
 
 def not_retried(run: RunDir) -> str | None:
     """Return why a run is not to be repeated, None where it ended by an accident."""
+    if (refusal := elsewhere(run, "retry")) is not None:
+        return refusal
     state, _ = read_status(run)
     if not state.terminal:
         return tr("has not ended: {state}", state=tr(state.word))
@@ -113,6 +126,8 @@ def _resume(run: RunDir) -> Answer:
 
 def not_resumable(run: RunDir) -> str | None:
     """Return why a run cannot be resumed, None where it can."""
+    if (refusal := elsewhere(run, "resume")) is not None:
+        return refusal
     state, _ = read_status(run)
     if not state.terminal:
         return tr("has not ended: {state}", state=tr(state.word))

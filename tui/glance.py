@@ -20,6 +20,7 @@ from detui.engine.run.alarms import marked
 from detui.engine.run.compiling import compiling
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import number, read_json, read_json_if_there
+from detui.engine.run.pulled import Pulled
 from detui.engine.run.state import State, read_state
 from detui.tui.language import tr
 from detui.tui.live import Live, live
@@ -47,6 +48,8 @@ class Glance:
     """None where the run cannot be read; `problem` says why."""
     notes: tuple[str, ...] = ()
     """What is to be known beside the state: "evaluating", "stalled: …", "imported: …"."""
+    host: str | None = None
+    """The host that it was copied from, where it is no run of this one: it is shown as it was then."""
     imported: bool = False
     """Whether another tool trained it: its numbers are that tool's."""
     alarms: tuple[str, ...] = ()
@@ -95,8 +98,8 @@ class Glance:
 
     @property
     def live(self) -> bool:
-        """Whether the run may still change by itself."""
-        return self.state is not None and not self.state.terminal
+        """Whether the run may still change by itself. A copy of another host's does not."""
+        return self.state is not None and not self.state.terminal and self.host is None
 
     def to_json(self) -> dict[str, Any]:
         """Return the glance as `detui ls --json` prints it."""
@@ -105,6 +108,7 @@ class Glance:
             "state": self.word,
             "since": self.since,
             "notes": list(self.notes),
+            "pulled": self.host,
             "imported": self.imported,
             "attempt": self.attempt,
             "epoch": self.epoch,
@@ -144,22 +148,33 @@ def _read(run: RunDir) -> dict[str, Any]:
     origin = run.imported()
     if origin is not None:
         notes = (tr("imported: {form}", form=tr(str(origin.get("form")))), *notes)
+    copy = run.pulled()
     measured = _measured(attempts)
-    if attempts and state.word in ("starting", "running") and "loss" not in measured:
+    if attempts and copy is None and state.word in ("starting", "running") and "loss" not in measured:
         notes = (*notes, *compiling_note(attempts[-1]))
     return {
         "state": state,
-        "notes": notes,
+        "notes": (*copied(copy, state), *notes),
+        "host": None if copy is None else copy.host,
         "imported": origin is not None,
         "alarms": alarms,
         "attempt": attempts[-1].number if attempts else None,
         "epochs": epochs,
         "metric": _metric(attempts, measures),
         "measures": measures,
-        "now": live(attempts[-1], state, epochs) if attempts and not state.terminal else None,
+        "now": live(attempts[-1], state, epochs) if attempts and not state.terminal and copy is None else None,
         "estimate": read_json_if_there(run.path / "estimate.json") if state.word == "finished" else None,
         **measured,
     }
+
+
+def copied(copy: Pulled | None, state: State) -> tuple[str, ...]:
+    """Return where a copied run is, and where it had not ended, as of when it is shown; nothing of a run of here."""
+    if copy is None:
+        return ()
+    if state.terminal:
+        return (tr("on {host}", host=copy.host),)
+    return (tr("on {host}, as of {day}", host=copy.host, day=copy.day),)
 
 
 def compiling_note(attempt: AttemptDir) -> tuple[str, ...]:
@@ -172,9 +187,12 @@ def compiling_note(attempt: AttemptDir) -> tuple[str, ...]:
 
 
 def read_status(run: RunDir) -> tuple[State, tuple[str, ...]]:
-    """Return a run's state and notes; looks at processes only where the state can still change."""
+    """Return a run's state and notes; looks at processes only where the state can still change.
+
+    Of a copy of another host's run: its state as it was, and no notes; `copied` says where it is.
+    """
     state = read_state(run)
-    if state.terminal and not run.evaluating_path.exists():
+    if (state.terminal and not run.evaluating_path.exists()) or run.pulled() is not None:
         return state, ()
     from detui.engine.process.control import status
 

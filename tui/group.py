@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -13,9 +13,23 @@ import click
 class LazyGroup(click.Group):
     """Commands named in a table; each is `command` in the module of its name."""
 
-    def __init__(self, *args: Any, commands_at: str, summaries: Mapping[str, str], **kwargs: Any) -> None:
-        """`commands_at`: the package of the modules. `summaries`: name → line in the list of commands."""
+    def __init__(
+        self,
+        *args: Any,
+        commands_at: str,
+        summaries: Mapping[str, str],
+        elsewhere: str | None = None,
+        here: Container[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        """`commands_at`: the package of the modules. `summaries`: name → line in the list of commands.
+
+        `elsewhere`: the module whose `command` takes every command line that has --host, as the other host may know
+        commands that this detui does not; but for the commands in `here`.
+        """
         super().__init__(*args, **kwargs)
+        self._elsewhere = elsewhere
+        self._here = here
         self._package = commands_at
         self._summaries = summaries
 
@@ -36,6 +50,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command to run. Raises UsageError with the nearest name."""
         name = args[0]
+        if self._elsewhere and ctx.params.get("host") and not ctx.resilient_parsing and name not in self._here:
+            return name, import_module(self._elsewhere).command, args
         if name not in self._summaries and not name.startswith("-"):
             close = difflib.get_close_matches(name, self._summaries, 1)
             also = f" Did you mean {close[0]!r}?" if close else ""

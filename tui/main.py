@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from detui.engine.errors import DetuiError
-from detui.tui.context import Session
+from detui.tui.context import Session, complete_hosts
 from detui.tui.group import LazyGroup
 
 COMMANDS = {
@@ -38,6 +38,7 @@ COMMANDS = {
     "rm": "Remove experiments, their records included.",
     "gc": "Free the space of checkpoints that nobody will need.",
     "gpus": "Show this machine's devices and who uses them.",
+    "pull": "Copy an experiment of another host, for reading it here.",
     "record": "Show, fill or export the record of an experiment.",
     "data": "Look at data sets: what is there, and what is wrong with it.",
     "weights": "Check the weights that a recipe starts from, and add files of weights.",
@@ -55,19 +56,31 @@ COMMANDS = {
     cls=LazyGroup,
     commands_at="detui.tui.commands",
     summaries=COMMANDS,
+    elsewhere="detui.tui.elsewhere",
+    here=("pull",),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Without a command, detui opens the terminal application. Closing it never stops a run.",
 )
 @click.option("--workspace", metavar="DIR", help="Where experiments are kept.  [default: as configured, or ./logs]")
+@click.option(
+    "--host",
+    metavar="HOST",
+    shell_complete=complete_hosts,
+    help="Run all this on another host, over ssh: a name of the configuration's `hosts`, or user@server.",
+)
 @click.option("--debug", is_flag=True, help="Show a traceback with every error.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw charts and bars of the application in plain ASCII.")
 @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
 @click.option("--read-only", is_flag=True, help="Open the application to look only: it asks nothing of any run.")
 @click.pass_context
-def application(ctx: click.Context, /, workspace: str | None, **options: bool) -> None:
+def application(ctx: click.Context, /, workspace: str | None, host: str | None, **options: bool) -> None:
     """Object-detection experiments: recipes, runs that outlive the connection, records that say what was run."""
-    ctx.obj = Session(workspace, **options)
+    ctx.obj = Session(workspace, host=host, **options)
+    if ctx.invoked_subcommand is None and host is not None:
+        from detui.tui.elsewhere import go
+
+        sys.exit(go(ctx.obj, ()))
     if ctx.invoked_subcommand is None:
         from detui.tui.guard import open_application
 

@@ -86,7 +86,7 @@ class RowReader:
         if known is not None and known[0] == _signature(known[1]):
             return known[1]
         found = glance(run, facts)
-        if found.state is not None and found.state.terminal and (not found.notes or found.imported):
+        if found.state is not None and found.state.terminal and (not found.notes or found.imported or found.host):
             self._ended[run.path] = (_signature(found), found)
         return found
 

@@ -42,8 +42,11 @@ def evaluate_run(run: RunDir, problems: list[DetuiError] | None = None) -> int:
 
     What cannot be evaluated is logged, added to `problems`, and tried again by
     the next call; the others go on. Waits for another evaluator of this run.
+    Of a copy of another host's run, whose predictions are not here, nothing waits.
     """
     written = 0
+    if run.pulled() is not None:
+        return written
     for attempt in run.attempts():
         if not pending(attempt):
             continue

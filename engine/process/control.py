@@ -19,6 +19,7 @@ from detui.engine.process.places import queue_notes
 from detui.engine.process.requests import KILL, STOP, user_name
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json_if_there, write_json
+from detui.engine.run.pulled import Pulled, refuse_copy
 from detui.engine.run.state import Failed, Finished, Lost, Queued, State, Stopped, read_state, state_of
 
 STALL_SECONDS = 10.0
@@ -41,8 +42,14 @@ class RunStatus:
 
 
 def status(run: RunDir) -> RunStatus:
-    """Return what a run does now: its last event, held against the processes that are there."""
+    """Return what a run does now: its last event, held against the processes that are there.
+
+    Of a copy from another host: what it did when it was copied, and where it is.
+    """
     state = read_state(run)
+    if (copy := run.pulled()) is not None:
+        latest = run.latest()
+        return RunStatus(state, (copy_note(copy, state),), latest.number if latest else None)
     owner = Identity.from_json(run.owner())
     notes = list(_evaluation_notes(run))
     if not state.terminal:
@@ -52,12 +59,18 @@ def status(run: RunDir) -> RunStatus:
     return RunStatus(state, tuple(notes), latest.number if latest else None)
 
 
+def copy_note(copy: Pulled, state: State) -> str:
+    """Return what is to be known of a copied run: where it is, and of one that had not ended, as of when."""
+    return f"on {copy.host}" if state.terminal else f"on {copy.host}, as of {copy.day}"
+
+
 def settled(run: RunDir) -> State:
     """Return the state for somebody who wants to start the run, having its lock. Raises RunError if it may not.
 
     A finished run is not started again; nor is one whose worker lives on
     without a supervisor, or whose supervisor is on another host.
     """
+    refuse_copy(run.experiment_dir, "resume", f"{run.experiment_dir.name}/{run.name}")
     now = status(run)
     if run.imported() is not None:
         text = "The run was imported: detui did not train it, and cannot go on with it."
@@ -180,6 +193,7 @@ def request(run: RunDir, what: str) -> None:
     """Ask a run to "stop" (save, then end) or to be "kill"ed. Raises RunError where there is nothing to ask."""
     if what not in (STOP, KILL):
         raise UsageError(f"{what!r} is no request; {STOP!r} and {KILL!r} are.")
+    refuse_copy(run.experiment_dir, what, f"{run.experiment_dir.name}/{run.name}")
     now = status(run)
     if now.state.terminal and not (what == KILL and "evaluating" in now.notes):
         raise RunError(f"The run has ended already: {now.state.word}.", where=str(run.path))
@@ -226,14 +240,14 @@ def wait(
 
 def _over(run: RunDir, found: RunStatus, evaluated: bool) -> bool:
     if not found.state.terminal:
-        return False
+        return run.pulled() is not None  # nothing will come of it here
     return not evaluated or not supervised(run)
 
 
 def supervised(run: RunDir) -> bool:
     """Tell whether a supervisor on this host is at work for the run, if only at its last evaluation."""
     owner = Identity.from_json(run.owner())
-    return owner is not None and owner.alive()
+    return owner is not None and owner.alive() and run.pulled() is None
 
 
 def runs_below(path: Path) -> list[RunDir]:

@@ -19,6 +19,7 @@ from detui.engine.record.render import Picture, render
 from detui.engine.record.save import update
 from detui.engine.record.words import LANGUAGES, Words
 from detui.engine.run.files import read_json_if_there, write_json
+from detui.engine.run.pulled import refuse_copy
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,9 @@ def fill(experiment_dir: Path, *, photographs: bool = True) -> list[Path]:
     `photographs`: draw figures of pictures of the data too, where they are out of date, which takes seconds.
     Filling again with nothing new changes no byte. Waits for another process
     of this machine that fills the same record. Raises MissingError,
-    FormatError, RecipeError, RunError.
+    FormatError, RecipeError, RunError; also for a copy of another host's experiment, which is filled there.
     """
+    refuse_copy(experiment_dir, "record", "fill", experiment_dir.name)
     with node_lock("record", experiment_dir):
         facts = gather(experiment_dir)
         memory = _Memory(experiment_dir / "record.json")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detui.engine.errors import DetuiError
+from detui.engine.errors import DetuiError, MissingError
 from detui.engine.evaluate.judging import metric_of
 from detui.engine.evaluate.pending import load, truth_of
 from detui.engine.evaluate.regions import REGIONS
@@ -80,8 +80,16 @@ def compare_runs(first: Place, second: Place, replicates: int = REPLICATES) -> I
         sides = [load(_predictions(place)) for place in (first, second)]
         deltas = compare_on_images(truth, *sides, masks=_masks(first, second), replicates=replicates)
     except (DetuiError, ValueError) as error:
-        return replace(compared, problem=str(error))
+        return replace(compared, problem=_elsewhere(error, first, second) or str(error))
     return replace(compared, deltas=tuple(deltas))
+
+
+def _elsewhere(error: Exception, *places: Place) -> str | None:
+    """Say of copies from another host, whose predictions or data are not here, where both are."""
+    hosts = [copy.host for place in places if (copy := _directory(place).pulled()) is not None]
+    if not hosts or not isinstance(error, MissingError):
+        return None
+    return f"the predictions and the data are on {' and '.join(dict.fromkeys(hosts))}: compare there, with --host"
 
 
 def _masks(*places: Place) -> bool | None:

@@ -198,7 +198,11 @@ class Parity:
         stated = [form(of[one]) if metric == "model/parameters" else f"{of[one]:g}" for one in (arm, first)]
         unit = " s" if metric == "cost/training_seconds" else ""
         stated = [f"{one}{unit}" for one in stated]
-        return self.words("claimed against", *stated, points(of[arm] / of[first] - 1))
+        text = self.words("claimed against", *stated, points(of[arm] / of[first] - 1))
+        lengths = {run.total_epochs for run in self.facts.of(arm)}
+        if epoch is None or epoch <= 1 or lengths == {epoch}:
+            return text
+        return f"{text}; {self.words('claimed at', epoch, ', '.join(map(str, sorted(lengths))))}"
 
     def drift(self) -> Table:
         """Relative difference of the losses, window of steps by window: each arm against the reference."""

@@ -35,6 +35,7 @@ from detui.engine.record.of_frames import FrameTables
 from detui.engine.record.operator_table import OperatorTable
 from detui.engine.record.over_images import Images
 from detui.engine.record.parity import Parity
+from detui.engine.record.parity_steps import floor_of
 from detui.engine.record.preparation import Preparation
 from detui.engine.record.results import MASK_MAIN, OF_FRAMES, OFFICIAL, Results
 from detui.engine.record.setup import Setup
@@ -209,6 +210,7 @@ def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> lis
     lines, words = [], results.words
     if confounders:
         lines.append(words("confounded", confounders))
+    floor = floor_of(facts) if facts.arms else None
     for arm in facts.compared:
         reference = facts.reference(arm)
         for metric in OF_FRAMES if facts.frames else ("val/AP", MASK_MAIN[0]):
@@ -216,10 +218,10 @@ def _headline(facts: ExperimentFacts, results: Results, confounders: int) -> lis
             if a and b:
                 found = compare(a, b, facts.unfinished(reference, arm))
                 verdict = results.verdict(found)
-                lines.append(
-                    words("headline", arm=text.code(arm), reference=text.code(reference), metric=results.label(metric),
-                          delta=text.points(found.delta), n=" / ".join(map(str, found.n)), verdict=verdict)
-                )  # fmt: skip
+                line = words("headline", arm=text.code(arm), reference=text.code(reference),
+                             metric=results.label(metric), delta=text.points(found.delta),
+                             n=" / ".join(map(str, found.n)), verdict=verdict)  # fmt: skip
+                lines.append(words("headline of floor", line) if arm == floor else line)
     lines += BestOf(results).lines()
     goals = [judge_goal(goal, facts.results(), facts.open_runs()).word for goal in facts.info.get("goals") or ()]
     if goals:

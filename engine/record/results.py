@@ -380,7 +380,7 @@ class Results:
             unit = " %" if metric.startswith("val/") and in_percent(metric) else self._heading_unit(metric)
             measured, mark = self.beside(claim, words("said claimed"))
             final = claim.get("epoch") is None and claim.get("iteration") is None
-            of_training = metric.startswith("cost/")  # of no checkpoint
+            of_training = metric.startswith(("cost/", "model/"))  # of no checkpoint
             at = [words("of chosen") if final and not of_training else str(claim.get(key) or "–") for key in moments]
             noted = [plain(words.pick(claim.get("note"))) or "–"] if notes else []
             rows.append([f"{self.metric(metric)}{unit}", code(claim.get("arm") or "–"), *at, form(claim["value"]),

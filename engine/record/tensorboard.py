@@ -129,7 +129,9 @@ class _RunEvents:
         self._out.close()
 
     def ended(self) -> bool:
-        """Whether the run has ended and nothing of it is being evaluated."""
+        """Whether the run has ended and nothing of it is being evaluated, or it is a copy, of which nothing comes."""
+        if self._run.pulled() is not None:
+            return True
         now = status(self._run)
         return now.state.terminal and "evaluating" not in now.notes and not supervised(self._run)
 

@@ -164,6 +164,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "{arm} against {reference}: {metric} {delta} percent points ({n} seeds): {verdict}",
         "{arm} 相对 {reference}: {metric} {delta} 个百分点 ({n} 个种子): {verdict}",
     ),
+    "headline of floor": ("the noise floor, not what is under test: {}", "噪声基线，并非被检验的对象: {}"),
     "best line": (
         "best arm of each {}: {} against {}: {} {} percent points ({} seeds): {}",
         "各 {} 的最佳实验组: {} 相对 {}: {} {} 个百分点 ({} 个种子): {}",

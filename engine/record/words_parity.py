@@ -31,6 +31,7 @@ PARITY: dict[str, tuple[str, str]] = {
     "first epoch loss": ("first loss (mean of epoch 1)", "初始损失 (第 1 轮均值)"),
     "last epoch loss": ("last loss (mean of the last epoch)", "最终损失 (末轮均值)"),
     "claimed against": ("claimed: {} against {} ({} %)", "声称: {} 对 {} ({} %)"),
+    "claimed at": ("of epoch {}, where these runs have {}", "为第 {} 轮，此处的运行共 {} 轮"),
     # drift
     "steps": ("steps", "步"),
     "typical drift": ("median size of the difference", "差异绝对值的中位数"),
@@ -40,7 +41,7 @@ PARITY: dict[str, tuple[str, str]] = {
     "said drift": ("losses by step", "逐步损失"),
     # cost
     "cost training": ("training time", "训练时间"),
-    "cost compiling": ("compiling, part of it (long first steps)", "其中编译用时 (最初的长步)"),
+    "cost compiling": ("of it long first steps: compiling, warming up", "其中最初的长步：编译、预热"),
     "cost training bare": ("training time without compiling", "训练时间 (不含编译)"),
     "cost step": ("a step (median)", "每步 (中位数)"),
     "cost inference": ("inference (median)", "推理 (中位数)"),

@@ -10,6 +10,7 @@ from typing import Any
 from detui.engine.errors import FormatError, MissingError
 from detui.engine.run.files import read_json, read_json_if_there, write_error, write_json
 from detui.engine.run.lines import LineWriter
+from detui.engine.run.pulled import Pulled, pulled
 from detui.engine.run.spec import RunSpec
 
 
@@ -169,6 +170,10 @@ class RunDir:
     def imported(self) -> dict[str, Any] | None:
         """Return what the run was imported from (import.json); None of a run that detui trained."""
         return read_json_if_there(self.path / IMPORT)
+
+    def pulled(self) -> Pulled | None:
+        """Return where the run was copied from (pulled.json of its experiment); None of a run of this host."""
+        return pulled(self.experiment_dir)
 
     def owner(self) -> dict[str, Any] | None:
         """Return the identity of the supervisor that owns the run, or last did (owner.json), or None."""

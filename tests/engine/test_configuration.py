@@ -61,6 +61,10 @@ def test_places_go_from_specific_to_general(tmp_path: Path) -> None:
         ("hooks:\n  run_end: notify --x\n", 2, "list of words"),
         ("hooks:\n  run_end: []\n", 2, "list of words"),
         ("hooks:\n  run_end: [a]\n  seconds: soon\n", 3, "number of seconds"),
+        ("hosts: [lab]\n", 1, "mapping from a name"),
+        ("hosts:\n  lab: me@server\n", 2, "must be a mapping"),
+        ("hosts:\n  lab:\n    shh: me@server\n", 3, "nothing called 'shh'"),
+        ("hosts:\n  lab: {ssh: 3}\n", 2, "must be text"),
     ],
 )
 def test_a_wrong_file_names_the_line(tmp_path: Path, text: str, line: int, words: str) -> None:

@@ -63,7 +63,8 @@ def test_an_attempt_is_measured(tmp_path: Path) -> None:
     assert measure(attempt).epoch_seconds == 20, "a first epoch that did not end"
     write_lines(attempt.metrics_path, {"kind": "begin"})
     write_lines(attempt.telemetry_path, {"t": 1, "rss": 7, "gpus": []})
-    assert measure(attempt) == Measured(7, "host", None, None, "run", measure(attempt).at)
+    found = measure(attempt)
+    assert found == Measured(7, "host", None, None, "run", found.at)
 
 
 def test_a_preflight_never_replaces_a_run_and_the_peak_stays(tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ import pty
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from secure_shell import Server
 from terminals import Terminal
 from toy_runs import MakeRun, steps_made, until
 
@@ -104,35 +103,9 @@ def test_tmux_kill_server(make_run: MakeRun, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """A real sshd on loopback, with keys of its own: the beginning of a command line that logs in there."""
-    server = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if server is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("needs sshd, ssh and ssh-keygen (openssh-server)")
-    folder = tmp_path_factory.mktemp("ssh")
-    for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    if os.getuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where sshd, started as root, separates its privileges
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {
-        "ListenAddress": "127.0.0.1", "Port": port, "HostKey": folder / "host", "PidFile": folder / "pid",
-        "AuthorizedKeysFile": folder / "user.pub", "StrictModes": "no", "UsePAM": "no", "PermitRootLogin": "yes",
-        "PasswordAuthentication": "no",
-    }  # fmt: skip
-    (folder / "config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
-    daemon = subprocess.Popen([server, "-D", "-e", "-f", folder / "config"], stderr=subprocess.DEVNULL)
-    options = {"StrictHostKeyChecking": "no", "UserKnownHostsFile": folder / "known", "LogLevel": "ERROR"}
-    said = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    command = ["ssh", "-tt", "-p", str(port), "-i", str(folder / "user"), "-F", "none", *said, "127.0.0.1"]
-    try:
-        until(lambda: subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0)
-        yield command
-    finally:
-        daemon.kill()
-        daemon.wait()
+def ssh(ssh_server: Server) -> list[str]:
+    """The beginning of a command line that logs in at a real sshd on loopback."""
+    return ["ssh", "-tt", "-F", str(ssh_server.config), "-o", "LogLevel=ERROR", "lab"]
 
 
 @pytest.mark.fault("the SSH connection breaks", "trains on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from pilots import LARGE, play, shows, text, until
 from detui.engine.comparison import compare_sides, sides
 from detui.engine.errors import MissingError
 from detui.engine.experiment import Experiment
+from detui.engine.run.pulled import Pulled
 from detui.tui import language
 from detui.tui.comparison_grids import comparison_grids
 from detui.tui.context import Session, complete_sides, find_side
@@ -142,3 +144,24 @@ def test_the_screen_shows_claims_and_data_that_differ(crossed: Crossed) -> None:
         assert "l-simple against l-crowded" not in page and "mnv4-simple against l-simple" in page
 
     play(crossed.path.parent, script, LARGE)
+
+
+def test_copies_from_another_host_are_compared_by_what_is_here(crossed: Crossed, tmp_path: Path) -> None:
+    """Without predictions: the evaluations say what those of the original say, and over images nothing is said."""
+    copy = tmp_path / "logs" / crossed.path.name
+    shutil.copytree(crossed.path, copy, ignore=shutil.ignore_patterns("predictions", "checkpoints"))
+    Pulled(host="lab", ssh="me@server", path=str(crossed.path), at="2026-11-21T08:30:00.000Z").write(copy)
+    first, second = (
+        json.loads(
+            subprocess.run(
+                [DETUI, "--workspace", str(folder), "compare", "last/mnv4-crowded", "last/l-crowded", "--json"],
+                capture_output=True, text=True, check=True,
+            ).stdout
+        )
+        for folder in (crossed.path.parent, copy.parent)
+    )  # fmt: skip
+    assert first["metrics"] == second["metrics"]
+    assert [one["problem"] for one in first["images"]] == [None]
+    assert [one["problem"] for one in second["images"]] == [
+        "the predictions and the data are on lab: compare there, with --host"
+    ]

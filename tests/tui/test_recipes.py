@@ -51,8 +51,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_list_says_what_is_missing(workspace: Path, shelf: Path) -> None:
     async def script(app: DetuiApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
-        # Of what is wrong with the broken one only the first words: a long path wraps what follows.
-        await shows(app, pilot, "missing: weights not-here.pt", "missing: environment far", "armz: there")
+        await shows(app, pilot, "missing: weights not-here.pt", "missing: environment far", "armz: there is no")
         await pilot.press("g", "enter")
         assert isinstance(app.screen, RecipesScreen)  # a broken recipe has no page
         await pilot.press("G", "enter")

@@ -15,6 +15,7 @@ import pytest
 
 from detui.engine.process.control import request, status, supervised
 from detui.engine.process.control import wait as wait_for
+from detui.engine.process.lease import take
 from detui.engine.workspace import Workspace
 
 DETUI = Path(sys.executable).with_name("detui")
@@ -118,6 +119,31 @@ def test_ctrl_c_twice_leaves_the_run(start: Start, workspace: Path, toy_recipe: 
     assert command.returncode == 130
     assert "detui ls" in err
     assert states(workspace) in (["stopping"], ["running"])
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_speed_waits_keeps_the_record(
+    start: Start, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETUI_CPU_SLOTS", "2")
+    monkeypatch.setenv("DETUI_LEASES", str(tmp_path / "leases"))
+    somebody = take("cpu:1", "somebody else")  # the trainings take the other slot, one after the other
+    assert somebody is not None
+    command = start("run", "parity/training", "--profile", "smoke", "--arm", "torch", "--arm", "torch-jitter", "--yes")
+    assert command.stderr is not None
+    said = ""
+    while "to measure it alone" not in said:
+        line = command.stderr.readline()
+        assert line, f"it ended before it waited:\n{said}"
+        said += line
+    assert "cpu:1 is leased to somebody else" in said
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=60)
+    somebody.release()
+    assert "the speed was not measured: interrupted" in err and "detui speed" in err
+    assert command.returncode == 0, err  # both are trained and evaluated, and their record is whole but for the speed
+    assert "PyTorch, weights" in out
+    assert set(states(workspace)) == {"finished"}
 
 
 def test_a_run_that_fails_shows_its_last_words(start: Start, toy_recipe: Callable[..., Path]) -> None:

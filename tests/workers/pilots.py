@@ -51,5 +51,11 @@ def text(app: Any) -> str:
 
 
 async def shows(app: DetuiApp, pilot: Pilot[int], *parts: str) -> None:
-    """Wait until all of these stand on the screen."""
-    await until(pilot, lambda: all(part in text(app) for part in parts))
+    """Wait until all of these stand on the screen, each on one line or wrapped: paths of tests differ in length."""
+
+    def all_shown() -> bool:
+        lines = text(app)
+        wrapped = " ".join(lines.split())
+        return all(part in lines or part in wrapped for part in parts)
+
+    await until(pilot, all_shown)

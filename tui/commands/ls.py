@@ -96,4 +96,5 @@ def _row(run: Glance, *, named: bool) -> tuple[str, ...]:
 
 def _json(experiment: Experiment, facts: Mapping[str, Any], runs: list[Glance]) -> dict[str, Any]:
     shown = {key: facts.get(key) for key in ("recipe", "profile", "created", "name", "tags", "note", "problem")}
+    shown["pulled"] = next((run.host for run in runs), None)
     return {"experiment": experiment.id, **shown, "path": str(experiment.path), "runs": [r.to_json() for r in runs]}

@@ -12,7 +12,7 @@ from detui.engine.run.directory import RunDir
 from detui.engine.run.files import number
 from detui.tui.console import ConsoleReader
 from detui.tui.context import Session, complete_runs, pass_session
-from detui.tui.glance import read_status, total_loss
+from detui.tui.glance import copied, read_status, total_loss
 from detui.tui.output import number as shown
 from detui.tui.output import percent, print_json_line, say
 
@@ -41,10 +41,11 @@ def command(session: Session, run: str, follow: bool, log: bool, lines: int, as_
 
 def _follow(run: RunDir, source: Iterator[list[Any]], as_json: bool) -> None:
     while True:
-        state, _ = read_status(run)
+        state = read_status(run)[0]
+        notes = copied(run.pulled(), state)  # of a copy nothing more comes
         _print(next(source), as_json)
-        if state.terminal:
-            say(f"{run.name} {state.word}")
+        if state.terminal or notes:
+            say(f"{run.name} {'  '.join((state.word, *notes))}")
             return
         time.sleep(_EVERY)
 

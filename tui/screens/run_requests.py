@@ -96,11 +96,13 @@ def _guarded(work: Work, name: str, runs: Sequence[RunDir], what: str) -> Messag
 
 def _prepare(name: str, runs: Sequence[RunDir], what: str) -> Message:
     """Return the question, or why there is nothing to ask."""
+    if (copies := [text for run in runs if (text := control.elsewhere(run, what))]) and len(copies) == len(runs):
+        return Told(f"{name} {copies[0]}")
     if what == "resume":
         asked = [run for run in runs if control.not_resumable(run) is None]
         nothing = tr("{name} has nothing to resume.", name=name)
     else:
-        asked = [run for run in runs if not read_status(run)[0].terminal]
+        asked = [run for run in runs if not read_status(run)[0].terminal and run.pulled() is None]
         nothing = tr("{name} has ended.", name=name)
     return Prepared(asked, what, question(asked, what)) if asked else Told(nothing)
 

@@ -47,9 +47,9 @@ print("begun")
 time.sleep(60)
 """
     begun = time.monotonic()
-    with pytest.raises(RunError, match="was not done after 1 s"):
-        run(code, 1)
-    assert time.monotonic() - begun < 10
+    with pytest.raises(RunError, match="was not done after 4 s"):
+        run(code, 4)
+    assert time.monotonic() - begun < 20
     status = Path(f"/proc/{note.read_text()}/stat")
     assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paired import Paired
+from paired import EPOCHS, Paired
 
 from detui.engine.record import parity_verdicts
 from detui.engine.record.blocks import find
@@ -192,12 +192,26 @@ def test_packages_of_declared_environments_are_no_confounders(facts: ExperimentF
     assert any("package.numpy" in text for text in Setup(undeclared, Words("en")).confounders())
 
 
+def test_what_is_not_under_test_and_what_is_of_another_length_say_so(facts: ExperimentFacts) -> None:
+    rows = {(row[0], row[1]): row for row in tables(facts).document().rows}
+    last, first = "last loss (mean of the last epoch)", "first loss (mean of epoch 1)"
+    assert rows[last, "`jittor`"][6].endswith(f"; of epoch 50, where these runs have {EPOCHS}")
+    assert "of epoch" not in rows[first, "`jittor`"][6]
+    for language, floor, quick in (("en", "the noise floor, not what is under test", "another model than the"),
+                                   ("zh", "噪声基线，并非被检验的对象", "此处的模型与文档中的不同")):  # fmt: skip
+        text = render(facts, language)
+        lines = [line for line in text.splitlines() if line.startswith("- ") and "`torch-jitter`" in line]
+        assert any(floor in line for line in lines), text[:1500]
+        assert "convergence" in find(text)
+        assert quick not in text and quick in render(replace(facts, info={**facts.info, "profile": "quick"}), language)
+
+
 def test_what_compiling_takes_stands_alone(facts: ExperimentFacts) -> None:
     rows = {(row[0], row[1]): row for row in tables(facts).document().rows}
     (run,) = facts.of("jittor")
     compiling = cost_of(facts, run, "compiling")
     assert compiling == pytest.approx(99 * 0.59, abs=0.1), "the first step takes 100 times as long"
-    assert rows["compiling, part of it (long first steps)", "`jittor`"][2:5] == ["30 s", "58 s", "–"]
+    assert rows["of it long first steps: compiling, warming up", "`jittor`"][2:5] == ["30 s", "58 s", "–"]
     assert cost_of(facts, run, "training bare") == pytest.approx(120 - compiling)
     verdicts = {row[0]: row[2] for row in tables(facts).verdicts().rows}
     assert verdicts["What does the training cost, compiling included?"] == "slower by 2.00× (runs: 1)"
@@ -274,7 +288,7 @@ def test_both_languages_have_the_same_blocks(facts: ExperimentFacts) -> None:
     assert list(find(texts["en"])) == list(find(texts["zh"]))
     for language, number, said in (("en", r"^\*\*Table (\d+)", "the same model"), ("zh", r"^\*\*表 (\d+)", "同一模型")):
         numbers = re.findall(number, texts[language], re.MULTILINE)
-        assert numbers == [str(place) for place in range(1, 12)]
+        assert numbers == [str(place) for place in range(1, 13)]
         assert said in find(texts[language])["verdicts"]
 
 
