@@ -16,6 +16,10 @@ something up answers with every place that was tried.
     hooks:
       run_end: [notify-me, --short]
       seconds: 30
+    slurm:
+      partition: gpu
+      recipes:
+        starter/mosaic: {time: 01:00:00}
 """
 
 from __future__ import annotations
@@ -28,11 +32,12 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import UsageError
+from detui.engine.slurm_options import SlurmOptions, configured, of_settings
 
 DEFAULT_WORKSPACE = "logs"
 _MAPPINGS = ("data", "weights", "environments")
 _ROOTS = {"data_roots": "DETUI_DATA", "weight_roots": "DETUI_WEIGHTS"}
-KEYS = ("workspace", *_MAPPINGS, *_ROOTS, "hooks")
+KEYS = ("workspace", *_MAPPINGS, *_ROOTS, "hooks", "slurm")
 HOOKS = ("run_end", "experiment_end", "alarm")
 """What a hook may wait for."""
 
@@ -106,6 +111,10 @@ class Configuration:
         found = {name.partition(".")[2]: one.value for name, one in self.settings.items() if name.startswith("hooks.")}
         return found if any(name in found for name in HOOKS) else {}
 
+    def slurm(self, recipe: str) -> SlurmOptions:
+        """What is asked of Slurm for the runs of a recipe, `family/name`."""
+        return of_settings({name: one.value for name, one in self.settings.items()}, recipe)
+
     def _places(self, mapping: str, roots: str, name: str) -> list[Path]:
         named = self.settings.get(f"{mapping}.{name}")
         places = [Path(named.value).expanduser().absolute()] if named else []
@@ -171,6 +180,9 @@ def _from_file(file: Path) -> dict[str, Setting]:
             raise UsageError(f"There is no setting {key!r}.", where=where, hint=hint)
         if key == "hooks":
             settings.update(_hooks(inner, where, document.where))
+        elif key == "slurm":
+            found = configured(inner, document.where)
+            settings.update({name: Setting(value, at) for name, (value, at) in found.items()})
         elif key in _MAPPINGS:
             settings.update(_mapping(str(key), inner, where, document.where))
         elif key in _ROOTS:

@@ -31,6 +31,8 @@ def counted(count: int, noun: str) -> str:
 
 def device_text(placement: Placement) -> str:
     """Return where runs would train, in one line."""
+    if placement.slurm is not None:
+        return slurm_text(placement)
     if placement.kind == "cpu":
         runs = counted(len(placement.candidates) // placement.count, "run")
         return tr("CPU, {runs} at a time, {threads} each", runs=runs, threads=counted(placement.threads, "thread"))
@@ -38,6 +40,14 @@ def device_text(placement: Placement) -> str:
     if placement.count == 1:
         return tr("one of: {names}", names=names)
     return tr("{count} of: {names}", count=placement.count, names=names)
+
+
+def slurm_text(placement: Placement) -> str:
+    """Return what Slurm is asked for each run, in one line."""
+    assert placement.slurm is not None
+    gpus = placement.count if placement.kind == "cuda" else 0
+    words = " ".join(placement.slurm.options.words(gpus=gpus, threads=placement.threads))
+    return tr("Slurm: {words}", words=words)
 
 
 def needs(plan: Plan) -> Iterator[str]:
