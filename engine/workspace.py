@@ -153,6 +153,8 @@ class Workspace:
 
         own_torch = OWN in resolved.environments
         if (asked := self._slurm_launch(resolved, executor, slurm)) is not None:
+            # A program of one's own may bring another torch than this one.
+            own_torch = own_torch and resolved.recipe.backend.name != "command"
             placement = place_in_slurm(devices, asked, own_torch=own_torch, **where)
         else:
             placement = place(devices, own_torch=own_torch, held=held, **where)

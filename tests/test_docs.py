@@ -39,6 +39,7 @@ DOCUMENTS = [
     *READMES,
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/cluster.md",
     "docs/data.md",
     "docs/environments.md",
     "docs/fusion.md",
@@ -53,6 +54,7 @@ DOCUMENTS = [
     "docs/weights.md",
 ]
 COMMANDS_IN = [
+    "docs/cluster.md",
     "docs/parity.md",
     "docs/recipes.md",
     "docs/data.md",

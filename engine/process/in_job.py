@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -29,6 +30,9 @@ from detui.engine.run.files import read_json
 from detui.engine.run.lines import read_lines
 from detui.engine.run.slurm import SlurmJob, slurm_job
 from detui.engine.run.state import read_state
+
+LEAVE_SECONDS = 30.0
+"""How long to wait for a supervisor that has the run still, on this node."""
 
 RECALLED = "recalled"
 """Field of an event: it was Slurm that ended the run, so that the job goes on if Slurm starts it again."""
@@ -71,11 +75,22 @@ class JobSupervisor(Supervisor):
 
     def own(self) -> Lease:
         """Take the run, or raise RunError: it is over, or was given to another job since."""
-        lock = take_run(self.run)
+        lock = self._lock()
         self._check()
         self._settle_in()
         self._take_up()
         return lock
+
+    def _lock(self) -> Lease:
+        """Take the run's lock; whoever had it before on this node may have to write its last words."""
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while True:
+            try:
+                return take_run(self.run)
+            except RunError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.2)
 
     def _check(self) -> None:
         known = slurm_job(self.run)

@@ -94,10 +94,10 @@ def state_in_slurm(run: RunDir) -> str:
 @pytest.mark.fault("a run of Slurm's, and detui goes away", "Slurm runs it to its end; whoever looks sees that")
 def test_a_run_goes_to_its_end_in_a_job(make_job: MakeRun) -> None:
     run = make_job({"steps": 20, "seconds": 0.02})
-    (job,) = submit([run], SlurmOptions(partition="main", time="00:10:00"))
+    (job,) = submit([run], SlurmOptions(partition="gpu", time="00:10:00"))
     assert job.task is None and slurm_job(run) == job
     kept = json.loads((run.path / "slurm.json").read_text())
-    assert kept["schema"] == 1 and kept["partition"] == "main" and kept["options"]["time"] == "00:10:00"
+    assert kept["schema"] == 1 and kept["partition"] == "gpu" and kept["options"]["time"] == "00:10:00"
     assert becomes(run, "finished") == "finished"
     until(lambda: not busy(run))
     assert [state for state, _ in events(run)] == ["queued", "starting", "running", "finished"]
@@ -162,10 +162,10 @@ def test_a_running_one_stops_with_a_checkpoint_and_goes_on_in_another_job(make_j
     request(run, "stop")
     assert becomes(run, "stopped") == "stopped"
     until(lambda: state_in_slurm(run) not in ("RUNNING", "COMPLETING"))
-    go_on(run, slurm=SlurmOptions(partition="main"))
+    go_on(run, slurm=SlurmOptions(partition="gpu"))
     second = slurm_job(run)
     assert second is not None and second.job != first.job
-    assert (second.options["time"], second.options["partition"]) == ("10", "main"), "what is said now is over the rest"
+    assert (second.options["time"], second.options["partition"]) == ("10", "gpu"), "what is said now is over the rest"
     assert becomes(run, "running") == "running"
     assert resumed_at(run) > 0
     request(run, "kill")
@@ -194,7 +194,7 @@ def test_a_preempted_run_saves_and_resumes_where_it_was(make_job: MakeRun, slurm
     submit([run], SlurmOptions(partition="preemptible", options=("--nodelist=n0", "--exclusive")))
     trains(run)
     other = slurm.run(
-        "sbatch", "--parsable", "--partition=main", "--nodelist=n0", "--exclusive", "--output=/dev/null",
+        "sbatch", "--parsable", "--partition=gpu", "--nodelist=n0", "--exclusive", "--output=/dev/null",
         "--chdir=/", "--wrap=sleep 600",
     ).stdout.strip()  # fmt: skip
     assert becomes(run, "queued") == "queued"

@@ -108,7 +108,10 @@ def resubmit(
         _write_down(run, now.state)
     run.append_event("queued")
     try:
-        (made,) = submit([run], options.over(kept) if options else kept, fresh=fresh)
+        # The job before may still evaluate, and has the run as long as it does.
+        listed = reading(job.cluster, fresh=True).jobs.get(job.name)
+        before = job if listed is not None and listed.state not in OVER else None
+        (made,) = submit([run], options.over(kept) if options else kept, fresh=fresh, after=before)
     except DetuiError:
         _write_down(run, now.state)
         raise

@@ -26,16 +26,19 @@ SECONDS = 60.0
 """How long sbatch may take: site filters look at every job."""
 
 
-def submit(runs: Sequence[RunDir], options: SlurmOptions, *, fresh: bool = False) -> list[SlurmJob]:
+def submit(
+    runs: Sequence[RunDir], options: SlurmOptions, *, fresh: bool = False, after: SlurmJob | None = None
+) -> list[SlurmJob]:
     """Give runs of one experiment, which ask for the same devices, to Slurm; return the job of each.
 
-    `fresh`: they begin again, whatever they saved. Raises RunError with Slurm's own words where it refuses them, and
-    MissingError where sbatch is not installed: then nothing was queued.
+    `fresh`: they begin again, whatever they saved. `after`: a job that must be over before they start. Raises RunError
+    with Slurm's own words where it refuses them, and MissingError where sbatch is not installed: then nothing was
+    queued.
     """
     first = RunDir(runs[0].path.resolve())
     script = _write(first.experiment_dir / FOLDER, [run.name for run in runs], fresh)
     try:
-        said = call(*words(script, first, options, len(runs)), seconds=SECONDS)
+        said = call(*words(script, first, options, len(runs), after), seconds=SECONDS)
     except RunError as error:
         hint = "--slurm key=value sets another option for this launch; `sinfo` lists the partitions"
         raise RunError(f"Slurm refused the job: {error.message}", hint=error.hint or hint) from None
@@ -50,8 +53,8 @@ def submit(runs: Sequence[RunDir], options: SlurmOptions, *, fresh: bool = False
     return jobs
 
 
-def words(script: Path, run: RunDir, options: SlurmOptions, count: int) -> list[str]:
-    """Return the command that submits a script for `count` runs of which `run` is the first."""
+def words(script: Path, run: RunDir, options: SlurmOptions, count: int, after: SlurmJob | None = None) -> list[str]:
+    """Return the command that submits a script for `count` runs of which `run` is the first; `after` as in `submit`."""
     spec = run.spec()
     output = str(script.with_suffix("")).replace("%", "%%") + ("-%a.log" if count > 1 else ".log")
     return [
@@ -66,6 +69,7 @@ def words(script: Path, run: RunDir, options: SlurmOptions, count: int) -> list[
         f"--job-name=detui-{re.sub(r'[^A-Za-z0-9._-]', '_', run.experiment_dir.name)}",
         f"--output={output}",
         *([f"--array=0-{count - 1}"] if count > 1 else []),
+        *([f"--dependency=afterany:{after.name}"] if after is not None else []),
         *options.words(gpus=spec.device.count if spec.device.kind == "cuda" else 0, threads=spec.threads),
         str(script),
     ]
