@@ -53,6 +53,8 @@ class Listed:
     partition: str
     reason: str
     """Why it waits: "Priority", "Resources"; "None" where it does not."""
+    title: str
+    """The name that it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,8 @@ def parsed(line: str) -> Listed | None:
     parts = line.split("|", 7)
     if len(parts) < 8:
         return None
-    name, state, node, starts, ends, partition, reason, _ = parts
-    return Listed(name, state, node, _time(starts), _time(ends), partition, reason)
+    name, state, node, starts, ends, partition, reason, title = parts
+    return Listed(name, state, node, _time(starts), _time(ends), partition, reason, title)
 
 
 def _time(text: str) -> datetime | None:

@@ -84,7 +84,7 @@ def test_a_program_that_is_not_here_or_refuses_says_so() -> None:
 def test_a_line_of_the_queue() -> None:
     line = "12_3|PENDING||2026-11-27T12:00:00|NONE|gpu|Priority|a|name|with|bars"
     found = parsed(line)
-    assert found == Listed("12_3", "PENDING", "", NOW, None, "gpu", "Priority")
+    assert found == Listed("12_3", "PENDING", "", NOW, None, "gpu", "Priority", "a|name|with|bars")
     assert parsed("CLUSTER: c1") is None
 
 
@@ -122,10 +122,12 @@ def test_a_spec_and_a_job_come_back_from_their_files(tmp_path: Path) -> None:
 
 
 def listed(state: str, *, reason: str = "None", ends: datetime | None = None) -> Reading:
-    return Reading({"7": Listed("7", state, "n1" if state != "PENDING" else "", None, ends, "gpu", reason)})
+    return Reading({"7": Listed("7", state, "n1" if state != "PENDING" else "", None, ends, "gpu", reason, "detui-x")})
 
 
 GONE, SILENT = Reading(), Reading(problem="no answer.")
+SOON = datetime.now() + timedelta(hours=1)
+"""A job that has just ended, by a clock that is a little ahead."""
 LONG_AGO = datetime.now() - timedelta(hours=1)
 
 
@@ -145,7 +147,7 @@ LONG_AGO = datetime.now() - timedelta(hours=1)
         (["queued", "running"], listed("CANCELLED", ends=LONG_AGO), KILL, "killed", "on request"),
         (["queued", "running"], listed("NODE_FAIL", ends=LONG_AGO), None, "lost", "ended as NODE_FAIL"),
         (["queued", "running"], listed("OUT_OF_MEMORY", ends=LONG_AGO), None, "oom", "--slurm mem="),
-        (["queued", "running"], listed("COMPLETED", ends=datetime.now()), None, "running", "waiting for its last word"),
+        (["queued", "running"], listed("COMPLETED", ends=SOON), None, "running", "waiting for its last word"),
         (["queued", "running", "finished"], GONE, None, "finished", ""),
     ],
 )
