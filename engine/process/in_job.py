@@ -56,6 +56,11 @@ class JobRequests(Requests):
         super()._terminate(number, frame)
 
     @property
+    def why(self) -> str | None:
+        """Which signal Slurm sent; what it meant is asked when the worker has saved."""
+        return f"Slurm sent {self.sent}" if self.from_slurm else None
+
+    @property
     def from_slurm(self) -> bool:
         """Whether it was Slurm alone that wants an end."""
         return self.sent is not None and not self._is_asked(STOP) and not self._is_asked(KILL)

@@ -19,6 +19,7 @@ from detui.engine.executor.slurm.queue import reading
 from detui.engine.executor.slurm.submit import submit
 from detui.engine.executor.start import start
 from detui.engine.process.identity import Identity
+from detui.engine.process.lease import held, holder
 from detui.engine.run.directory import RunDir
 from detui.engine.run.lines import read_lines
 from detui.engine.run.slurm import slurm_job
@@ -200,7 +201,7 @@ def test_a_preempted_run_saves_and_resumes_where_it_was(make_job: MakeRun, slurm
     assert becomes(run, "queued") == "queued"
     until(lambda: "preempted" in notes(run))
     until(lambda: "pending" in notes(run))
-    assert ("stopping", "") in events(run) and events(run)[-1][0] == "queued"
+    assert events(run)[-1][0] == "queued"
     assert "preempted" in (run.attempt(1).exit() or {})["reason"]
     slurm.run("scancel", other)
     until(lambda: word(run) == "running" and len(run.attempts()) == 2, 90)
@@ -218,6 +219,7 @@ def test_before_its_time_limit_it_saves_and_is_requeued(make_job: MakeRun) -> No
     for run in runs:
         until(lambda run=run: word(run) == "running" and len(run.attempts()) >= 2, 90)
         assert resumed_at(run) > 0
+        assert ("stopping", "Slurm sent SIGUSR1") in events(run)
         assert [slurm_job(run)] == [job for job in jobs if job.task == run.spec().seed], "it is the same job"
         request(run, "kill")
     assert [becomes(run, "killed") for run in runs] == ["killed", "killed"]
@@ -248,6 +250,28 @@ def test_a_node_that_fails_costs_the_steps_since_the_last_checkpoint(make_job: M
     assert resumed_at(run) > 0
     request(run, "stop")
     assert becomes(run, "stopped") == "stopped"
+
+
+def test_where_the_driver_answers_devices_are_uuids_and_leased(
+    make_job: MakeRun, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both nodes are this machine, so that the GPU of the second is one that somebody has."""
+    uuid = "GPU-aaaaaaaa-0000-0000-0000-000000000000"
+    answers = tmp_path / "answers"
+    answers.write_text(f"count=1\ngpu0.uuid={uuid}\ngpu0.name=GPU\ngpu0.total={24 << 30}\ngpu0.used=0\ngpu0.util=0\n")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library))
+    monkeypatch.setenv("NVML_STAND_IN", str(answers))
+    first, second = make_job(ENDLESS, gpus(1), arm="first"), make_job(ENDLESS, gpus(1), arm="second")
+    for run, node in ((first, "n0"), (second, "n1")):
+        submit([run], SlurmOptions(options=(f"--nodelist={node}",)))
+        assert becomes(run, "running") == "running", "Slurm's word counts"
+        assert next(line["device"] for line in read_lines(run.events_path) if "device" in line) == [uuid]
+        assert held(uuid) and holder(uuid) == str(first.path.resolve())
+    assert f"{uuid} is leased to {first.path.resolve()}" in second.supervisor_log.read_text()
+    for run in (first, second):
+        request(run, "stop")
+        assert becomes(run, "stopped") == "stopped"
+    assert not held(uuid)
 
 
 def test_what_slurm_refuses_fails_with_its_words_and_is_not_left_queued(make_job: MakeRun) -> None:
