@@ -27,7 +27,9 @@ def look(run: RunDir) -> RunStatus:
     queue = reading_with(job)
     seen = join(run, found, job, queue)
     listed = queue.jobs.get(job.name)
-    if listed is not None and listed.reason == "BeginTime" and isinstance(seen.state, Queued) and run.latest():
+    # Slurm's scheduler may not have looked at it yet: then no reason is given.
+    waits = listed is not None and listed.state == "PENDING" and listed.reason in ("BeginTime", "None")
+    if waits and isinstance(seen.state, Queued) and run.latest() is not None:
         hasten(job)
     return seen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from detui.engine.executor.slurm.submit import submit
 from detui.engine.executor.start import start
 from detui.engine.process.identity import Identity
 from detui.engine.process.lease import held, holder
+from detui.engine.process.slurm import call
 from detui.engine.run.directory import RunDir
 from detui.engine.run.lines import read_lines
 from detui.engine.run.slurm import slurm_job
@@ -73,6 +75,17 @@ def notes(run: RunDir) -> str:
 
 def events(run: RunDir) -> list[tuple[str, str]]:
     return [(line["state"], str(line.get("reason") or "")) for line in read_lines(run.events_path)]
+
+
+def runs_again(run: RunDir, seconds: float = 60.0) -> None:
+    """Wait until the run trains in a further attempt; where it does not, say what Slurm makes of its job."""
+    deadline = time.monotonic() + seconds
+    while not (word(run) == "running" and len(run.attempts()) >= 2):
+        if time.monotonic() > deadline:
+            job = slurm_job(run)
+            assert job is not None
+            raise AssertionError(f"{word(run)}; {notes(run)}; {call('scontrol', 'show', 'job', job.name)}")
+        time.sleep(0.1)
 
 
 def resumed_at(run: RunDir) -> int:
@@ -204,7 +217,7 @@ def test_a_preempted_run_saves_and_resumes_where_it_was(make_job: MakeRun, slurm
     assert events(run)[-1][0] == "queued"
     assert "preempted" in (run.attempt(1).exit() or {})["reason"]
     slurm.run("scancel", other)
-    until(lambda: word(run) == "running" and len(run.attempts()) == 2, 90)
+    runs_again(run)
     assert resumed_at(run) > 0
     request(run, "stop")
     assert becomes(run, "stopped") == "stopped"
@@ -217,7 +230,7 @@ def test_before_its_time_limit_it_saves_and_is_requeued(make_job: MakeRun) -> No
     for run in runs:
         until(lambda run=run: "time limit" in notes(run), 90)
     for run in runs:
-        until(lambda run=run: word(run) == "running" and len(run.attempts()) >= 2, 90)
+        runs_again(run)
         assert resumed_at(run) > 0
         assert ("stopping", "Slurm sent SIGUSR1") in events(run)
         assert [slurm_job(run)] == [job for job in jobs if job.task == run.spec().seed], "it is the same job"
@@ -241,7 +254,7 @@ def test_a_node_that_fails_costs_the_steps_since_the_last_checkpoint(make_job: M
         victim.kill()
     slurm.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
     try:
-        until(lambda: word(run) == "running" and len(run.attempts()) == 2, 90)
+        runs_again(run)
     finally:
         slurm.start_node(node)
         slurm.run("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)

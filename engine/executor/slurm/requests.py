@@ -17,7 +17,7 @@ from detui.engine.run.slurm import SlurmJob
 from detui.engine.run.state import Finished, State, read_state
 from detui.engine.slurm_options import SlurmOptions
 
-NUDGE = 20.0
+NUDGE = 5.0
 """Seconds between two tries to have a requeued job started at once."""
 
 _CANCEL = 5.0
