@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -164,7 +166,8 @@ class JobSupervisor(Supervisor):
         return replace(verdict, reason=self._cause.text if plain else f"{self._cause.text}; {verdict.reason}")
 
     def _ask_why(self) -> Cause:
-        return self._job.cause(str(self.requests.sent))
+        with deaf():
+            return self._job.cause(str(self.requests.sent))
 
     def _say_end(self, attempt: AttemptDir, verdict: Verdict) -> None:
         if self._cause is None:
@@ -183,12 +186,27 @@ class JobSupervisor(Supervisor):
         self.ledger.event("queued", reason=cause.text)
         if not cause.by_slurm:
             try:
-                self._job.requeue()
+                with deaf():
+                    self._job.requeue()
             except DetuiError as error:
                 reason = f"{event['reason']}; the job could not be requeued: {error.message}"
                 self._end(word, attempt, **{**event, "reason": reason, RECALLED: True})
                 return
         self._handed_back = True
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Ignore Slurm's signals while the block lasts, and have what is started in it ignore them.
+
+    A requeue signals every process of the job, the very program included that asked for it.
+    """
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _recalled(run: RunDir) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from detui.engine.executor.slurm.look import join
 from detui.engine.executor.slurm.queue import Listed, Reading, parsed
 from detui.engine.process.control import status
 from detui.engine.process.granted import devices_of
+from detui.engine.process.in_job import deaf
 from detui.engine.process.requests import KILL, STOP
 from detui.engine.process.slurm import Job, call, cause, environment, facts
 from detui.engine.run.directory import RunDir
@@ -79,6 +82,17 @@ def test_a_program_that_is_not_here_or_refuses_says_so() -> None:
         call("ls", "/no/such/folder")
     with pytest.raises(RunError, match="does not answer"):
         call("sleep", "5", seconds=0.1)
+
+
+def test_a_program_that_asks_for_a_requeue_outlives_the_signal_for_it() -> None:
+    """Slurm signals the whole job before the program that asked has its answer."""
+    term = "import os, signal; os.kill(os.getpid(), signal.SIGTERM); print('lives')"
+    before = signal.getsignal(signal.SIGTERM)
+    with deaf():
+        assert call(sys.executable, "-c", term).strip() == "lives"
+    assert signal.getsignal(signal.SIGTERM) == before
+    with pytest.raises(RunError, match="ended with -15"):
+        call(sys.executable, "-c", term)
 
 
 def test_a_line_of_the_queue() -> None:
