@@ -18,6 +18,10 @@ something up answers with every place that was tried.
       seconds: 30
     hosts:
       lab: {ssh: me@server, detui: /opt/detui/.venv/bin/detui, workspace: /data/me/logs}
+    slurm:
+      partition: gpu
+      recipes:
+        starter/mosaic: {time: 01:00:00}
 """
 
 from __future__ import annotations
@@ -30,11 +34,12 @@ from pathlib import Path
 from typing import Any
 
 from detui.engine.errors import UsageError
+from detui.engine.slurm_options import SlurmOptions, configured, of_settings
 
 DEFAULT_WORKSPACE = "logs"
 _MAPPINGS = ("data", "weights", "environments")
 _ROOTS = {"data_roots": "DETUI_DATA", "weight_roots": "DETUI_WEIGHTS"}
-KEYS = ("workspace", *_MAPPINGS, *_ROOTS, "hooks", "hosts")
+KEYS = ("workspace", *_MAPPINGS, *_ROOTS, "hooks", "hosts", "slurm")
 HOOKS = ("run_end", "experiment_end", "alarm")
 """What a hook may wait for."""
 HOST_KEYS = ("ssh", "detui", "workspace")
@@ -120,6 +125,10 @@ class Configuration:
                 found.setdefault(host, {})[key] = setting
         return found
 
+    def slurm(self, recipe: str) -> SlurmOptions:
+        """What is asked of Slurm for the runs of a recipe, `family/name`."""
+        return of_settings({name: one.value for name, one in self.settings.items()}, recipe)
+
     def _places(self, mapping: str, roots: str, name: str) -> list[Path]:
         named = self.settings.get(f"{mapping}.{name}")
         places = [Path(named.value).expanduser().absolute()] if named else []
@@ -187,6 +196,9 @@ def _from_file(file: Path) -> dict[str, Setting]:
             settings.update(_hooks(inner, where, document.where))
         elif key == "hosts":
             settings.update(_hosts(inner, where, document.where))
+        elif key == "slurm":
+            found = configured(inner, document.where)
+            settings.update({name: Setting(value, at) for name, (value, at) in found.items()})
         elif key in _MAPPINGS:
             settings.update(_mapping(str(key), inner, where, document.where))
         elif key in _ROOTS:

@@ -88,6 +88,9 @@ def _described(plan: Plan, arm: ResolvedArm, configuration: Configuration, speed
 @contextmanager
 def _alone(plan: Plan) -> Iterator[Borrowed]:
     """The planned device, with nobody else on it. Raises RunError where it is taken."""
+    if plan.placement.slurm is not None:
+        text = "A speed is measured on this machine, and the runs go to Slurm."
+        raise UsageError(text, where="--executor", hint="leave --executor slurm out")
     device = plan.placement.candidates[0] if plan.placement.kind == "cuda" else "cpu"
     with ExitStack() as held:
         try:

@@ -54,6 +54,8 @@ def device_model(placement: Placement) -> str:
         from detui.engine.devices.host import processor
 
         return processor()
+    if placement.slurm is not None:  # which one is known when it runs
+        return ""
     from detui.engine.devices.nvml import list_gpus
 
     return next((gpu.name for gpu in list_gpus() if gpu.uuid in placement.candidates), "")
@@ -61,7 +63,7 @@ def device_model(placement: Placement) -> str:
 
 def gpus(placement: Placement) -> tuple[tuple[str, int | None, int | None], ...]:
     """Return (name as in "GPU 3", free bytes, all bytes) of the GPUs that a run may get; None for what is unknown."""
-    if placement.kind != "cuda":
+    if placement.kind != "cuda" or placement.slurm is not None:
         return ()
     from detui.engine.devices.nvml import sample_gpus
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from detui.engine.analysis.choice import chosen
 from detui.engine.errors import DetuiError, RunError, UsageError
+from detui.engine.executor.runs import look
 from detui.engine.experiment import Experiment, experiments
 from detui.engine.process.checkpoints import find_start
-from detui.engine.process.control import status, supervised
+from detui.engine.process.control import supervised
 from detui.engine.process.lease import run_resource, take
 from detui.engine.run.directory import RunDir, now
 from detui.engine.run.disk import disk_size
@@ -64,7 +65,7 @@ def superfluous(experiment: Experiment, keep: Sequence[str] | None = None) -> li
 def _live(run: RunDir) -> bool:
     if run.pulled() is not None:  # a copy: what lives is on the other host
         return False
-    return not status(run).state.terminal or supervised(run)
+    return not look(run).state.terminal or supervised(run)
 
 
 def _of_run(run: RunDir, kinds: Collection[str]) -> Iterator[Removal]:
@@ -104,7 +105,7 @@ def _age(path: Path) -> float:
 def _kept(run: RunDir, kinds: Collection[str]) -> Iterator[Path]:
     history, rule = load_history(run), run.spec().checkpoint_rule
     found = list(_named(run, history, rule, kinds))
-    if status(run).state.word != "finished":
+    if look(run).state.word != "finished":
         found += _resumable(run, history)
     yield from (path for path in found if path.is_file())
 
@@ -207,7 +208,7 @@ def check_removable(experiment: Experiment) -> None:
     for run in _runs(experiment):
         if _live(run):
             hint = f"detui stop {experiment.id}, then remove it"
-            raise RunError(f"{run.name} is live: {status(run).state.word}.", where=str(path), hint=hint)
+            raise RunError(f"{run.name} is live: {look(run).state.word}.", where=str(path), hint=hint)
 
 
 def remove_experiment(experiment: Experiment) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from detui.engine.errors import MissingError, UsageError
 from detui.engine.run.spec import DeviceRequest
+from detui.engine.slurm_options import SlurmLaunch
 
 if TYPE_CHECKING:
     from detui.engine.devices.nvml import Gpu
@@ -48,6 +49,8 @@ class Placement:
     """"wait" in the queue, or "fail"."""
     cpu_slots: int | None = None
     """How many runs may train on the processors at once, where the launch said it."""
+    slurm: SlurmLaunch | None = None
+    """What is asked of Slurm, which then chooses the devices; None: the runs are this machine's."""
     refusal: str = ""
     """Why a launch that may not wait cannot start now; "" where it can."""
 
@@ -60,7 +63,14 @@ class Placement:
             named=self.named,
             min_free_memory=memory_size(self.min_free_memory) if self.min_free_memory else 0,
             on_busy=self.on_busy,
+            granted=self.slurm is not None,
         )
+
+    def executor(self) -> dict[str, Any]:
+        """What a frozen plan says of where the supervisors are started."""
+        if self.slurm is None:
+            return {"name": "local"}
+        return {"name": "slurm", "options": self.slurm.options.to_json()}
 
     def facts(self) -> dict[str, Any]:
         """What a frozen plan says of the devices."""
@@ -80,6 +90,8 @@ class Placement:
         words = ["--devices", self.asked] if self.asked != "auto" else []
         words += ["--min-free-memory", self.min_free_memory] if self.min_free_memory else []
         words += ["--on-busy", self.on_busy] if self.on_busy != "wait" else []
+        if self.slurm is not None:
+            words += ["--executor", "slurm", *(part for word in self.slurm.words for part in ("--slurm", word))]
         return words + (["--cpu-slots", str(self.cpu_slots)] if self.cpu_slots is not None else [])
 
 
@@ -128,6 +140,44 @@ def place(
     refusal = "" if len(free) >= found.count else f"{len(free)} of {len(found.candidates)} devices are free."
     asked_memory = min_free_memory or ""
     return replace(found, min_free_memory=asked_memory, on_busy=on_busy, cpu_slots=cpu_slots, refusal=refusal)
+
+
+def place_in_slurm(
+    asked: str | None,
+    slurm: SlurmLaunch,
+    *,
+    own_torch: bool = True,
+    min_free_memory: str | None = None,
+    on_busy: str = "wait",
+    cpu_slots: int | None = None,
+) -> Placement:
+    """Resolve `--devices` where Slurm chooses them: `auto` (a GPU), how many GPUs each run takes, or `cpu`.
+
+    This machine needs no GPU, and is not looked at. `own_torch`: as for `place`. Raises UsageError for what is about
+    the queue, or the devices, of one machine, and MissingError for GPUs where torch is built for the CPU.
+    """
+    for option, given in (
+        ("--min-free-memory", min_free_memory is not None),
+        ("--on-busy", on_busy != "wait"),
+        ("--cpu-slots", cpu_slots is not None),
+    ):
+        if given:
+            message = "The queue of this machine is not that of Slurm."
+            raise UsageError(message, where=option, hint="leave it out; --slurm key=value says what Slurm is to give")
+    asked = (asked or "auto").strip()
+    without = own_torch and _cpu_build()
+    if asked.lower() == "cpu" or (asked.lower() == "auto" and without):
+        return Placement("cpu", asked, (), ("CPU",), 1, slurm=slurm)
+    if asked.lower() != "auto" and not asked.isdecimal():
+        raise UsageError("Slurm chooses which devices a run gets.", where="--devices", hint="--devices 2, or cpu")
+    count = 1 if asked.lower() == "auto" else int(asked)
+    if count < 1:
+        raise UsageError("A run needs at least one device.", where="--devices", hint="--devices 1, or --devices cpu")
+    if without:
+        message = f"torch {version('torch')} is built for the CPU."
+        raise MissingError(message, where="--devices", hint="install a CUDA build of torch, or --devices cpu")
+    names = (f"{count} GPU{'s' if count > 1 else ''} of Slurm's choice",)
+    return Placement("cuda", asked, (), names, _GPU_THREADS, count=count, slurm=slurm)
 
 
 def _place(asked: str, environ: Mapping[str, str], own_torch: bool, held: Held, cpu_slots: int | None) -> Placement:

@@ -62,6 +62,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "command": plan.command(),
         "device": placement.facts(),
         **({"several_devices": list(_shares(plan))} if plan.shares else {}),
+        "executor": placement.executor(),
         **({"aqr_gain": gain_json({arm.name: arm.config for arm in plan.arms})} if _has_gain(plan) else {}),
         **({"learning_rates": list(_rates(plan))} if plan.recipe.backend.name == "mmdet" else {}),
         "data": [asdict(state) | {"place": str(state.place)} for state in plan.data],

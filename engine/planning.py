@@ -237,7 +237,7 @@ class Plan:
     def _request(self, arm: ResolvedArm) -> DeviceRequest:
         """The devices of one run; where nobody said how much memory must be free, as much as was needed before."""
         request, known = self.placement.request(), self.estimates.get(arm.name)
-        if request.kind != "cuda" or request.named or request.min_free_memory or known is None:
+        if request.kind != "cuda" or request.granted or request.named or request.min_free_memory or known is None:
             return request
         return replace(request, min_free_memory=min_free(known.measured, [total for _, _, total in self.gpus]))
 
@@ -279,7 +279,7 @@ def make_plan(
             *_checks(resolved, placement),
             *map(_busy_device, placement.warnings),
             *([_refused(placement.refusal)] if placement.refusal else []),
-            *_logout(),
+            *(_logout() if placement.slurm is None else ()),
             *map(_confounder, _only_confounders(findings)),
         ),
         fairness=tuple(findings),

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detui.engine.configuration import Configuration
-from detui.engine.errors import DetuiError, MissingError, RunError, UsageError
+from detui.engine.errors import DetuiError, MissingError, UsageError
+from detui.engine.executor import EXECUTORS, LOCAL, SLURM
 from detui.engine.run.directory import RunDir, find_run
+from detui.engine.slurm_options import SlurmLaunch, launched
 
 if TYPE_CHECKING:
     from detui.engine.environment import Interpreter
@@ -92,17 +93,22 @@ class Workspace:
         min_free_memory: str | None = None,
         on_busy: str = "wait",
         cpu_slots: int | None = None,
+        executor: str = LOCAL,
+        slurm: Sequence[str] = (),
     ) -> Plan:
-        """What a launch would run; `detui.engine.placement.place` describes the four last.
+        """What a launch would run; `detui.engine.placement.place` describes `devices` to `cpu_slots`.
 
-        Raises RecipeError for what cannot be resolved; what is absent is in `problems`."""
+        `executor`: "local" or "slurm"; `slurm`: options for it, "key=value" each, over those of the configuration.
+
+        Raises RecipeError for what cannot be resolved, UsageError for options that are none; what is absent is in
+        `problems`."""
         from detui.engine.recipe.load import FULL
         from detui.engine.recipe.resolve import resolve
 
         recipe = self.recipe(ref)
         resolved = resolve(recipe, profile=profile or FULL, arms=arms, seeds=seeds, overrides=overrides, data=data)
         where = {"min_free_memory": min_free_memory, "on_busy": on_busy, "cpu_slots": cpu_slots}
-        return self._planned(resolved, None, devices=devices, **where)
+        return self._planned(resolved, None, executor, slurm, devices=devices, **where)
 
     def branch(
         self,
@@ -114,6 +120,8 @@ class Workspace:
         min_free_memory: str | None = None,
         on_busy: str = "wait",
         cpu_slots: int | None = None,
+        executor: str = LOCAL,
+        slurm: Sequence[str] = (),
     ) -> Plan:
         """What a branch of a run would do; `detui.engine.branch.branch` describes the first three.
 
@@ -125,22 +133,48 @@ class Workspace:
         run = self.run(ref)
         resolved, origin = branch(Experiment(run.experiment_dir), run, at, overrides)
         where = {"min_free_memory": min_free_memory, "on_busy": on_busy, "cpu_slots": cpu_slots}
-        return self._planned(resolved, origin, devices=devices, **where)
+        return self._planned(resolved, origin, executor, slurm, devices=devices, **where)
 
-    def _planned(self, resolved: Resolved, origin: Origin | None, *, devices: str | None, **where: Any) -> Plan:
+    def _planned(
+        self,
+        resolved: Resolved,
+        origin: Origin | None,
+        executor: str,
+        slurm: Sequence[str],
+        *,
+        devices: str | None,
+        **where: Any,
+    ) -> Plan:
         from detui.engine.environment import OWN
         from detui.engine.measured import FOLDER, rebuild
-        from detui.engine.placement import place
+        from detui.engine.placement import place, place_in_slurm
         from detui.engine.planning import make_plan
         from detui.engine.process.lease import held
 
         own_torch = OWN in resolved.environments
         if devices is None and resolved.devices > 1:
             devices = str(resolved.devices)
-        placement = place(devices, own_torch=own_torch, held=held, **where)
+        if (asked := self._slurm_launch(resolved, executor, slurm)) is not None:
+            # A program of one's own may bring another torch than this one.
+            own_torch = own_torch and resolved.recipe.backend.name != "command"
+            placement = place_in_slurm(devices, asked, own_torch=own_torch, **where)
+        else:
+            placement = place(devices, own_torch=own_torch, held=held, **where)
         if not (self.path / FOLDER).exists():
             rebuild(self.path)
         return make_plan(resolved, placement, self.configuration, origin)
+
+    def _slurm_launch(self, resolved: Resolved, executor: str, words: Sequence[str]) -> SlurmLaunch | None:
+        """What is asked of Slurm; None where the runs are to be this machine's. Raises UsageError."""
+        if executor not in EXECUTORS:
+            raise UsageError(f"There is no executor {executor!r}.", where="--executor", hint=" or ".join(EXECUTORS))
+        if executor == SLURM:
+            options = launched(words).over(self.configuration.slurm(resolved.recipe.ref))
+            return SlurmLaunch(options, tuple(words))
+        if words:
+            hint = "--executor slurm"
+            raise UsageError("Options of Slurm, and the runs are not given to it.", where="--slurm", hint=hint)
+        return None
 
     def preflight(self, plan: Plan, progress: Progress | None = None) -> Plan:
         """Measure the arms without history with a few steps each, and return the plan with what was found.
@@ -152,6 +186,9 @@ class Workspace:
         from detui.engine.planning import make_plan
         from detui.engine.preflight import preflight
 
+        if plan.placement.slurm is not None:
+            text = "A preflight measures on this machine, and the runs go to Slurm."
+            raise UsageError(text, where="--preflight", hint="leave it out, or run it without --executor slurm")
         plan.raise_errors()
         unknown = [arm for arm in plan.arms if plan.estimates[arm.name].measured is None]
         if not unknown:
@@ -199,11 +236,14 @@ class Workspace:
         from detui.engine.devices.host import host_facts
         from detui.engine.devices.nvml import driver_versions
         from detui.engine.evaluate.judging import check_judging
+        from detui.engine.executor.start import call_off, check_slurm, start
         from detui.engine.interrupt import held
         from detui.engine.provenance import code_facts
         from detui.engine.record.fill import fill
 
         plan.raise_errors()
+        if plan.placement.slurm is not None:
+            check_slurm()
         _check_weights(plan)
         pythons = self._interpreters(plan)
         data = self._prepare(plan, progress)
@@ -224,7 +264,8 @@ class Workspace:
             "data_sets": {role: prepared for role, prepared in data.items() if role is not None},
             "host": host_facts(),
             **_environment_facts(plan, pythons),
-            "device": {**placement.facts(), **driver_versions()},
+            "executor": placement.executor(),
+            "device": {**placement.facts(), **({} if placement.slurm is not None else driver_versions())},
         }
         code = code_facts()
         runs: list[RunDir] = []
@@ -233,9 +274,9 @@ class Workspace:
                 experiment = experiments.create(self.path, plan, facts=facts, code=code)
                 runs += self._create_runs(experiment, plan, data, pythons, AFTER if evaluate else AFTER_TRAINING)
                 fill(experiment.path)
-                _submit(runs, interrupted)
+                start(runs, interrupted, placement.slurm.options if placement.slurm is not None else None)
         except KeyboardInterrupt:
-            _call_off(runs)
+            call_off(runs)
             raise
         return experiment
 
@@ -322,33 +363,6 @@ def _environment_facts(plan: Plan, pythons: Mapping[str, Interpreter]) -> dict[s
         return {"environment": next(iter(pythons.values())).facts}
     own = {"name": "detui", "python": sys.executable}
     return {"environment": None, "environments": {arm.name: pythons[arm.environment].facts or own for arm in plan.arms}}
-
-
-def _submit(runs: Sequence[RunDir], interrupted: Callable[[], bool]) -> None:
-    """Start the supervisors; when one cannot be started, say so in the events of every run that has none."""
-    from detui.engine.executor.local import submit
-
-    for index, run in enumerate(runs):
-        if interrupted():
-            return
-        try:
-            submit([run])
-        except RunError as error:
-            for left in runs[index:]:
-                left.append_event("failed", attempt=None, code=None, reason=f"not started: {error.message}")
-            raise
-
-
-def _call_off(runs: Sequence[RunDir]) -> None:
-    """Stop the runs that have a supervisor, and say of the others that they never got one."""
-    from detui.engine.process.control import request, supervised
-
-    for run in runs:
-        if supervised(run):
-            with suppress(RunError):  # it has ended meanwhile
-                request(run, "stop")
-        elif run.owner() is None:  # otherwise it had one, and has ended
-            run.append_event("failed", attempt=None, code=None, reason="not started: interrupted")
 
 
 def _summary(ref: str, path: Path) -> RecipeSummary:

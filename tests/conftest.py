@@ -13,6 +13,7 @@ from nvml_library import build
 if TYPE_CHECKING:
     from made_environments import Made
     from secure_shell import Lab, Server
+    from slurm_cluster import Cluster
 
     from detui.engine.data.frame import Frame
 
@@ -124,6 +125,29 @@ def jittor_found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("DETUI_CONFIG", str(tmp_path_factory.mktemp("none") / "no-configuration.yaml"))
         patch.setenv("DETUI_ENVIRONMENTS", str(made_environments.root_of_tests()))
         yield
+
+
+@pytest.fixture(scope="session")
+def slurm_daemons() -> Iterator[Cluster]:
+    """A Slurm of the tests' own with two nodes; a test that needs it skips where it cannot be installed."""
+    import slurm_cluster
+
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(slurm_cluster.cluster(grace=2))
+        except slurm_cluster.Unavailable as error:
+            pytest.skip(str(error))
+        yield found
+
+
+@pytest.fixture
+def slurm(slurm_daemons: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """That Slurm without a job, and what this process starts talks to it; afterwards it is without a job again."""
+    for name, value in slurm_daemons.environ.items():
+        monkeypatch.setenv(name, value)
+    slurm_daemons.clear()
+    yield slurm_daemons
+    slurm_daemons.clear()
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ DOCUMENTS = [
     "docs/weights.md",
 ]
 COMMANDS_IN = [
+    "docs/cluster.md",
     "docs/parity.md",
     "docs/recipes.md",
     "docs/data.md",

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from detui.engine.errors import DetuiError, RunError
 from detui.engine.run.directory import RunDir
 from detui.tui.glance import read_status
 from detui.tui.language import tr
+
+if TYPE_CHECKING:
+    from detui.engine.slurm_options import SlurmOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ def _guarded(action: Callable[..., Answer], run: RunDir, *arguments: str) -> Ans
 
 
 def _ask(run: RunDir, what: str) -> Answer:
-    from detui.engine.process.control import request
+    from detui.engine.executor.runs import request
 
     if (refusal := elsewhere(run, what)) is not None:
         return Answer(run, False, refusal)
@@ -59,30 +64,30 @@ def elsewhere(run: RunDir, what: str) -> str | None:
     return tr("is a copy of a run on {host}; work there: {command}", host=copy.host, command=command)
 
 
-def resume(runs: Iterable[RunDir]) -> list[Answer]:
-    """Start a new attempt of every run that ended before it had finished."""
-    return [_guarded(_resume, run) for run in runs]
+def resume(runs: Iterable[RunDir], slurm: SlurmOptions | None = None) -> list[Answer]:
+    """Start a new attempt of every run that ended before it had finished. `slurm`: other options for its job."""
+    return [_guarded(partial(_resume, slurm=slurm), run) for run in runs]
 
 
-def retry(runs: Iterable[RunDir], *, fresh: bool = False) -> list[Answer]:
+def retry(runs: Iterable[RunDir], *, fresh: bool = False, slurm: SlurmOptions | None = None) -> list[Answer]:
     """Start a new attempt of every run that ended by an accident; what finished or was ended on request stays.
 
-    `fresh`: from the beginning, not from the last checkpoint.
+    `fresh`: from the beginning, not from the last checkpoint. `slurm`: other options for its job.
     """
-    return [_guarded(_retry_fresh if fresh else _retry, run) for run in runs]
+    return [_guarded(partial(_retry_fresh if fresh else _retry, slurm=slurm), run) for run in runs]
 
 
-def _retry(run: RunDir) -> Answer:
+def _retry(run: RunDir, slurm: SlurmOptions | None) -> Answer:
     refusal = not_retried(run)
-    return Answer(run, False, refusal) if refusal is not None else _resume(run)
+    return Answer(run, False, refusal) if refusal is not None else _resume(run, slurm)
 
 
-def _retry_fresh(run: RunDir) -> Answer:
-    from detui.engine.process.launch import launch
+def _retry_fresh(run: RunDir, slurm: SlurmOptions | None) -> Answer:
+    from detui.engine.executor.runs import go_on
 
     if (refusal := not_retried(run)) is not None:
         return Answer(run, False, refusal)
-    launch(run, resume=True, fresh=True)
+    go_on(run, fresh=True, slurm=slurm)
     return Answer(run, True, tr("begins again in a new attempt"))
 
 
@@ -106,9 +111,9 @@ def not_retried(run: RunDir) -> str | None:
     return tr("was ended on request: {state}; detui resume continues it", state=tr(state.word))
 
 
-def _resume(run: RunDir) -> Answer:
+def _resume(run: RunDir, slurm: SlurmOptions | None) -> Answer:
+    from detui.engine.executor.runs import go_on
     from detui.engine.process.checkpoints import find_start
-    from detui.engine.process.launch import launch
 
     if (refusal := not_resumable(run)) is not None:
         return Answer(run, False, refusal)
@@ -118,7 +123,7 @@ def _resume(run: RunDir) -> Answer:
             tr("and may run out of memory again: in an experiment of its own a smaller batch would need less")
         )
     try:
-        launch(run, resume=True)
+        go_on(run, slurm=slurm)
     except RunError as error:
         return Answer(run, False, error.message)
     return Answer(run, True, ", ".join([tr("goes on in a new attempt"), *filter(None, warnings)]))

@@ -8,6 +8,7 @@ from typing import Any
 from rich.segment import Segment
 from rich.style import Style
 
+from detui.tui.cluster import cluster_lines
 from detui.tui.devices import Device, Host
 from detui.tui.glance import Glance
 from detui.tui.language import tr
@@ -33,7 +34,7 @@ def page(machine: Machine, columns: int, *, ascii_only: bool = False) -> list[Li
     lines = [_host(machine.host, columns)]
     lines += _gpus(machine, columns, ascii_only) if machine.gpus else [_none(machine)]
     lines += _slots(machine, columns)
-    return [*lines, Line(()), *queue_lines(machine, columns)]
+    return [*lines, Line(()), *queue_lines(machine, columns), *cluster_lines(machine.cluster, columns)]
 
 
 def _host(host: Host, columns: int) -> Line:

@@ -194,9 +194,9 @@ def read_status(run: RunDir) -> tuple[State, tuple[str, ...]]:
     state = read_state(run)
     if (state.terminal and not run.evaluating_path.exists()) or run.pulled() is not None:
         return state, ()
-    from detui.engine.process.control import status
+    from detui.engine.executor.runs import look
 
-    found = status(run)
+    found = look(run)
     if "orphaned" in found.notes:
         from detui.tui.adoption import adopted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ class Choices:
     min_free_memory: str = ""
     on_busy: str = "wait"
     cpu_slots: str = ""
+    executor: str = "local"
+    slurm: str = ""
+    """Options of Slurm as words, key=value each, with blanks between."""
     overrides: tuple[str, ...] = ()
     name: str = ""
     tags: str = ""
@@ -50,6 +54,8 @@ class Choices:
             min_free_memory=self.min_free_memory.strip() or None,
             on_busy=self.on_busy,
             cpu_slots=_number(self.cpu_slots),
+            executor=self.executor,
+            slurm=_words(self.slurm),
         )
 
     def about(self) -> dict[str, Any]:
@@ -71,6 +77,14 @@ def _numbers(text: str) -> list[int] | None:
     except ValueError:
         message = tr("{text} is not a list of seeds.", text=repr(text.strip()))
         raise UsageError(message, where="--seeds", hint="0,1,2") from None
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        message = tr("A quote is not closed.")
+        raise UsageError(message, where="--slurm", hint="partition=gpu time=08:00:00") from None
 
 
 def _number(text: str) -> int | None:

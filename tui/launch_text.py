@@ -49,6 +49,8 @@ def _seconds(plan: Plan) -> float | None:
 
     They share the devices: as many run at once as there are devices for.
     """
+    if plan.placement.slurm is not None:  # how many run at once is Slurm's to say
+        return None
     known = [plan.estimates[arm.name].seconds for arm in plan.arms]
     if None in known:
         return None

@@ -10,9 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from detui.engine.executor.slurm.cluster import ClusterView
 from detui.engine.process.places import Standing, standings
 from detui.engine.process.queue import Queue
 from detui.engine.run.directory import RunDir
+from detui.tui.cluster import ClusterReader
 from detui.tui.devices import Device, Host, HostReader, gpu_users, look
 from detui.tui.glance import Glance, glance
 from detui.tui.widgets.history import History
@@ -43,6 +45,8 @@ class Machine:
     """The processes of each of those, as far as they are to be seen."""
     histories: Mapping[str, tuple[Values, ...]]
     """By the GPU's UUID: what each of `MEASURED` was."""
+    cluster: ClusterView | None = None
+    """The Slurm that this machine belongs to; None without one."""
 
 
 class MachineReader:
@@ -54,6 +58,7 @@ class MachineReader:
         self._histories: dict[str, tuple[History, ...]] = {}
         self._asked: dict[str, tuple[float, list[dict[str, Any]] | None]] = {}
         self._own: dict[Path, tuple[float, frozenset[int]]] = {}
+        self._cluster = ClusterReader()
         self._lock = threading.Lock()  # a screen that is opened again may read while the one before still does
 
     def read(self) -> Machine:
@@ -79,6 +84,7 @@ class MachineReader:
             runs={run: glance(RunDir(run), {}) for run in runs},
             own={run: self._processes_of(run) for run in runs if any(g.processes for g in gpus if g.run == run)},
             histories={uuid: tuple(one.values() for one in kept) for uuid, kept in self._histories.items()},
+            cluster=self._cluster.latest(),
         )
 
     def _keep(self, gpu: Device, at: float) -> None:

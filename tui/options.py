@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from detui.engine.planning import Plan
+    from detui.engine.slurm_options import SlurmOptions
     from detui.tui.context import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,6 +55,10 @@ def overriding(function: F) -> F:
     return option(function)
 
 
+WHERE = ("devices", "min_free_memory", "on_busy", "cpu_slots", "executor", "slurm")
+"""The parameters of the options of `devices`."""
+
+
 def devices(function: F) -> F:
     """Add the options that choose devices, and what to do while they are taken."""
     options = (
@@ -73,8 +78,26 @@ def devices(function: F) -> F:
             "--cpu-slots", metavar="N", type=click.IntRange(min=1),
             help="How many runs may train on the CPU at once.  [default: DETUI_CPU_SLOTS, or the cores]",
         ),
+        click.option(
+            "--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True,
+            help="Where the runs are started: on this machine, or as jobs of Slurm.",
+        ),
     )  # fmt: skip
-    return added(function, options)
+    return added(slurm(function), options)
+
+
+def slurm(function: F) -> F:
+    """Add the option that says what Slurm is to give."""
+    text = "What is asked of Slurm: partition=gpu, time=08:00:00, options=--exclude=n7… Repeatable."
+    option: Callable[[F], F] = click.option("--slurm", metavar="KEY=VALUE", multiple=True, help=text)
+    return option(function)
+
+
+def launched_options(words: tuple[str, ...]) -> SlurmOptions | None:
+    """Return what `--slurm` said; None where nothing was. Raises UsageError."""
+    from detui.engine.slurm_options import launched
+
+    return launched(words) if words else None
 
 
 def make_plan(

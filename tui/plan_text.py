@@ -31,6 +31,8 @@ def counted(count: int, noun: str) -> str:
 
 def device_text(placement: Placement) -> str:
     """Return where runs would train, in one line."""
+    if placement.slurm is not None:
+        return slurm_text(placement)
     if placement.kind == "cpu":
         runs = counted(len(placement.candidates) // placement.count, "run")
         return tr("CPU, {runs} at a time, {threads} each", runs=runs, threads=counted(placement.threads, "thread"))
@@ -47,6 +49,14 @@ def share_lines(plan: Plan) -> Iterator[str]:
         yield tr("{devices} devices a run, {images} images of a step on each: a batch of {batch}, as asked", **count)
         yield tr("the learning rate is not scaled: the batch does not depend on the number of devices")
         yield tr("batch normalisation, where the model has it, sees the {images} images of one device", **count)
+
+
+def slurm_text(placement: Placement) -> str:
+    """Return what Slurm is asked for each run, in one line."""
+    assert placement.slurm is not None
+    gpus = placement.count if placement.kind == "cuda" else 0
+    words = " ".join(placement.slurm.options.words(gpus=gpus, threads=placement.threads))
+    return tr("Slurm: {words}", words=words)
 
 
 def needs(plan: Plan) -> Iterator[str]:

@@ -61,9 +61,9 @@ def wait(
 
 def busy(run: RunDir) -> bool:
     """Whether something of a run is still going on: it trains, or its supervisor sees to the last evaluation."""
-    from detui.engine.process.control import supervised
+    from detui.engine.executor.runs import busy as goes_on
 
-    return not read_status(run)[0].terminal or supervised(run)
+    return not read_status(run)[0].terminal or goes_on(run)
 
 
 class Presses:

@@ -20,6 +20,7 @@ from detui.engine.process.requests import KILL, STOP, user_name
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import read_json_if_there, write_json
 from detui.engine.run.pulled import Pulled, refuse_copy
+from detui.engine.run.slurm import slurm_job
 from detui.engine.run.state import Failed, Finished, Lost, Queued, State, Stopped, read_state, state_of
 
 STALL_SECONDS = 10.0
@@ -99,6 +100,8 @@ def _evaluation_notes(run: RunDir) -> list[str]:
 
 def _look(run: RunDir, state: State, owner: Identity | None) -> tuple[State, list[str]]:
     """Hold a state that is not terminal against its supervisor."""
+    if isinstance(state, Queued) and (job := slurm_job(run)) is not None and not (owner and owner.alive()):
+        return state, [f"Slurm job {job.name}"]  # whose supervisor was there before has handed it back
     if owner is None:
         return state, (["not started"] if isinstance(state, Queued) else [])
     if not owner.here:
@@ -197,15 +200,25 @@ def request(run: RunDir, what: str) -> None:
     now = status(run)
     if now.state.terminal and not (what == KILL and "evaluating" in now.notes):
         raise RunError(f"The run has ended already: {now.state.word}.", where=str(run.path))
+    check_owner(run)
+    if "orphaned" in now.notes:
+        return _ask_worker(run, now.attempt or 1, what)
+    put(run, what)
+    return None
+
+
+def check_owner(run: RunDir) -> None:
+    """Raise RunError where the run is another user's, who alone may ask something of it."""
     owner = run.path.stat().st_uid
     if os.getuid() not in (0, owner):
         hint = f"ask {user_name(owner)} to do it"
         raise RunError(f"The run belongs to {user_name(owner)}.", where=str(run.path), hint=hint)
-    if "orphaned" in now.notes:
-        return _ask_worker(run, now.attempt or 1, what)
+
+
+def put(run: RunDir, what: str) -> None:
+    """Lay a request into the run's control/, where its supervisor, or the next one, finds it. Raises RunError."""
     by = {"by": f"{platform.node()}:{os.getpid()}", "uid": os.getuid()}
     write_json(run.control_dir / what, by)
-    return None
 
 
 def _ask_worker(run: RunDir, number: int, what: str) -> None:

@@ -65,6 +65,13 @@ class Evaluation:
             time.sleep(0.05)
             self.tick()
 
+    def abandon(self) -> None:
+        """End the process that runs: what it has not evaluated waits for another."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+            self._run.evaluating_path.unlink(missing_ok=True)
+
     def _start(self) -> None:
         latest = self._run.latest()
         folder = latest.path if latest else self._run.path

@@ -25,6 +25,11 @@ class Requests:
         self.stop_at: float | None = None
         self.kill_at: float | None = None
 
+    @property
+    def why(self) -> str | None:
+        """What asked for the end where that was no person; None where it was."""
+        return None
+
     def install(self) -> None:
         """Take SIGTERM as a stop, and let a terminal that closes, or a Ctrl-C, pass by."""
         signal.signal(signal.SIGTERM, self._terminate)

@@ -26,7 +26,7 @@ from detui.engine.process.identity import Identity
 from detui.engine.process.lease import Lease, run_resource, take
 from detui.engine.process.ledger import Ledger, guarded, log
 from detui.engine.process.requests import Requests
-from detui.engine.process.verdict import Ending, judge
+from detui.engine.process.verdict import Ending, Verdict, judge
 from detui.engine.process.waiting import Waiting
 from detui.engine.process.watch import Desk, Watch
 from detui.engine.run.directory import AttemptDir, RunDir
@@ -49,7 +49,7 @@ class Supervisor:
         self.waiting: Waiting | None = None
         self._fresh = fresh
         self._adopt = adopt
-        self.requests = Requests(run)
+        self.requests: Requests = Requests(run)
         self.reaper = Reaper()
         self.ledger = Ledger(run)
         self.evaluation = Evaluation(run, self.spec.after, self.reaper)
@@ -57,7 +57,7 @@ class Supervisor:
 
     def own(self) -> Lease:
         """Take the run, or raise RunError: somebody has it, or it is over."""
-        lock = _lock(self.run)
+        lock = take_run(self.run)
         if self._adopt:
             self._take_over(orphan(self.run))
             return lock
@@ -89,6 +89,11 @@ class Supervisor:
 
     def supervise(self) -> None:
         """See the run through to its end, its last evaluation included."""
+        self.train()
+        self.wind_up()
+
+    def train(self) -> None:
+        """Wait for the devices and see the training through to its end, whatever that is."""
         try:
             if self.orphan is not None:
                 self._go_on(self.orphan)
@@ -99,6 +104,9 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must not seem to go on
             log(traceback.format_exc())
             self._end("failed", None, code=None, reason=f"its supervisor failed: {error!r}; see supervisor.log")
+
+    def wind_up(self) -> None:
+        """Evaluate what is left, and run the hooks of a run that has ended."""
         guarded(self.requests.clear)  # a kill of the training is none of the evaluation that follows it
         self.hooks.run_end()
         self.evaluation.finish(self.requests, self.hooks.tick)
@@ -178,10 +186,16 @@ class Supervisor:
         seconds = round(time.monotonic() - worker.zero, 3)
         for lease in leases:
             lease.release()
-        verdict = judge(ending)
+        verdict = self._judge(ending)
         seen = {"code": verdict.code, "signal": verdict.signal, "reason": verdict.reason}
         end = {"state": verdict.word, **seen, "stragglers_killed": stragglers, "seconds": seconds}
         self.ledger.file(attempt.path / "exit.json", end)
+        self._say_end(attempt, verdict)
+
+    def _judge(self, ending: Ending) -> Verdict:
+        return judge(ending)
+
+    def _say_end(self, attempt: AttemptDir, verdict: Verdict) -> None:
         self._end(verdict.word, attempt.number, **verdict.event())
 
 
@@ -191,7 +205,8 @@ def _sign(folder: Path) -> None:
     write_json(folder / "owner.json", me.to_json() if me else {})
 
 
-def _lock(run: RunDir) -> Lease:
+def take_run(run: RunDir) -> Lease:
+    """Take the lock of a run on this node. Raises RunError where somebody supervises it."""
     lease = take(run_resource(run.path), str(run.path))
     if lease is None:
         hint = f"detui tail {run.name} shows what it does, detui stop {run.name} ends it"

@@ -195,7 +195,9 @@ class Watch:
         return now - self._stopping_at > self._desk.spec.grace
 
     def _announce(self, request: str) -> None:
-        self._desk.ledger.event("stopping", attempt=self._attempt.number, request=request)
+        why = self._desk.requests.why
+        reason = {} if why is None else {"reason": why}
+        self._desk.ledger.event("stopping", attempt=self._attempt.number, request=request, **reason)
 
     def _kill(self) -> None:
         self._kill_sent = True

@@ -41,6 +41,8 @@ class DeviceRequest:
     """Bytes that a GPU must have free before the run takes it; 0: whatever is left by others."""
     on_busy: str = "wait"
     """"wait" in the queue, or "fail" where no device is free at the start."""
+    granted: bool = False
+    """Whether a batch system gives the devices to the run's job: then there is nothing to choose from before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,6 +188,7 @@ def _device(read: _Fields) -> DeviceRequest:
         named=read.one("named", bool, False),
         min_free_memory=read.one("min_free_memory", int, 0),
         on_busy=read.one("on_busy", str, "wait"),
+        granted=read.one("granted", bool, False),
     )
 
 

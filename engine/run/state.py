@@ -22,6 +22,8 @@ class Queued:
     terminal: ClassVar[bool] = False
     at: str = ""
     """Wall time at which it came into this state; "" where the file does not say."""
+    reason: str | None = None
+    """Why a run waits that has trained already: Slurm wanted its node back."""
 
 
 @dataclass(frozen=True, slots=True)

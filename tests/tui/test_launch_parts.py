@@ -32,6 +32,7 @@ from detui.tui.widgets.launch_fields import Devices
         ({"arms": ("no-mosaic",), "seeds": "3, 4"}, {}),
         ({"data": "bccd"}, {}),
         ({"devices": "cpu", "cpu_slots": "1", "on_busy": "fail"}, {}),
+        ({"devices": "cpu", "executor": "slurm", "slurm": "partition=gpu options='--nice=5 -v'"}, {}),
         ({"overrides": ("train.lr0=0.01", "no-mosaic.augment.mixup=0.5", "milestones=[4, 24]")}, {}),
         (
             {"name": "mine", "tags": "a, b c", "note": "it's a $trial; -x", "evaluate": False},
@@ -53,6 +54,10 @@ def test_the_command_makes_the_same_plan(workspace: Path, choices: dict[str, obj
         ({"seeds": "1,1"}, "--seeds"),
         ({"cpu_slots": "many"}, "--cpu-slots"),
         ({"devices": "gpu"}, "--devices"),
+        ({"executor": "slurm", "slurm": "partitoin=gpu"}, "--slurm partitoin=gpu"),
+        ({"executor": "slurm", "slurm": "options='-v"}, "--slurm"),
+        ({"executor": "slurm", "devices": "0,1"}, "--devices"),
+        ({"slurm": "partition=gpu"}, "--slurm"),
         ({"devices": "cpu", "min_free_memory": "20G"}, "--min-free-memory"),
         ({"overrides": ("train.lr=1",)}, "--set train.lr=1"),
     ],

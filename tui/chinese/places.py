@@ -34,6 +34,13 @@ _QUEUE = {
     "{size} free": "空闲 {size}",
 }
 
+_CLUSTER = {
+    "{running} running, {waiting} waiting": "{running} 个运行，{waiting} 个等待",
+    "{idle} of {nodes} nodes idle": "{nodes} 个节点中 {idle} 个空闲",
+    "limit {time}": "时限 {time}",
+    "takes no jobs": "不接受作业",
+}
+
 _RECORD = {
     "{name} has no record yet. It is written when the first run is evaluated; f writes it now.": (
         "{name} 还没有实验记录。第一个运行评估后自动写出；按 f 立即写出。"
@@ -64,4 +71,4 @@ _ANYWHERE = {
     ),
 }
 
-TEXTS = {**_DEVICES, **_QUEUE, **_RECORD, **_ANYWHERE}
+TEXTS = {**_DEVICES, **_QUEUE, **_CLUSTER, **_RECORD, **_ANYWHERE}

@@ -8,7 +8,7 @@ import click
 
 from detui.tui.commands.run import launch, launching
 from detui.tui.context import Session, complete_runs, pass_session
-from detui.tui.options import devices, overriding
+from detui.tui.options import WHERE, devices, overriding
 
 
 @click.command("branch", short_help="Start a new run from another run's checkpoint, with changed settings.")
@@ -28,7 +28,7 @@ def command(session: Session, /, run: str, at: str, overrides: tuple[str, ...], 
     The branch is an experiment of its own. Steps and epochs go on counting, and its record says where it came from.
     The model, the optimizer's kind and the data stay. Waits and shows the record as `detui run` does.
     """
-    chosen = {name: options.pop(name) for name in ("devices", "min_free_memory", "on_busy", "cpu_slots")}
+    chosen = {name: options.pop(name) for name in WHERE}
     plan = session.workspace.branch(run, at=at, overrides=overrides, **chosen)
     if as_plan:
         from detui.tui.recipe_page import show_page

@@ -131,7 +131,7 @@ class LaunchScreen(FormScreen):
 
     def on_devices_found(self, message: DevicesFound) -> None:
         """Offer them."""
-        self._fields.devices = message.devices
+        self._fields.offer(message.devices)
         self._fields.hint(self._error)
 
     def on_descendant_focus(self) -> None:

@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.widget import Widget
 
 from detui.engine.errors import DetuiError
+from detui.engine.executor import EXECUTORS, SLURM
 from detui.engine.planning import Plan
 from detui.engine.recipe.load import FULL
 from detui.tui import language, overrides
@@ -27,6 +28,8 @@ _OPTIONS = {
     "--min-free-memory": "min-free-memory",
     "--on-busy": "on-busy",
     "--cpu-slots": "cpu-slots",
+    "--executor": "executor",
+    "--slurm": "slurm",
 }
 """The option that an error names → the line at fault."""
 
@@ -36,16 +39,21 @@ class Devices:
     """What may be typed for devices: the words, and what each means."""
 
     words: Sequence[tuple[str, str]] = ()
+    partitions: Sequence[str] = ()
+    """Names of Slurm's partitions; none where this machine belongs to no cluster."""
 
     @classmethod
     def here(cls) -> Devices:
         """Look at this machine. Takes a while where drivers are slow: called in a thread."""
         from detui.engine.devices.nvml import visible_gpus
+        from detui.engine.executor.slurm.cluster import view
 
         gpus = visible_gpus(os.environ)
         several = [(str(len(gpus)), tr("all GPUs for each run"))] if len(gpus) > 1 else []
         named = [(f"{gpu.index},", gpu.name or "GPU") for gpu in gpus]
-        return cls([("auto", ""), ("cpu", ""), *several, *named])
+        cluster = view()
+        partitions = [one.name for one in cluster.partitions] if cluster is not None else []
+        return cls([("auto", ""), ("cpu", ""), *several, *named], partitions)
 
     def completed(self, text: str) -> str | None:
         """Return the word that a text begins."""
@@ -83,6 +91,8 @@ class LaunchFields(Vertical):
             yield Row(tr("Arms") if index == 0 else "", Tick(text, arm.name in taken, id=f"arm-{index}"))
         yield Row(tr("Data"), self._line("data", first.data))
         yield Row(tr("Seeds"), self._line("seeds", first.seeds))
+        yield Row(tr("Executor"), Choice(EXECUTORS, first.executor, id="executor"))
+        yield Row("Slurm", self._line("slurm", first.slurm, "partition=gpu time=08:00:00"))
         yield Row(tr("Devices"), Line(first.devices, placeholder="auto", compact=True, id="devices",
                                       suggester=Completing(lambda text: self.devices.completed(text))))  # fmt: skip
         yield Row(tr("Free memory"), self._line("min-free-memory", first.min_free_memory, "20G"))
@@ -122,6 +132,26 @@ class LaunchFields(Vertical):
         """Take note of what a person changed: arms that were chosen stay when the profile changes."""
         if (field.id or "").startswith("arm-"):
             self._arms_chosen = True
+        if field.id == "executor":
+            self._show_executor(gpus=self._plan.placement.kind != "cpu")
+
+    def offer(self, devices: Devices) -> None:
+        """Take note of what there is to train on; without a cluster, nothing is said of one."""
+        self.devices = devices
+        self._show_executor(gpus=self._plan.placement.kind != "cpu")
+
+    @property
+    def _in_slurm(self) -> bool:
+        return self.query_one("#executor", Choice).value == SLURM
+
+    def _show_executor(self, *, gpus: bool) -> None:
+        """Show the lines that apply to where the runs go: the queue of this machine is not that of Slurm."""
+        slurm = self._in_slurm
+        self._row("executor").display = slurm or bool(self.devices.partitions)
+        self._row("slurm").display = slurm
+        self._row("on-busy").display = not slurm
+        self._row("min-free-memory").display = gpus and not slurm
+        self._row("cpu-slots").display = not gpus and not slurm
 
     def choices(self) -> Choices:
         """Return what stands in the lines; those that do not apply count as empty. Adds a line for another value."""
@@ -140,8 +170,10 @@ class LaunchFields(Vertical):
             seeds=self._text("seeds"),
             devices=self._text("devices"),
             min_free_memory=self._text("min-free-memory"),
-            on_busy=self.query_one("#on-busy", Choice).value,
+            on_busy="wait" if self._in_slurm else self.query_one("#on-busy", Choice).value,
             cpu_slots=self._text("cpu-slots"),
+            executor=self.query_one("#executor", Choice).value,
+            slurm=self._text("slurm"),
             overrides=tuple(line.value.strip() for line in self.query(".override").results(Line) if line.value.strip()),
             name=self._text("name"),
             tags=self._text("tags"),
@@ -173,9 +205,7 @@ class LaunchFields(Vertical):
     def show(self, plan: Plan) -> None:
         """Show the lines that apply to a plan's devices, and what stands for an empty line."""
         self._plan = plan
-        gpus = plan.placement.kind != "cpu"
-        self._row("min-free-memory").display = gpus
-        self._row("cpu-slots").display = not gpus
+        self._show_executor(gpus=plan.placement.kind != "cpu")
         self._row("data").display = bool(plan.data)
         self.query_one("#data", Line).placeholder = ",".join(
             state.role or state.name for state in plan.data if state.role in plan.resolved.roles
@@ -210,9 +240,16 @@ class LaunchFields(Vertical):
         where = error.where or ""
         if field.has_class("override") and isinstance(field, Line):
             return bool(field.value.strip()) and where == f"--set {field.value.strip()}"
-        return field.id is not None and _OPTIONS.get(where) == field.id
+        option = "--slurm" if where.startswith("--slurm ") else where
+        return field.id is not None and _OPTIONS.get(option) == field.id
 
     def _about(self, field: Widget) -> str:
         if field.has_class("override") and isinstance(field, Line):
             return overrides.about(self._base, field.value.strip())
-        return {"devices": self.devices.text, "data": data_choices(self._plan)}.get(field.id or "", "")
+        partitions = ", ".join(self.devices.partitions)
+        helps = {
+            "devices": self.devices.text,
+            "data": data_choices(self._plan),
+            "slurm": tr("partitions: {names}", names=partitions) if partitions else "",
+        }
+        return helps.get(field.id or "", "")

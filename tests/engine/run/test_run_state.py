@@ -39,4 +39,4 @@ def test_every_state_can_be_read_from_a_bare_event(kind: type) -> None:
 
 def test_a_state_carries_only_its_own_fields() -> None:
     assert {field.name for field in fields(Failed)} == {"at", "attempt", "code", "reason"}
-    assert {field.name for field in fields(Queued)} == {"at"}
+    assert {field.name for field in fields(Queued)} == {"at", "reason"}
