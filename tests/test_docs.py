@@ -91,7 +91,8 @@ def test_the_first_lines_are_the_two_commands(repository: Path, name: str) -> No
 def test_every_command_line_is_understood(repository: Path, name: str) -> None:
     """Each `detui …` line names a command and options that exist (nothing is run)."""
     lines = [line for block in blocks(repository / name, "sh") for line in block.splitlines()]
-    commands = [words for line in lines if (words := shlex.split(line, comments=True)) and Path(words[0]).name == "detui"]
+    every = [words for line in lines if (words := shlex.split(line, comments=True))]
+    commands = [words for words in every if Path(words[0]).name == "detui"]
     assert commands
     for words in commands:
         words = words[3:] if words[1:2] == ["--host"] else words[1:]
