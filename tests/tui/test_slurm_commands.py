@@ -28,9 +28,10 @@ def typed(detui: Detui, slurm: Cluster, own_leases: None) -> Detui:
 
 
 def documented(repository: Path) -> list[list[str]]:
-    """The words of every command of the document."""
+    """The words of every command of the document's chapter on Slurm."""
     text = (repository / "docs" / "cluster.md").read_text(encoding="utf-8")
-    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
+    chapter = text.split("\n## Slurm\n")[1].split("\n## ")[0]
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", chapter, re.S) for line in block.splitlines()]
     return [words[1:] for line in lines if (words := shlex.split(line, comments=True))]
 
 
