@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from going_on import resume
 
 from detui.engine.devices.nvml import list_gpus
 from detui.engine.errors import DetuiError
 from detui.engine.planning import Plan
 from detui.engine.process.checkpoints import find_start
 from detui.engine.process.control import request, status
-from detui.engine.process.launch import launch
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
 from detui.engine.run.lines import read_lines
@@ -142,7 +142,7 @@ def test_a_resumed_curve_is_the_uninterrupted_one(
 ) -> None:
     run = start(tmp_path, device)
     cut(run, step, how)
-    launch(run, resume=True)
+    resume(run)
     finish(run)
     begin = next(line for line in read_lines(run.attempt(2).metrics_path) if line["kind"] == "begin")
     assert begin["resumed_from_step"] == (step - 1) // 4 * 4

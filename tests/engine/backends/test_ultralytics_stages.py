@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from going_on import resume
 
 from detui.engine.analysis.choice import chosen
 from detui.engine.backends.torch_support.stages import even, judged
@@ -310,7 +311,7 @@ class TestStages:
         run, stage, step = start(tmp_path), "full", 14
         _terminate(run, step)
         finish(run, "stopped")
-        launch(run, resume=True)
+        resume(run)
         finish(run)
         resumed = read_lines(run.attempt(2).metrics_path)
         told = stages(run, 2)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from going_on import resume
 
 from detui.engine.configuration import Configuration
-from detui.engine.process.control import request, status, supervised
-from detui.engine.process.launch import launch
+from detui.engine.process.control import request, status
 from detui.engine.run.directory import RunDir
 from detui.engine.run.history import load_history
 from detui.engine.run.lines import read_lines
@@ -140,7 +140,7 @@ def test_stop_then_resume_goes_on_with_the_count(tmp_path: Path) -> None:
     stopped = metrics(run)
     assert stopped[-1]["kind"] == "end" and stopped[-1]["outcome"] == "stopped"
     last = [line for line in stopped if line["kind"] == "checkpoint"][-1]
-    launch(run, resume=True)
+    resume(run)
     assert wait_for(run) == "finished", run.attempt(2).console_path.read_text()[-2000:]
     resumed = metrics(run, 2)
     assert resumed[0]["resumed_from_step"] == last["step"]
@@ -209,10 +209,7 @@ def test_a_kill_in_a_later_stages_first_epoch_resumes_that_stage(tmp_path: Path)
         time.sleep(0.02)
     request(run, "kill")
     assert wait_for(run) == "killed"
-    while supervised(run):  # what the first stage dumped is evaluated before the supervisor leaves
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    launch(run, resume=True)
+    resume(run)
     assert wait_for(run) == "finished", run.attempt(2).console_path.read_text()[-2000:]
     resumed = metrics(run, 2)
     first = resumed[0]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import training_repository
+from going_on import resume
 from toy_runs import MakeRun, until
 from watching_cases import Watched
 
@@ -174,7 +175,7 @@ def test_a_repository_is_started_watched_stopped_and_goes_on(make_run: MakeRun, 
     request(run, "stop")
     assert wait([run], 30)[0].state.word == "stopped"
     saved = load_history(run).checkpoints[-1]
-    launch(run, resume=True)
+    resume(run)
     assert wait([run], 30)[0].state.word == "finished"
     found = load_history(run)
     assert found.begins[2]["resumed_from_step"] == saved["step"] == 10 * saved["epoch"]
