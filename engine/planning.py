@@ -114,6 +114,11 @@ class Plan:
         return [f"{arm.name}-s{seed}" for seed in self.seeds for arm in self.arms]
 
     @property
+    def ranks(self) -> int:
+        """How many processes of each run train."""
+        return several.ranks(self.recipe.backend, self.placement.count)
+
+    @property
     def threads(self) -> int:
         """CPU threads of each process that trains."""
         return several.threads(self.recipe.backend, self.placement.kind, self.placement.threads, self.placement.count)
@@ -210,7 +215,7 @@ class Plan:
             environ={**(environ or {}), **backend.environ()},
             device=self._request(arm),
             threads=self.threads,
-            ranks=several.ranks(backend, self.placement.count),
+            ranks=self.ranks,
             config=self.placed(arm, arm.config),
             stages=tuple(
                 StageSpec(

@@ -64,7 +64,7 @@ class SlurmOptions:
         return replace(earlier, **said)
 
     def words(self, *, gpus: int, threads: int) -> list[str]:
-        """Return the words of sbatch. `gpus`: how many the run takes, 0 on the CPU; `threads`: of its worker."""
+        """Return the words of sbatch. `gpus`: how many the run takes, 0 on the CPU; `threads`: of all its processes."""
         values = {"partition": self.partition, "account": self.account, "qos": self.qos, "time": self.time}
         values |= {"constraint": self.constraint, "mem": self.mem, "gres": self._gres(gpus)}
         words = [f"--{name}={value}" for name, value in values.items() if value is not None]

@@ -91,11 +91,13 @@ def test_the_first_lines_are_the_two_commands(repository: Path, name: str) -> No
 def test_every_command_line_is_understood(repository: Path, name: str) -> None:
     """Each `detui …` line names a command and options that exist (nothing is run)."""
     lines = [line for block in blocks(repository / name, "sh") for line in block.splitlines()]
-    every = [words for line in lines if (words := shlex.split(line, comments=True))]
-    commands = [words for words in every if Path(words[0]).name == "detui"]
+    every = [shlex.split(line, comments=True) for line in lines if "detui" in line]
+    # The command may stand behind variables, or another program's words.
+    starts = [next((place for place, word in enumerate(words) if Path(word).name == "detui"), None) for words in every]
+    commands = [words[place + 1 :] for words, place in zip(every, starts, strict=True) if place is not None]
     assert commands
     for words in commands:
-        words = words[3:] if words[1:2] == ["--host"] else words[1:]
+        words = words[2:] if words[:1] == ["--host"] else words
         words = words[: words.index(">")] if ">" in words else words
         if not words or words == ["--read-only"]:
             continue

@@ -41,7 +41,7 @@ def start_note(plan: Plan) -> str:
     count = counted(len(plan.arms), "arm") + " × " + counted(len(plan.seeds), "seed")
     seconds = _seconds(plan)
     time = tr("time not yet known") if seconds is None else tr("about {time}", time=duration(seconds))
-    return " · ".join((time, device_text(plan.placement), count))
+    return " · ".join((time, device_text(plan), count))
 
 
 def _seconds(plan: Plan) -> float | None:
@@ -103,7 +103,7 @@ def _report(plan: Plan) -> Iterator[RenderableType]:
 def question(plan: Plan, command: str) -> str:
     """Return what is asked before a start: the runs, the devices, the warnings and the command."""
     runs = plan.runs
-    start = tr("Start {runs} on {device}?", runs=counted(len(runs), "run"), device=device_text(plan.placement))
+    start = tr("Start {runs} on {device}?", runs=counted(len(runs), "run"), device=device_text(plan))
     names = [f"  {name}" for name in runs[:_NAMED]]
     if len(runs) > _NAMED:
         names.append("  " + tr("and {count} more", count=len(runs) - _NAMED))

@@ -12,8 +12,8 @@ from detui.tui.language import tr
 if TYPE_CHECKING:
     from detui.engine.analysis.fairness import Finding
     from detui.engine.measured import Estimate
-    from detui.engine.placement import Placement
     from detui.engine.planning import Plan
+    from detui.engine.slurm_options import SlurmOptions
 
 
 def counted(count: int, noun: str) -> str:
@@ -29,10 +29,11 @@ def counted(count: int, noun: str) -> str:
     return tr("1 epoch") if count == 1 else tr("{count} epochs", count=count)
 
 
-def device_text(placement: Placement) -> str:
+def device_text(plan: Plan) -> str:
     """Return where runs would train, in one line."""
+    placement = plan.placement
     if placement.slurm is not None:
-        return slurm_text(placement)
+        return _slurm_text(placement.slurm.options, plan)
     if placement.kind == "cpu":
         runs = counted(len(placement.candidates) // placement.count, "run")
         return tr("CPU, {runs} at a time, {threads} each", runs=runs, threads=counted(placement.threads, "thread"))
@@ -51,12 +52,10 @@ def share_lines(plan: Plan) -> Iterator[str]:
         yield tr("batch normalisation, where the model has it, sees the {images} images of one device", **count)
 
 
-def slurm_text(placement: Placement) -> str:
-    """Return what Slurm is asked for each run, in one line."""
-    assert placement.slurm is not None
-    gpus = placement.count if placement.kind == "cuda" else 0
-    words = " ".join(placement.slurm.options.words(gpus=gpus, threads=placement.threads))
-    return tr("Slurm: {words}", words=words)
+def _slurm_text(options: SlurmOptions, plan: Plan) -> str:
+    """Return what Slurm is asked for each run, in one line: what engine/executor/slurm/submit.py asks."""
+    gpus = plan.placement.count if plan.placement.kind == "cuda" else 0
+    return tr("Slurm: {words}", words=" ".join(options.words(gpus=gpus, threads=plan.threads * plan.ranks)))
 
 
 def needs(plan: Plan) -> Iterator[str]:

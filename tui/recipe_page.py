@@ -182,7 +182,7 @@ def _protocol(plan: Plan) -> Iterator[str]:
         yield tr("checkpoint: the last")
     yield tr("evaluated after epochs {epochs}", epochs=", ".join(map(str, plan.resolved.milestones)))
     yield tr("profile: {name}", name=plan.profile)
-    yield tr("device: {device}", device=device_text(plan.placement))
+    yield tr("device: {device}", device=device_text(plan))
     yield from share_lines(plan)
 
 
@@ -371,7 +371,7 @@ def _origin(plan: Plan) -> Iterator[str]:
 
 
 def _devices(plan: Plan) -> Iterator[str]:
-    yield device_text(plan.placement)
+    yield device_text(plan)
     if plan.placement.kind != "cpu":
         yield from plan.placement.names
     yield from share_lines(plan)

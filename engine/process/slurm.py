@@ -127,7 +127,7 @@ def cause(name: str, restarts: int, signal: str, said: Mapping[str, str], now: d
     A job that completes does not say of what. One that was requeued has one more restart than its environment; one that
     was cancelled, or is over its limit, has an end.
     """
-    state, started, ends = said.get("JobState", ""), _time(said.get("StartTime")), _time(said.get("EndTime"))
+    state, started, ends = said.get("JobState", ""), moment(said.get("StartTime")), moment(said.get("EndTime"))
     if state == "PENDING" or int(said.get("Restarts", "0")) > restarts:
         return Cause(f"preempted: Slurm requeued its job {name}", again=True, by_slurm=True)
     limit = _span(said.get("TimeLimit", ""))
@@ -135,7 +135,7 @@ def cause(name: str, restarts: int, signal: str, said: Mapping[str, str], now: d
         if limit is not None and started is not None and ends is not None and ends - started >= limit:
             return Cause(f"time limit: Slurm's job {name} was at its end", again=True)
         return Cause(f"cancelled outside detui: Slurm ended its job {name}", again=False)
-    if _time(said.get("PreemptTime")) is not None:
+    if moment(said.get("PreemptTime")) is not None:
         return Cause(f"preempted: Slurm wants the node of its job {name}", again=True)
     if signal != "SIGUSR1":
         return Cause(f"stopped outside detui: {signal} was sent to Slurm's job {name}", again=False)
@@ -144,10 +144,11 @@ def cause(name: str, restarts: int, signal: str, said: Mapping[str, str], now: d
     return Cause(f"requeued: SIGUSR1 was sent to Slurm's job {name}", again=True)
 
 
-def _time(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """Read a time as Slurm's programs print it; None for what is none: Unknown, None, N/A."""
     try:
         return datetime.fromisoformat(text or "")
-    except ValueError:  # Unknown, None, N/A
+    except ValueError:
         return None
 
 

@@ -110,7 +110,7 @@ def _start(session: Session, plan: Plan, presses: Presses, **about: Any) -> Expe
     with preparing() as progress:
         experiment = session.workspace.start(plan, **about, progress=progress)
         presses.counting = True  # from here on a Ctrl-C is for the runs
-    say(f"{experiment.id}: {counted(len(plan.runs), 'run')} on {device_text(plan.placement)}")
+    say(f"{experiment.id}: {counted(len(plan.runs), 'run')} on {device_text(plan)}")
     return experiment
 
 

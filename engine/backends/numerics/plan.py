@@ -47,8 +47,7 @@ class NumericsBackend:
     def check(self, context: CheckContext) -> list[Problem]:
         """A framework that the arm's environment does not have, and settings that would be of no effect."""
         model = context.config["model"]
-        found = [*framework(model["framework"], context.environment)]
-        return [*found, *_settings(context)]
+        return [*framework(model["framework"], context.environment), *_settings(context)]
 
 
 def _settings(context: CheckContext) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from detui.engine.errors import DetuiError
-from detui.engine.process.slurm import call
+from detui.engine.process.slurm import call, moment
 from detui.engine.run.slurm import SlurmJob
 
 FRESH = 2.0
@@ -88,7 +88,7 @@ def reading(cluster: str | None = None, *, fresh: bool = False) -> Reading:
 def reading_with(job: SlurmJob) -> Reading:
     """Return a reading that is not older than a job, which a kept one could not have."""
     found = reading(job.cluster)
-    submitted = _time(job.submitted.replace("Z", "+00:00"))
+    submitted = moment(job.submitted.replace("Z", "+00:00"))
     if submitted is None or found.taken is None or job.name in found.jobs or found.taken >= submitted + _APART:
         return found
     return reading(job.cluster, fresh=True)
@@ -115,11 +115,4 @@ def parsed(line: str) -> Listed | None:
     if len(parts) < 8:
         return None
     name, state, node, starts, ends, partition, reason, title = parts
-    return Listed(name, state, node, _time(starts), _time(ends), partition, reason, title)
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:  # N/A, NONE
-        return None
+    return Listed(name, state, node, moment(starts), moment(ends), partition, reason, title)

@@ -70,7 +70,7 @@ def words(script: Path, run: RunDir, options: SlurmOptions, count: int, after: S
         f"--output={output}",
         *([f"--array=0-{count - 1}"] if count > 1 else []),
         *([f"--dependency=afterany:{after.name}"] if after is not None else []),
-        *options.words(gpus=spec.device.count if spec.device.kind == "cuda" else 0, threads=spec.threads),
+        *options.words(gpus=spec.device.count if spec.device.kind == "cuda" else 0, threads=spec.threads * spec.ranks),
         str(script),
     ]
 

@@ -10,6 +10,7 @@ from toy_runs import toy_spec
 from detui.engine.configuration import Configuration
 from detui.engine.errors import MissingError, UsageError
 from detui.engine.executor.runs import go_on, look
+from detui.engine.executor.slurm.submit import words
 from detui.engine.executor.start import call_off, start
 from detui.engine.plan_text import plan_json
 from detui.engine.planning import Plan
@@ -17,6 +18,7 @@ from detui.engine.run.directory import RunDir
 from detui.engine.run.slurm import SlurmJob
 from detui.engine.slurm_options import SlurmOptions
 from detui.engine.workspace import Workspace
+from detui.tui.plan_text import device_text
 
 RECIPE = """\
 schema: 1
@@ -58,6 +60,17 @@ def test_a_plan_says_and_freezes_what_slurm_is_asked(plan: Plan) -> None:
     spec = plan.spec(plan.arms[0], 0, data={}, experiment="e", python="python3")
     assert spec.device.granted and (spec.device.kind, spec.device.count, spec.device.candidates) == ("cuda", 2, ())
     assert plan.gpus == () and plan.errors == []
+
+
+def test_every_process_of_a_run_has_its_threads(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detui.engine.placement._cpu_build", lambda: False)
+    plan = workspace.plan("aqr/configurations", profile="quick", devices="2", executor="slurm")
+    spec = plan.spec(plan.arms[0], 0, data={}, experiment="e", python="python3")
+    assert spec.ranks == 2 and spec.threads > 1
+    asked = f"--cpus-per-task={2 * spec.threads}"
+    run = RunDir.create(workspace.path / "e" / "runs" / spec.name, spec)
+    assert asked in words(Path("1.sh"), run, SlurmOptions(), 1)
+    assert asked in device_text(plan), "what is shown is what is asked"
 
 
 def test_a_plan_of_this_machine_says_so(workspace: Workspace, tmp_path: Path) -> None:
