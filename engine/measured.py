@@ -178,7 +178,8 @@ def _model(attempt: AttemptDir, facts: Mapping[str, Any]) -> str:
     device = next(begins, {}).get("device") or {}
     if device.get("kind") == "cuda" and device.get("name"):
         return str(device["name"])
-    return str((facts.get("host") or {}).get("cpu") or "")
+    host = (attempt.info() or {}).get("host") or facts.get("host") or {}
+    return str(host.get("cpu") or "")
 
 
 def rebuild(workspace: Path) -> int:

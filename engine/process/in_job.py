@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from detui.engine.errors import DetuiError, RunError
 from detui.engine.process.granted import Granted
@@ -153,6 +154,9 @@ class JobSupervisor(Supervisor):
         elif leases is None:
             self._end(str(self.requests.asked), None, reason="on request, before it started")
         return leases
+
+    def _place(self) -> dict[str, Any]:
+        return {**super()._place(), "slurm": self._job.name}
 
     def _judge(self, ending: Ending) -> Verdict:
         """As everywhere; where Slurm wanted the end, with the reason why."""

@@ -12,7 +12,10 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
+from detui.engine.devices.host import host_facts
+from detui.engine.devices.nvml import driver_versions
 from detui.engine.errors import DetuiError, RunError
 from detui.engine.process.adoption import known_devices, orphan, orphaned_worker
 from detui.engine.process.attempt import Worker, make_attempt, start_worker
@@ -177,9 +180,14 @@ class Supervisor:
         attempt = make_attempt(self.run)
         _sign(attempt.path)
         skipped = {"skipped": list(start.skipped)} if start.skipped else {}
-        write_json(attempt.path / "attempt.json", {"number": attempt.number, "resume": start.resume, **skipped})
+        info = {"number": attempt.number, "resume": start.resume, **skipped, **self._place()}
+        write_json(attempt.path / "attempt.json", info)
         self.ledger.event("starting", attempt=attempt.number, **skipped)
         return attempt
+
+    def _place(self) -> dict[str, Any]:
+        """Where the attempt runs, which need not be the machine that it was launched from."""
+        return {"host": {**host_facts(), **(driver_versions() if self.spec.device.kind == "cuda" else {})}}
 
     def _conclude(self, attempt: AttemptDir, worker: Worker, ending: Ending, leases: list[Lease]) -> None:
         stragglers = self._sweep()

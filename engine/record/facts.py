@@ -102,6 +102,10 @@ class AttemptFacts:
     """What the worker calls its device, the samples where it has no name for it; "" before either."""
     begin: Mapping[str, Any]
     """The worker's `begin` line: model, asked and used values, packages, device, code; empty before it."""
+    host: Mapping[str, Any] = field(default_factory=dict)
+    """The machine that it ran on, as `host` of experiment.json, with the driver of its GPUs; empty where not told."""
+    job: str = ""
+    """The job of Slurm that it ran in: "12", "12_3"; "" of none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -140,6 +140,8 @@ def _attempt(attempt: AttemptDir, device: tuple[str, ...], history: History) -> 
         device=device,
         device_model=_device_model(attempt.number, history),
         begin=redacted(history.begins.get(attempt.number) or {}),
+        host=redacted(info.get("host") or {}),
+        job=str(info.get("slurm") or ""),
     )
 
 

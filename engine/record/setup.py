@@ -49,6 +49,7 @@ class Setup:
         yield "recipe", code(info["recipe"])
         yield "profile", self._profile()
         yield "created", self.created()
+        yield "executor", self._executor()
         yield "arms", "; ".join(self._arm(arm) for arm in info["arms"])
         yield "model", self._field(MODEL) or words("unknown")
         yield "epochs", str(info.get("epochs") or words("unknown"))
@@ -73,6 +74,16 @@ class Setup:
         ]
         run = code(f"{origin['experiment']}/{origin['run']}")
         return self.words("branched", run, origin["epoch"], "; ".join(changed) or self.words("nothing changed"))
+
+    def _executor(self) -> str:
+        """What was asked of Slurm, and its jobs; "" where this machine itself started the runs."""
+        where = self.info.get("executor") or {}
+        if where.get("name") != "slurm":
+            return ""
+        options = (where.get("options") or {}).items()
+        asked = ", ".join(code(f"{name}={_joined(value)}") for name, value in options if value not in (None, "", []))
+        jobs = dict.fromkeys(code(one.job) for run in self.facts.runs for one in run.attempts if one.job)
+        return self.words("by slurm", ", ".join(jobs) or self.words("none"), asked or self.words("none"))
 
     def _profile(self) -> str:
         return code(self.info.get("profile"))
@@ -181,12 +192,12 @@ class Setup:
         return Table([words("item"), words("value")], rows)
 
     def _environment(self) -> Iterator[tuple[str, str]]:
-        host, device, code_state = (self.info.get(name) or {} for name in ("host", "device", "code"))
-        yield "host", plain(host.get("hostname") or "")
-        yield "os", plain(host.get("os") or "")
-        cores = f" ({self.words('cores', host['cores'])})" if host.get("cores") else ""
-        yield "cpu", plain(host.get("cpu") or "") + cores
-        yield "memory", size(host["memory"]) if host.get("memory") else ""
+        device, code_state = (self.info.get(name) or {} for name in ("device", "code"))
+        hosts = self.starts.hosts()
+        yield "host", ", ".join(map(plain, _each(hosts, "hostname")))
+        yield "os", "; ".join(map(plain, _each(hosts, "os")))
+        yield "cpu", "; ".join(dict.fromkeys(map(self._processor, hosts)))
+        yield "memory", "; ".join(dict.fromkeys(size(host["memory"]) for host in hosts if host.get("memory")))
         yield from self._gpu(device)
         if own := self.info.get("environment"):
             pins = f" ({self.words('pins', own['pins'])})" if own.get("pins") else ""
@@ -199,6 +210,10 @@ class Setup:
         yield "detui", plain(code_state.get("version") or "")
         yield "commit", code(code_state["commit"]) if code_state.get("commit") else ""
         yield "dirty", self._dirty(code_state)
+
+    def _processor(self, host: Mapping[str, Any]) -> str:
+        cores = f" ({self.words('cores', host['cores'])})" if host.get("cores") else ""
+        return plain(host.get("cpu") or "") + cores
 
     def created(self) -> str:
         """When the experiment was launched; "" where it is not known."""
@@ -219,7 +234,7 @@ class Setup:
         attempts = [attempt for run in self.facts.runs for attempt in run.attempts]
         yield "gpu", "; ".join(dict.fromkeys(had for attempt in attempts if (had := self.starts.actual(attempt))))
         yield "candidates", ", ".join(map(plain, device.get("names") or device.get("candidates") or ()))
-        yield "driver", plain(device.get("driver") or "")
+        yield "driver", ", ".join(map(plain, _each(self.starts.hosts(), "driver"))) or plain(device.get("driver") or "")
         used = [attempt.begin.get("device") or {} for attempt in attempts]
         yield "cuda", ", ".join(map(plain, _each(used, "cuda"))) or plain(device.get("cuda") or "")
 
@@ -318,9 +333,13 @@ class Setup:
         ]  # fmt: skip
 
 
-def _each(devices: Sequence[Mapping[str, Any]], key: str) -> list[str]:
-    """What the workers reported, each answer once."""
-    return list(dict.fromkeys(str(device[key]) for device in devices if device.get(key)))
+def _each(told: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """What devices or machines are said to have, each answer once."""
+    return list(dict.fromkeys(str(one[key]) for one in told if one.get(key)))
+
+
+def _joined(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _column(arm: str, stage: str) -> str:

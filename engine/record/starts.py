@@ -32,6 +32,11 @@ class Starts:
             return "; ".join(f"{number}: {had}" for number, had in found.items())
         return next(iter(found.values()), self.words("unknown" if self.facts.imported else "missing"))
 
+    def hosts(self) -> list[Mapping[str, Any]]:
+        """The machines that the attempts ran on, each once; that of the launch where none says."""
+        found = [attempt.host for run in self.facts.runs for attempt in run.attempts if attempt.host]
+        return list({repr(sorted(host.items())): host for host in found}.values()) or [self.info.get("host") or {}]
+
     def alarms(self) -> list[str]:
         """What makes the runs' results unlike each other, or unlike the plan: devices, code."""
         return [*self._device_alarms(), *self._code_alarms()]

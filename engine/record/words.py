@@ -214,6 +214,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "epochs": ("epochs", "轮数"),
     "stages": ("stages", "阶段"),
     "batch": ("batch size", "批大小"),
+    "executor": ("started by", "启动方式"),
+    "by slurm": ("Slurm; jobs {}; asked for {}", "Slurm；作业 {}；申请 {}"),
     "several devices": ("devices of a run", "每个运行的设备"),
     "shared step": (
         "{} devices, {} images of a step on each: batch {}; learning rate not scaled",

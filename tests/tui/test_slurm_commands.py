@@ -85,10 +85,16 @@ def test_every_documented_command(
         time.sleep(0.2)
 
 
-def test_a_run_that_is_waited_for_ends_with_its_record(typed: Detui, toy_recipe: Callable[..., Path]) -> None:
+def test_a_run_that_is_waited_for_ends_with_its_record(
+    typed: Detui, toy_recipe: Callable[..., Path], workspace: Path
+) -> None:
     done = typed("run", str(toy_recipe(epochs=2)), "--executor", "slurm", "--slurm", "cpus=1")
     assert done.returncode == 0, done.stderr
     assert "A toy program" in done.stdout
+    (asked,) = (line for line in done.stdout.splitlines() if "started by" in line)
+    attempts = [json.loads(path.read_text()) for path in workspace.glob("*/runs/*/attempts/1/attempt.json")]
+    (job,) = {attempt["slurm"].partition("_")[0] for attempt in attempts}
+    assert f"{job}_0" in asked and f"{job}_1" in asked and "cpus=1" in asked
     assert "2 runs on Slurm: --gres=gpu:1 --signal=B:USR1@120 --cpus-per-task=1" in done.stderr
     assert states(runs(typed)) == {"finished"}
     assert typed("resume", "last", "--yes").returncode == 1, "there is nothing to resume"

@@ -108,7 +108,7 @@ def _cuda(facts: ExperimentFacts, run: RunFacts, language: str) -> Told:
 def _gpu(facts: ExperimentFacts, run: RunFacts, language: str) -> Told:
     names = list(dict.fromkeys(attempt.device_model for attempt in run.attempts if attempt.device_model))
     if _kind(facts, run) != "cuda":
-        cpu = (facts.info.get("host") or {}).get("cpu") or "CPU"
+        cpu = _host(facts, run).get("cpu") or "CPU"
         return Told(f"无 GPU (CPU: {cpu})" if language == "zh" else f"none (CPU: {cpu})", _plan(run))
     if not names:
         raise Unknown(f"{run.name} has not said on what it ran")
@@ -120,15 +120,20 @@ def _kind(facts: ExperimentFacts, run: RunFacts) -> str:
     return str(told or "")
 
 
+def _host(facts: ExperimentFacts, run: RunFacts) -> Mapping[str, Any]:
+    """The machine of the run's last attempt; where it does not say, that of the launch."""
+    return next((one.host for one in reversed(run.attempts) if one.host), facts.info.get("host") or {})
+
+
 def _of_host(name: str) -> Callable[[ExperimentFacts, RunFacts, str], Told]:
     def found(facts: ExperimentFacts, run: RunFacts, language: str) -> Told:
-        return _plain(run, facts.info.get("host") or {}, name)
+        return _plain(run, _host(facts, run), name)
 
     return found
 
 
 def _driver(facts: ExperimentFacts, run: RunFacts, language: str) -> Told:
-    return _plain(run, facts.info.get("device") or {}, "driver")
+    return _plain(run, {**(facts.info.get("device") or {}), **_host(facts, run)}, "driver")
 
 
 def _plain(run: RunFacts, values: Mapping[str, Any], name: str) -> Told:

@@ -188,3 +188,42 @@ def begin_on(trial, name, device, model, epochs=30, **how):
     """Train on a GPU that the worker calls `model`."""
     begin = {"device": {"kind": "cuda", "name": model, "cuda": "12.4"}}
     trial.train(name, epochs, device=device, begin=begin, evaluate=False, **how)
+
+
+class TestMachines:
+    """A run of Slurm's trains on a node, not where it was launched."""
+
+    def test_the_table_is_of_the_machines_that_the_runs_were_on(self, make_trial):
+        options = {
+            "partition": "gpu",
+            "time": "08:00:00",
+            "gpus": 1,
+            "options": ["--exclude=n7", "--nice"],
+            "account": None,
+        }
+        trial = make_trial(seeds=(0, 1), executor={"name": "slurm", "options": options}, device=GPUS)
+        for name in trial.runs:
+            trial.train(name, device="GPU-a")
+        text = filled(trial)
+        assert "box" in text and "jobs none" in text, "no attempt says where it was"
+        for number, (name, run) in enumerate(trial.runs.items()):
+            host = {"hostname": f"n{number % 2}", "os": "Rocky 9", "cpu": "Another CPU", "cores": 8, "memory": 2**37,
+                    "driver": "575.1"}  # fmt: skip
+            write_json(run.attempt(1).path / "attempt.json", {"number": 1, "host": host, "slurm": f"12_{number}"})
+        text = filled(trial)
+        environment = dict(row[:2] for row in rows(text, "environment"))
+        assert environment["host"] == "n0, n1" and environment["operating system"] == "Rocky 9"
+        assert environment["CPU"] == "Another CPU (8 cores)" and environment["memory"] == "128.0 GiB"
+        assert environment["GPU driver"] == "575.1", "not the launching machine's"
+        setup = dict(row[:2] for row in rows(text, "setup"))
+        assert setup["started by"] == (
+            "Slurm; jobs `12_0`, `12_1`, `12_2`, `12_3`; asked for `partition=gpu`, `time=08:00:00`, `gpus=1`, "
+            "`options=--exclude=n7 --nice`"
+        )
+        assert "作业 `12_0`" in record_path(trial.path, "zh").read_text()
+
+    def test_a_run_of_this_machine_says_nothing_of_a_scheduler(self, make_trial):
+        trial = make_trial(seeds=(0,), executor={"name": "local"})
+        for name in trial.runs:
+            trial.train(name)
+        assert "started by" not in filled(trial)
