@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from detui.engine.errors import DetuiError
 from detui.engine.run.directory import RunDir
-from detui.tui.control import Answer
+from detui.tui.control import Answer, elsewhere
 from detui.tui.language import tr
 
 
@@ -14,14 +14,14 @@ def hold(runs: Iterable[RunDir]) -> list[Answer]:
     """Let others pass the runs that wait. One that does not wait hinders no other."""
     from detui.engine.process import places
 
-    return _each(runs, places.hold, tr("is held: it keeps its place, and others pass"), tr("is held already"))
+    return _each("hold", runs, places.hold, tr("is held: it keeps its place, and others pass"), tr("is held already"))
 
 
 def release(runs: Iterable[RunDir]) -> list[Answer]:
     """Let held runs take part again."""
     from detui.engine.process import places
 
-    return _each(runs, places.release, tr("takes part in the queue again"), tr("is not held"))
+    return _each("release", runs, places.release, tr("takes part in the queue again"), tr("is not held"))
 
 
 def front(runs: Iterable[RunDir]) -> list[Answer]:
@@ -29,7 +29,7 @@ def front(runs: Iterable[RunDir]) -> list[Answer]:
     from detui.engine.process import places
 
     moved = tr("stands before the other runs of its user")
-    return _each([*runs][::-1], places.front, moved, tr("stands before the others already"))[::-1]
+    return _each("front", [*runs][::-1], places.front, moved, tr("stands before the others already"))[::-1]
 
 
 def earlier(runs: Iterable[RunDir]) -> list[Answer]:
@@ -37,15 +37,15 @@ def earlier(runs: Iterable[RunDir]) -> list[Answer]:
     from detui.engine.process import places
 
     known = tr("stands before the others already")
-    return _each(places.in_order(runs), _passing(places.earlier), tr("stands one place earlier"), known)
+    return _each("front", places.in_order(runs), _passing(places.earlier), tr("stands one place earlier"), known)
 
 
 def later(runs: Iterable[RunDir]) -> list[Answer]:
     """Move runs one place back among the waiting runs of their user; several keep their order."""
     from detui.engine.process import places
 
-    known = tr("stands behind the others already")
-    return _each(places.in_order(runs)[::-1], _passing(places.later), tr("stands one place later"), known)[::-1]
+    known, waiting = tr("stands behind the others already"), places.in_order(runs)[::-1]
+    return _each("front", waiting, _passing(places.later), tr("stands one place later"), known)[::-1]
 
 
 def _passing(step: Callable[[RunDir, Collection[RunDir]], bool]) -> Callable[[RunDir], bool]:
@@ -61,9 +61,15 @@ def _passing(step: Callable[[RunDir, Collection[RunDir]], bool]) -> Callable[[Ru
     return move
 
 
-def _each(runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, known: str) -> list[Answer]:
+def _each(
+    command: str, runs: Iterable[RunDir], action: Callable[[RunDir], bool], done: str, known: str
+) -> list[Answer]:
+    """`command`: what to give instead on the host of a run that is a copy here."""
     found = []
     for run in runs:
+        if copy := elsewhere(run, command):
+            found.append(Answer(run, False, copy))
+            continue
         try:
             changed = action(run)
         except DetuiError as error:

@@ -55,6 +55,10 @@ def test_the_lines_of_a_cluster_fit_and_say_why_a_job_waits(columns: int) -> Non
     assert max(map(len, lines)) <= columns
 
 
+def test_a_job_that_was_just_submitted_has_no_reason_yet() -> None:
+    assert "None" not in shown(ClusterView((), (replace(WAITS, reason="None"),)))[2]
+
+
 def test_without_a_cluster_nothing_is_said() -> None:
     assert shown(None) == []
     assert "! no answer" in "".join(shown(ClusterView(problem="no answer")))

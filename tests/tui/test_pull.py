@@ -151,7 +151,9 @@ def test_a_copy_is_shown_as_it_was(lab: Lab, original: Path) -> None:
 def test_nothing_is_asked_of_a_copy(lab: Lab, original: Path) -> None:
     pulls(lab, "last", "--all")
     before = tree(lab.here / "logs")
-    for words in (["stop", "last"], ["kill", "last"], ["resume", "last", "--yes"], ["retry", "last", "--yes"]):
+    asked = (["stop", "last"], ["kill", "last"], ["resume", "last", "--yes"], ["retry", "last", "--yes"],
+             ["hold", "last"], ["release", "last"], ["front", "last"])  # fmt: skip
+    for words in asked:
         refused(lab.detui(*words), 1, "is a copy of a run on lab", f"detui --host lab {words[0]} {IDENT}/")
     refused(lab.detui("record", "fill", "last"), 1, "done there", f"detui --host lab record fill {IDENT}")
     for words in (["evaluate", "last/baseline-s0"], ["speed", "last/baseline-s0"]):

@@ -109,3 +109,12 @@ def test_what_slurm_refuses_is_said_in_its_words(typed: Detui, toy_recipe: Calla
     assert done.returncode == 2 and "no option 'partitoin'" in done.stderr
     done = typed("run", str(toy_recipe()), "--slurm", "partition=gpu")
     assert done.returncode == 2 and "--executor slurm" in done.stderr
+
+
+def test_doctor_says_what_slurm_answers(typed: Detui, slurm: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> dict[str, str]:
+        return next(one for one in json.loads(typed("doctor", "--json").stdout) if one["name"] == "slurm")
+
+    assert told()["state"] == "ok" and "partitions " in told()["found"] and "gpu" in told()["found"]
+    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+    assert told()["state"] == "note" and told()["hint"].startswith("sinfo; ")

@@ -175,6 +175,20 @@ def _configuration(session: Session) -> Iterator[Check]:
     yield Check("configuration", "ok", str(file) if file.is_file() else f"{file} (there is none: defaults)")
 
 
+def _slurm(session: Session) -> Iterator[Check]:
+    """Say what Slurm answers, where its programs are here; other machines need none."""
+    from detui.engine.executor.slurm.cluster import view
+
+    found = view()
+    if found is None:
+        return
+    if found.problem is not None:
+        yield Check("slurm", "note", found.problem, "sinfo; --executor slurm needs its answer")
+        return
+    names = ", ".join(one.name for one in found.partitions) or "none"
+    yield Check("slurm", "ok", f"partitions {names}; {len(found.jobs)} jobs of yours")
+
+
 def _environments(session: Session) -> Iterator[Check]:
     """Say how each named environment stands; one that is absent is in nobody's way until a recipe needs it."""
     from detui.engine.environment.standing import standings
@@ -227,6 +241,6 @@ def _arithmetic_check(name: str, result: Mapping[str, Any]) -> Check:
 
 
 _PARTS: tuple[Callable[[Session], Iterator[Check]], ...] = (
-    _python, _packages, _torch, _devices, _processes, _configuration, _environments, _arithmetic,
+    _python, _packages, _torch, _devices, _slurm, _processes, _configuration, _environments, _arithmetic,
     _workspace, _session_end,
 )  # fmt: skip

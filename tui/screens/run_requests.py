@@ -109,6 +109,8 @@ def _prepare(name: str, runs: Sequence[RunDir], what: str) -> Message:
 
 def _queue(name: str, runs: Sequence[RunDir], what: str) -> Message:
     """Do something with those of the runs that wait; a second "hold" releases."""
+    if copies := [text for run in runs if (text := control.elsewhere(run, what if what == "hold" else "front"))]:
+        return Told(f"{name} {copies[0]}")
     waiting = [run for run in runs if read_status(run)[0].word == "queued"]
     if not waiting:
         return Told(tr("{name} does not wait in the queue.", name=name))

@@ -206,7 +206,7 @@ class TestMachines:
             trial.train(name, device="GPU-a")
         text = filled(trial)
         assert "box" in text and "jobs none" in text, "no attempt says where it was"
-        for number, (name, run) in enumerate(trial.runs.items()):
+        for number, run in enumerate(trial.runs.values()):
             host = {"hostname": f"n{number % 2}", "os": "Rocky 9", "cpu": "Another CPU", "cores": 8, "memory": 2**37,
                     "driver": "575.1"}  # fmt: skip
             write_json(run.attempt(1).path / "attempt.json", {"number": 1, "host": host, "slurm": f"12_{number}"})
