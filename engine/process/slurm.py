@@ -145,9 +145,9 @@ def cause(name: str, restarts: int, signal: str, said: Mapping[str, str], now: d
 
 
 def moment(text: str | None) -> datetime | None:
-    """Read a time as Slurm's programs print it; None for what is none: Unknown, None, N/A."""
+    """Read a time as Slurm's programs print it, or a run's files (UTC); None for none: Unknown, None, N/A."""
     try:
-        return datetime.fromisoformat(text or "")
+        return datetime.fromisoformat((text or "").replace("Z", "+00:00"))
     except ValueError:
         return None
 

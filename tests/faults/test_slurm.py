@@ -128,7 +128,8 @@ def test_an_array_of_arms_and_seeds_gets_a_gpu_each_and_no_two_the_same(make_job
     assert len({job.job for job in jobs}) == 1 and [job.task for job in jobs] == [0, 1, 2, 3]
     for run in runs:
         assert becomes(run, "running") == "running", notes(run)
-        assert f"Slurm job {slurm_job(run).name} running on n" in notes(run)  # type: ignore[union-attr]
+    for run, job in zip(runs, jobs, strict=True):
+        until(lambda run=run, job=job: f"Slurm job {job.name} running on n" in notes(run))  # once Slurm is asked again
     listed = reading(fresh=True).jobs
     places = []
     for run, job in zip(runs, jobs, strict=True):

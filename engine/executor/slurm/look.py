@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from detui.engine.executor.slurm.queue import OVER, WAITING, Listed, Reading
+from detui.engine.executor.slurm.queue import APART, OVER, WAITING, Listed, Reading
 from detui.engine.process.control import RunStatus
 from detui.engine.process.identity import Identity
 from detui.engine.process.requests import KILL, STOP
+from detui.engine.process.slurm import moment
 from detui.engine.run.directory import RunDir
 from detui.engine.run.slurm import SlurmJob
 from detui.engine.run.state import Killed, Lost, Oom, Queued, State, Stopped, read_state
@@ -32,7 +33,7 @@ def join(run: RunDir, found: RunStatus, job: SlurmJob, queue: Reading) -> RunSta
     view = _View(run, said, found, job)
     if listed is None or listed.state in OVER:
         return view.gone(listed)
-    return view.waits(listed) if listed.state in WAITING else view.goes(listed)
+    return view.waits(listed, queue.taken) if listed.state in WAITING else view.goes(listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,15 @@ class _View:
     found: RunStatus
     job: SlurmJob
 
-    def waits(self, listed: Listed) -> RunStatus:
-        """The job is in Slurm's queue."""
-        notes = [f"Slurm job {self.job.name} pending: {listed.reason}"]
+    def waits(self, listed: Listed, taken: datetime | None) -> RunStatus:
+        """The job is in Slurm's queue, or was when that was read, at `taken`."""
+        # Right after it was submitted a job has no reason yet, which squeue calls None.
+        notes = [f"Slurm job {self.job.name} pending" + (f": {listed.reason}" if listed.reason != "None" else "")]
         if isinstance(self.said, Queued):
             return self._status(self.said, notes, self.said.reason)
+        heard = moment(self.said.at)
+        if taken is not None and heard is not None and heard > taken - APART and not self.found.state.terminal:
+            return self._status(self.found.state, [f"Slurm job {self.job.name} running", *self.found.notes])
         lost = f"attempt {getattr(self.said, 'attempt', 1)} was lost, Slurm starts the job again"
         return self._status(Queued(self.said.at), notes, lost)
 

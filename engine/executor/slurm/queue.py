@@ -19,7 +19,7 @@ FRESH = 2.0
 SILENT = 15.0
 """The same where Slurm did not answer: every question may take as long as its patience."""
 
-_APART = timedelta(seconds=5)
+APART = timedelta(seconds=5)
 """So much the clocks of two machines of a cluster may differ."""
 
 _FORMAT = "%i|%T|%N|%S|%e|%P|%r|%j"
@@ -88,8 +88,8 @@ def reading(cluster: str | None = None, *, fresh: bool = False) -> Reading:
 def reading_with(job: SlurmJob) -> Reading:
     """Return a reading that is not older than a job, which a kept one could not have."""
     found = reading(job.cluster)
-    submitted = moment(job.submitted.replace("Z", "+00:00"))
-    if submitted is None or found.taken is None or job.name in found.jobs or found.taken >= submitted + _APART:
+    submitted = moment(job.submitted)
+    if submitted is None or found.taken is None or job.name in found.jobs or found.taken >= submitted + APART:
         return found
     return reading(job.cluster, fresh=True)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,23 @@ GONE, SILENT = Reading(), Reading(problem="no answer.")
 SOON = datetime.now() + timedelta(hours=1)
 """A job that has just ended, by a clock that is a little ahead."""
 LONG_AGO = datetime.now() - timedelta(hours=1)
+
+
+def test_a_reading_from_before_the_start_is_no_loss(tmp_path: Path) -> None:
+    """Slurm was asked, then the job began: what its run says is the newer word."""
+    run = RunDir.create(tmp_path / "runs" / "baseline-s0", toy_spec())
+    SlurmJob(job="7").write(run)
+    run.append_event("running", attempt=1)
+    run.attempt(1).path.mkdir()
+    other = {"host": "elsewhere", "boot": "b", "namespace": "pid:[1]", "pid": 1, "start": 1}
+    write_json(run.path / "owner.json", other)
+    queue = listed("PENDING")
+    here = datetime.now(timezone.utc)
+    found = join(run, status(run), SlurmJob(job="7"), replace(queue, taken=here - timedelta(seconds=2)))
+    assert found.state.word == "running" and found.notes[0] == "Slurm job 7 running"
+    found = join(run, status(run), SlurmJob(job="7"), replace(queue, taken=here + timedelta(seconds=30)))
+    assert found.state.word == "queued" and "attempt 1 was lost" in found.notes[-1]
+    assert found.notes[0] == "Slurm job 7 pending", "and nothing of a reason that Slurm has not found yet"
 
 
 @pytest.mark.parametrize(
