@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator
@@ -84,7 +85,10 @@ def runs_again(run: RunDir, seconds: float = 60.0) -> None:
         if time.monotonic() > deadline:
             job = slurm_job(run)
             assert job is not None
-            raise AssertionError(f"{word(run)}; {notes(run)}; {call('scontrol', 'show', 'job', job.name)}")
+            folder = Path(os.environ["SLURM_CONF"]).parent
+            logs = [run.supervisor_log, folder / "slurmctld.log", *sorted(folder.glob("slurmd-*.log"))]
+            told = [call("scontrol", "show", "job", job.name), *(log.read_text()[-3000:] for log in logs)]
+            raise AssertionError("\n".join([f"{word(run)}; {notes(run)}", *told]))
         time.sleep(0.1)
 
 
