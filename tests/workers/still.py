@@ -1,6 +1,8 @@
-"""A trainer of Ultralytics in which nothing depends on who shares a batch: layers of batch normalisation stand still.
+"""Trainings of Ultralytics that tell something of several devices.
 
-Beside the stage's files it leaves the gradients of the first optimizer step, before they are clipped.
+In one nothing depends on who shares a batch: layers of batch normalisation stand still. Beside the stages' files it
+leaves the gradients of the first optimizer step, before they are clipped. In the other one the first rank, which alone
+asks whether a training gets any better, hears that it does not.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ from detui.engine.worker.reporter import Reporter
 GRADIENTS = "gradients.pt"
 
 
-class StillTrainer(UltralyticsTrainer):
-    """Trains as its parent, with running statistics that normalise and do not move."""
+class _Changed(UltralyticsTrainer):
+    """Trains as its parent, with a change of Ultralytics' trainer."""
+
+    def change(self, trainer: Any, folder: Path) -> None:
+        """Change a trainer that has not started. `folder`: for files of all stages."""
+        raise NotImplementedError
 
     def train(self, spec: RunSpec, report: Reporter) -> None:
         """Train the run."""
@@ -25,13 +31,36 @@ class StillTrainer(UltralyticsTrainer):
 
         build = module._trainer
 
-        def still(spec: RunSpec, index: int, folder: Path, weights: Path | None, resumed: Path | None) -> Any:
+        def changed(spec: RunSpec, index: int, folder: Path, weights: Path | None, resumed: Path | None) -> Any:
             trainer = build(spec, index, folder, weights, resumed)
-            _hold(trainer, folder / GRADIENTS)
+            self.change(trainer, folder)
             return trainer
 
-        module._trainer = still
+        module._trainer = changed
         super().train(spec, report)
+
+
+class StillTrainer(_Changed):
+    """Running statistics normalise and do not move."""
+
+    def change(self, trainer: Any, folder: Path) -> None:
+        """Hold them."""
+        _hold(trainer, folder / GRADIENTS)
+
+
+class ImpatientTrainer(_Changed):
+    """Early stopping expects an end after the first epoch, and ends the training after the second."""
+
+    def change(self, trainer: Any, folder: Path) -> None:
+        """Put another judge in the place of Ultralytics' own."""
+        from ultralytics.utils.torch_utils import EarlyStopping
+
+        class Impatient(EarlyStopping):  # type: ignore[misc]
+            def __call__(self, epoch: int, fitness: float) -> bool:
+                self.possible_stop = True
+                return epoch >= 2
+
+        trainer.add_callback("on_train_start", lambda trainer: setattr(trainer, "stopper", Impatient()))
 
 
 def _hold(trainer: Any, path: Path) -> None:

@@ -147,11 +147,13 @@ def _data_state(loader: Any) -> dict[str, Any]:
 def _end_of_epoch(loader: Any) -> None:
     """Draw what PyTorch's RandomSampler draws when it is asked for more than its last picture, before it starts again.
 
-    The state was saved behind the last batch, when nobody had asked yet.
+    The state was saved behind the last batch. Where that was a full one, nobody had asked yet; a smaller one is known
+    to be the last because more was asked for.
     """
     import torch
 
-    torch.randperm(len(loader.dataset), generator=loader.generator)
+    if len(loader.dataset) % loader.batch_size == 0:
+        torch.randperm(len(loader.dataset), generator=loader.generator)
 
 
 def _refill(dataset: Any, indices: list[int]) -> None:
