@@ -216,14 +216,14 @@ def _launcher(run: RunDir, _ranks: list[int]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("whom", "reason"),
+    ("whom", "reason", "resumed"),
     [
-        pytest.param(lambda _, ranks: ranks[0], "rank 0 of 2 was ended by SIGKILL", id="the first rank"),
-        pytest.param(lambda _, ranks: ranks[1], "rank 1 of 2 was ended by SIGKILL", id="the second rank"),
-        pytest.param(_launcher, "starts its 2 ranks was ended by SIGKILL", id="what starts them"),
+        pytest.param(lambda _, ranks: ranks[0], "rank 0 of 2 was ended by SIGKILL", True, id="the first rank"),
+        pytest.param(lambda _, ranks: ranks[1], "rank 1 of 2 was ended by SIGKILL", False, id="the second rank"),
+        pytest.param(_launcher, "starts its 2 ranks was ended by SIGKILL", False, id="what starts them"),
     ],
 )
-def test_kill_9(line: Line, whom: Callable[[RunDir, list[int]], int], reason: str) -> None:
+def test_kill_9(line: Line, whom: Callable[[RunDir, list[int]], int], reason: str, resumed: bool) -> None:
     run = started(line, 2, "--set", "train.epochs=200", "--set", "milestones=[200]")
     ranks = reached(run, EPOCH + 2)
     os.kill(whom(run, ranks), signal.SIGKILL)
@@ -233,6 +233,8 @@ def test_kill_9(line: Line, whom: Callable[[RunDir, list[int]], int], reason: st
     while any(Path(f"/proc/{pid}").exists() for pid in ranks) or tagged(run.path.resolve()):
         assert time.monotonic() < until, "no process is left"
         time.sleep(0.05)
+    if not resumed:
+        return
     resume(run)
     reached(run, EPOCH + 3, attempt=2)
     assert lines(run, "begin")[1]["resumed_from_step"] >= EPOCH
