@@ -177,8 +177,10 @@ class TestPlan:
         assert (facts["count"], facts["on_busy"], len(facts["candidates"])) == (1, "fail", 3)
 
     def test_more_devices_than_the_backend_trains_on(self, workspace: Workspace) -> None:
-        plan = workspace.plan("mosaic", profile="quick", devices="2", cpu_slots=2)
+        plan = workspace.plan("parity/operators", profile="quick", devices="2", cpu_slots=2)
         assert any("one device" in problem.text for problem in plan.errors)
+        plan = workspace.plan("mosaic", profile="quick", devices="2", cpu_slots=2)
+        assert plan.errors == []
 
     @pytest.mark.parametrize(
         ("asked", "words"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from detui.engine.errors import RunError
 from detui.engine.worker.ranks import own_launcher
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
+
+Made = TypeVar("Made")
 
 LONGEST_WAIT = timedelta(days=7)
 """How long ranks wait for each other: one may be judging an epoch. That one is gone is seen by who started them."""
@@ -136,6 +138,21 @@ def gathered(value: Any) -> list[Any]:
         return [value]
     found: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(found, value)
+    return found
+
+
+def gathered_by_first(value: Any) -> list[Any]:
+    """What each process holds, in the order of their ranks, in the first one; [] in the others, which need it not."""
+    if not _several():
+        return [value]
+    found: list[Any] | None = [None] * torch.distributed.get_world_size() if rank() == 0 else None
+    torch.distributed.gather_object(value, found, dst=0)
+    return found or []
+
+
+def made_by_first(make: Callable[[], Made]) -> Made:
+    """What the first process makes, told to all. They wait until it is made; where that fails, they end with it."""
+    found: Made = gathered(make() if rank() == 0 else None)[0]
     return found
 
 

@@ -30,11 +30,16 @@ def keep(write: Callable[[Path], None], folder: Path, stage: int, epoch: int) ->
 
     Returns where it lies. Raises RunError when it cannot be written: a full disk, say.
     """
-    target = folder / f"s{stage}-e{epoch:04}.pt"
+    target = place(folder, stage, epoch)
     whole(write, target)
     for old in sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))[:-KEPT]:
         old.unlink(missing_ok=True)
     return target
+
+
+def place(folder: Path, stage: int, epoch: int) -> Path:
+    """Where `keep` puts an epoch's checkpoint."""
+    return folder / f"s{stage}-e{epoch:04}.pt"
 
 
 def keep_for_good(write: Callable[[Path], None], folder: Path, epoch: int) -> Path:

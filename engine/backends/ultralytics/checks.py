@@ -18,6 +18,7 @@ from detui.engine.backends.ultralytics.architectures import (
     is_rtdetr,
     stem,
 )
+from detui.engine.backends.ultralytics.batches import smallest_batch
 from detui.engine.backends.ultralytics.plan import LossGains, Model
 
 STRIDE = 32
@@ -29,7 +30,7 @@ def check(context: CheckContext) -> list[Problem]:
     found = [*_installed(config["model"]["name"]), *_model(config), *_backbone(config["model"])]
     found += [*_decoder(config["model"]), *_device(config, context.device)]
     found += [*_by_size(config["loss"]["by_size"]), *_inputs(config, context.depth)]
-    found += [*_warm_up(config["train"]), *_batches(config, context.train_images)]
+    found += [*_warm_up(config["train"]), *_batches(config, context.train_images, context.devices)]
     return [*found, *_updates(config["train"], context.train_images)]
 
 
@@ -145,20 +146,29 @@ def _warm_up(train: Mapping[str, Any]) -> list[Problem]:
     return [error("train.warmup_epochs", text, f"--set train.warmup_epochs={max(train['epochs'] - 1, 0)}")]
 
 
-def _batches(config: Mapping[str, Any], images: int | None) -> list[Problem]:
-    """RT-DETR's and BatchNorm's trouble with a batch of one image."""
+def _batches(config: Mapping[str, Any], images: int | None, devices: int) -> list[Problem]:
+    """RT-DETR's and BatchNorm's trouble with a batch of one image, on one of the devices."""
     batch = config["train"]["batch"]
-    last = images % batch if images else 0
-    if batch > 1 and last != 1:
+    # A batch that the devices cannot share evenly is refused by itself.
+    if batch % devices or smallest_batch(batch, images, devices) > 1:
         return []
+    of = f" on each of {devices} devices" if devices > 1 else ""
     text = (
-        "A batch of one image"
-        if batch == 1
-        else f"{images} images in batches of {batch} leave a last batch of one, which"
+        f"A batch of one image{of}"
+        if batch == devices
+        else f"{images} images in batches of {batch} leave a last batch of one{of and ' for a device'}, which"
     )
     text += " gives BatchNorm wrong statistics (and, for RT-DETR on a CPU, wrong gradients)."
     level: Literal["error", "warning"] = "error" if is_rtdetr(config["model"]["name"]) else "warning"
-    return [Problem(level=level, text=text, where="train.batch", hint=f"--set train.batch={max(2, batch + 1)}")]
+    hint = f"--set train.batch={_larger(batch, images, devices)}"
+    return [Problem(level=level, text=text, where="train.batch", hint=hint)]
+
+
+def _larger(batch: int, images: int | None, devices: int) -> int:
+    """The next batch that leaves no device one image. One of all images, or of the most that can be shared, does."""
+    most = max(images or 0, 2 * devices) + devices
+    larger = range((batch // devices + 1) * devices, most + 1, devices)
+    return next((one for one in larger if smallest_batch(one, images, devices) > 1), 2 * devices)
 
 
 def _by_size(wanted: Mapping[str, Any] | None) -> list[Problem]:

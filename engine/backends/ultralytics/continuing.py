@@ -1,14 +1,16 @@
 """What a resume needs beyond Ultralytics' own checkpoint, so that its curve is the curve that was interrupted.
 
 Ultralytics saves the EMA weights and the optimizer in half precision, and goes on from those. Added here, under one key
-that it ignores: the raw weights, everything in full precision, gradients that wait for their optimizer step, the random
-generators, and the position in the data. Where loader processes draw (`train.workers` above 0 on a GPU), what they drew
-ahead lives in them alone: then the order of the pictures and their augmentation begin anew.
+that it ignores: the raw weights, everything in full precision, gradients that wait for their optimizer step, and of
+each process that trains its random generators and its position in the data. Where loader processes draw
+(`train.workers` above 0 on a GPU), what they drew ahead lives in them alone: then the order of the pictures and their
+augmentation begin anew.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,18 @@ ALWAYS = ("weights", "EMA", "optimizer", "scheduler", "gradient scaler", "early 
 DATA = "position in the data"
 
 
-def complete(path: Path, trainer: Any, target: Path) -> None:
+def own_state(trainer: Any) -> dict[str, Any]:
+    """What this process alone has of a training: its random generators, and its position in the data.
+
+    Ask between the epoch's validation and the next epoch: then nothing random lies between here and there.
+    """
+    return {"random": random_states(), "data": _data_state(trainer.train_loader)}
+
+
+def complete(path: Path, trainer: Any, states: Sequence[dict[str, Any]], target: Path) -> None:
     """Write Ultralytics' checkpoint `path` to `target`, synced later by the caller, with what it leaves out.
 
-    Call it between the epoch's validation and the next epoch: then nothing random lies between here and there.
+    `states`: `own_state` of each process, in the order of their ranks. The gradients that wait are the same in all.
     """
     import torch
     from ultralytics.utils.torch_utils import unwrap_model
@@ -35,8 +45,8 @@ def complete(path: Path, trainer: Any, target: Path) -> None:
         "weights": model.state_dict(),
         "gradients": {name: p.grad for name, p in model.named_parameters() if p.grad is not None} if waiting else {},
         "waiting_batches": waiting,
-        "random": random_states(),
-        "data": _data_state(trainer.train_loader),
+        **states[0],
+        "others": list(states[1:]),
     }
     torch.save(checkpoint, target)
 
@@ -66,13 +76,24 @@ class Continuation:
         """`checkpoint`: what `complete` wrote. One of a detui that added nothing is continued as Ultralytics does."""
         self.state: dict[str, Any] | None = checkpoint.get(KEY)
 
+    @property
+    def _own(self) -> dict[str, Any] | None:
+        """What `own_state` told of this process; None where another number of processes had trained."""
+        from detui.engine.backends.torch_support.distributed import processes, rank
+
+        states = [] if self.state is None else [self.state, *self.state.get("others", [])]
+        return states[rank()] if len(states) == processes() else None
+
     def facts(self, trainer: Any) -> dict[str, list[str]]:
         """What of the interrupted attempt is restored, and what begins anew."""
         if self.state is None:
             return {"restored": ["EMA (also as weights)", *ALWAYS[2:6]], "anew": [ALWAYS[6], DATA]}
+        kept, anew = list(ALWAYS), []
+        if self._own is None:
+            kept, anew = list(ALWAYS[:6]), [f"{ALWAYS[6]}: another number of processes"]
         if trainer.train_loader.num_workers:
-            return {"restored": list(ALWAYS), "anew": [f"{DATA} and augmentation (drawn in loader processes)"]}
-        return {"restored": [*ALWAYS, DATA], "anew": []}
+            return {"restored": kept, "anew": [*anew, f"{DATA} and augmentation (drawn in loader processes)"]}
+        return {"restored": [*kept, DATA], "anew": anew}
 
     def apply(self, trainer: Any) -> None:
         """Restore, at the start of the first epoch of the attempt; the loader's part follows with its first batch."""
@@ -95,7 +116,8 @@ class Continuation:
         Making one draws a seed. The interrupted attempt drew it long ago, but where mosaic ends with this very epoch:
         there it would have made a new iterator as well.
         """
-        state, loader = self.state or {}, trainer.train_loader
+        # The order of the pictures is that of all processes; what another number of them drew is no one's here.
+        state, own, loader = self._own or self.state or {}, self._own, trainer.train_loader
         make = loader._get_iterator
         mosaic_ends = bool(trainer.args.close_mosaic) and trainer.epoch == trainer.epochs - trainer.args.close_mosaic
         drawn_now = mosaic_ends or loader.num_workers > 0
@@ -110,7 +132,8 @@ class Continuation:
             if not drawn_now:
                 loader.generator.set_state(state["data"]["generator"])
                 _end_of_epoch(loader)
-            set_random_states(state["random"])
+            if own is not None:
+                set_random_states(own["random"])
             return iterator
 
         loader._get_iterator = continued
@@ -124,11 +147,13 @@ def _data_state(loader: Any) -> dict[str, Any]:
 def _end_of_epoch(loader: Any) -> None:
     """Draw what PyTorch's RandomSampler draws when it is asked for more than its last picture, before it starts again.
 
-    The state was saved behind the last batch, when nobody had asked yet.
+    The state was saved behind the last batch. Where that was a full one, nobody had asked yet; a smaller one is known
+    to be the last because more was asked for.
     """
     import torch
 
-    torch.randperm(len(loader.dataset), generator=loader.generator)
+    if len(loader.dataset) % loader.batch_size == 0:
+        torch.randperm(len(loader.dataset), generator=loader.generator)
 
 
 def _refill(dataset: Any, indices: list[int]) -> None:

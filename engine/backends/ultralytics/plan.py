@@ -211,7 +211,7 @@ class UltralyticsBackend:
     resume_grain = "the epoch in progress is repeated"
     statistics = ()
     model_of_stage = ()
-    distributes: Literal["torchrun", "itself"] | None = None
+    distributes: Literal["torchrun", "itself"] | None = "torchrun"
     compares_weights = False
     fixed_in_branches = ("model", "train.optimizer")
 

@@ -37,7 +37,7 @@ class Loaded:
     imgsz: int
     """Side of the square network input, in pixels."""
     batch: int
-    """Pictures in a batch of the training; a validation takes twice as many."""
+    """Pictures in a batch of the training, on each of its devices; a validation takes twice as many."""
     max_det: int
     """Detections of a picture at most: as the data's metric has it, or as many as the training took, if those were more
     (Ultralytics raises its 300 where a picture of the data has more objects)."""
@@ -67,7 +67,7 @@ def beside_training(spec: RunSpec, trainer: Any, folder: Path) -> list[dict[str,
     loaded = Loaded(
         model=model,
         imgsz=trainer.args.imgsz,
-        batch=trainer.batch_size,
+        batch=trainer.batch_size // spec.ranks,
         max_det=max(settings.detections(spec.data), int(trainer.args.max_det)),
         freeze=0,
         channels=input_channels(model),
@@ -158,10 +158,13 @@ def _forget_anchors(head: Any) -> None:
 
 
 def _sizes(spec: RunSpec, saved: Mapping[str, Any]) -> tuple[int, int]:
-    """Input size and batch: those of the stage that saved the checkpoint, of the last one for a file from elsewhere."""
+    """Input size and batch of a device: those of the stage that saved the checkpoint, of the last one for a file from
+    elsewhere.
+    """
     stages = [(int(stage.config["train"]["imgsz"]), int(stage.config["train"]["batch"])) for stage in spec.stages]
     own = (saved.get("imgsz"), saved.get("batch"))
-    return next((stage for stage in stages if stage == own), stages[-1])
+    imgsz, batch = next((stage for stage in stages if stage == own), stages[-1])
+    return imgsz, batch // spec.ranks
 
 
 def make_validator(spec: RunSpec, loaded: Loaded, split: str, folder: Path, imgsz: int | None = None) -> Any:

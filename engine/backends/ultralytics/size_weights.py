@@ -6,8 +6,9 @@ they scale. The hooks sit on the criterion of the model that trains and nowhere 
 ones, alike for every arm, and a checkpoint holds none of it.
 
 With the weight w of the box that an anchor point learns, and its target score s (task-aligned assignment, Feng et al.
-2021), `normalise: mean` divides every weight by Σ w·s / Σ s over the batch: the weights then have mean 1, and what
-changes is how the loss is shared out, not how large it is. Equal weights are then the stock loss exactly.
+2021), `normalise: mean` divides every weight by Σ w·s / Σ s over the batch, that of all devices where several share it:
+the weights then have mean 1, and what changes is how the loss is shared out, not how large it is. Equal weights are
+then the stock loss exactly.
 `normalise: none` leaves them as they are: the loss grows by that mean, as if the learning rate had been raised.
 """
 
@@ -59,7 +60,8 @@ class SizeWeights:
 
         model = unwrap_model(trainer.model)
         model.criterion = model.init_criterion()
-        for criterion in _detection_losses(model.criterion):
+        hint = "leave loss.by_size out, or take a YOLO detector"
+        for criterion in detection_losses(model.criterion, "weights by size", "loss.by_size", hint):
             self.listen(criterion)
         if self.pixels == "original":
             for label in trainer.train_loader.dataset.labels:
@@ -122,6 +124,8 @@ class SizeWeights:
         """
         import torch
 
+        from detui.engine.backends.torch_support.distributed import mean_over_processes
+
         boxes, there = arguments[4], arguments[5]
         scores, positive, place = output[2], output[3].bool(), output[4].long()
         sizes = self._sizes_of(boxes)
@@ -131,8 +135,9 @@ class SizeWeights:
         factors = self._factors
         weights = torch.where(positive, factors[self._sizes], torch.ones_like(factors[0]))
         share = scores.sum(-1)
-        total = share.sum()
-        mean = torch.where(total > 0, (weights * share).sum() / total, torch.ones_like(total))
+        # The mean is that of the whole batch: of all devices, where several share it.
+        weighted, total = mean_over_processes(torch.stack([(weights * share).sum(), share.sum()])).unbind()
+        mean = torch.where(total > 0, weighted / total, torch.ones_like(total))
         if self.uniform:
             weights = torch.where(positive, mean, torch.ones_like(mean))
         if self.normalise == "mean":
@@ -228,15 +233,18 @@ def _carry(label: dict[str, Any], edges: Iterable[float]) -> None:
     label["cls"] = label["cls"] + (sizes / _QUARTER).astype(label["cls"].dtype).reshape(-1, 1)
 
 
-def _detection_losses(criterion: Any) -> list[Any]:
-    """The `v8DetectionLoss`es of a criterion: one, or the two of a detector without NMS."""
+def detection_losses(criterion: Any, purpose: str, where: str, hint: str) -> list[Any]:
+    """The `v8DetectionLoss`es of a criterion: one, or the two of a detector without NMS.
+
+    Raises RunError for another criterion: it has no place for the purpose, which is asked for `where`.
+    """
     from ultralytics.utils.loss import E2ELoss, v8DetectionLoss
 
     found = [criterion.one2many, criterion.one2one] if isinstance(criterion, E2ELoss) else [criterion]
     for one in found:
         if type(one) is not v8DetectionLoss:
-            message = f"This model trains with {type(one).__name__}, which has no place for weights by size."
-            raise RunError(message, where="loss.by_size", hint="leave loss.by_size out, or take a YOLO detector")
+            message = f"This model trains with {type(one).__name__}, which has no place for {purpose}."
+            raise RunError(message, where=where, hint=hint)
     return found
 
 

@@ -29,6 +29,7 @@ from detui.engine.backends.ultralytics.transfer import Built, Transfer, forget_o
 from detui.engine.backends.ultralytics.watch import Watch
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
+from detui.engine.worker.ranks import own_rank
 from detui.engine.worker.reporter import Reporter
 
 
@@ -37,17 +38,26 @@ class UltralyticsTrainer:
 
     def train(self, spec: RunSpec, report: Reporter) -> None:
         """Train the run. Raises StopRequested after a stop, RunError when asked and used settings differ."""
-        folder = report.attempt.path / "ultralytics"
+        folder, rank = report.attempt.path / "ultralytics", own_rank()
         check_stages(spec)
-        go_offline(folder / "config")
+        go_offline(folder / (f"config-rank{rank}" if rank else "config"))
         operators = ensure_torchvision()
         from ultralytics import settings as ultralytics_settings
 
+        from detui.engine.backends.torch_support import distributed
+
         switch_off_trackers(ultralytics_settings)
+        with distributed.joined(spec.device.kind, report):
+            self._stages(spec, report, folder, packages(operators))
+
+    def _stages(self, spec: RunSpec, report: Reporter, folder: Path, versions: Mapping[str, str]) -> None:
+        """Train what is left of the stages. `versions`: of the packages that train."""
+        from detui.engine.backends.torch_support import distributed
+
         first, weights, resumed = _starting_point(spec, report)
         for index in range(first, len(spec.stages)):
             continuation = Continuation(resumable(resumed)) if resumed else None
-            watch = Watch(spec, report, index, {"packages": packages(operators)}, index == first, continuation)
+            watch = Watch(spec, report, index, {"packages": versions}, index == first, continuation)
             trainer = _trainer(spec, index, folder, weights, resumed)
             watch.attach(trainer)
             trainer.train()
@@ -55,7 +65,7 @@ class UltralyticsTrainer:
             if weights is None:
                 raise RunError(f"Stage {spec.stages[index].name!r} ended without a checkpoint.")
             # The same bytes as our own copy, and Ultralytics' own choice of a best epoch, which nothing reads.
-            for file in (trainer.last, trainer.best):
+            for file in (trainer.last, trainer.best) if distributed.rank() == 0 else ():
                 file.unlink(missing_ok=True)
 
     def predict(self, spec: RunSpec, checkpoint: Path, split: str, out: Path, device: str) -> None:
@@ -96,11 +106,15 @@ def _initial_weights(spec: RunSpec) -> Path | None:
 
 def _trainer(spec: RunSpec, index: int, folder: Path, weights: Path | None, resumed: Path | None) -> Any:
     """An Ultralytics trainer for one stage, told everything explicitly. `folder`: of the attempt, for all stages."""
+    from detui.engine.backends.torch_support import distributed
+
     config = spec.stages[index].config
     # Stages on the same data share a view of it, and with that Ultralytics' cache of its labels.
     place = folder / ("data" if spec.stages[index].data is None else f"data-s{index}")
-    data = private_view(data_of(spec, index), place, channels=RGBD if reads_depth(config) else RGB)
-    device = "cpu" if spec.device.kind == "cpu" else ",".join(map(str, range(spec.device.count)))
+    channels = RGBD if reads_depth(config) else RGB
+    data = distributed.made_by_first(lambda: private_view(data_of(spec, index), place, channels=channels))
+    # A GPU for each rank. Told of several, Ultralytics would start processes of its own, which nobody listens to.
+    device = "cpu" if spec.device.kind == "cpu" else str(distributed.rank())
     own = folder / spec.stages[index].name
     limit = settings.detections(spec.data)
     arguments = settings.arguments(config, seed=spec.seed, data=data, folder=own, device=device, max_det=limit)
@@ -134,7 +148,9 @@ def _trainer_class(name: str) -> Any:
     else:
         from ultralytics.models.yolo.detect import DetectionTrainer as Base
 
-    class Trainer(Base):  # type: ignore[misc]
+    from detui.engine.backends.ultralytics.ranks import Ranked
+
+    class Trainer(Ranked, Base):  # type: ignore[misc]
         """Ultralytics' trainer, with validation as our evaluator needs it."""
 
         amp: bool

@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from detui.engine.backends.torch_support import distributed
 from detui.engine.backends.torch_support.device import device_facts
 from detui.engine.backends.torch_support.late import LateScalars
 from detui.engine.backends.torch_support.stages import data_of, even, facts_of, judged
-from detui.engine.backends.ultralytics import settings
+from detui.engine.backends.ultralytics import numbers, one_loss, settings
 from detui.engine.backends.ultralytics.architectures import is_rtdetr
-from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good
-from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated
+from detui.engine.backends.ultralytics.batches import smallest_batch
+from detui.engine.backends.ultralytics.checkpoints import keep, keep_for_good, place
+from detui.engine.backends.ultralytics.continuing import Continuation, complete, evaluated, own_state
 from detui.engine.backends.ultralytics.facts import model_facts
 from detui.engine.backends.ultralytics.predict import beside_training
 from detui.engine.backends.ultralytics.predictions import Collector, write_predictions
@@ -27,7 +29,7 @@ from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
 EVENTS = ("on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end", "on_train_epoch_end",
-          "on_val_start", "on_val_batch_start", "on_model_save", "on_fit_epoch_end")  # fmt: skip
+          "on_val_start", "on_val_batch_start", "on_fit_epoch_end")  # fmt: skip
 
 
 class OutOfMemoryError(RunError):
@@ -70,6 +72,7 @@ class Watch:
         self._batch = -1
         self._epoch_seen = -1
         self._validated = False
+        self._common_batches = 0
         self._epoch_start = time.monotonic()
 
     def attach(self, trainer: Any) -> None:
@@ -88,6 +91,7 @@ class Watch:
             self._sizes.install(trainer)
             used |= self._sizes.used()
         if self.first:
+            several = distributed.facts(trainer.model, trainer.batch_size // distributed.processes(), trainer.device)
             resumed = {"resumed": self._continuation.facts(trainer)} if self._continuation else {}
             tested = torch_tests(str(trainer.device))
             self.report.begin(
@@ -99,6 +103,7 @@ class Watch:
                 device=device_facts(trainer.device),
                 predictions=settings.predictions(trainer),
                 arithmetic=tested,
+                **({"ranks": several} if several else {}),
                 **resumed,
                 **self.facts,
             )
@@ -116,18 +121,22 @@ class Watch:
         settings.check(asked, used, self.config["train"]["accept"])
         settings.check_images(trainer, data_of(self.spec, self.index))
         self._collector = Collector(trainer.validator)
+        one_loss.install(trainer)
 
     def _batch_of_one(self, trainer: Any) -> bool:
         """Whether one image alone passes RT-DETR's input projection; YOLO flattens no output of a BatchNorm."""
         images, batch = len(trainer.train_loader.dataset), self.config["train"]["batch"]
-        return is_rtdetr(self.config["model"]["name"]) and (batch == 1 or images % batch == 1)
+        return is_rtdetr(self.config["model"]["name"]) and smallest_batch(batch, images, distributed.processes()) == 1
 
     def _transfer(self, trainer: Any) -> dict[str, Any]:
         """What the weights of the stage's start are; None for random ones, nothing for a stage that is resumed."""
         if trainer.transfer is None:
             return {} if self._continuation else {"transfer": None}
+        from ultralytics.utils.torch_utils import unwrap_model
+
         file = f"transfer-s{self.index}.json"
-        trainer.transfer.write(self.report.attempt.path / file, unwrapped(trainer.model))
+        if distributed.rank() == 0:
+            trainer.transfer.write(self.report.attempt.path / file, unwrap_model(trainer.model))
         return {"transfer": {"file": file, **trainer.transfer.summary()}}
 
     def _rebuilt(self, trainer: Any) -> dict[str, Any]:
@@ -167,7 +176,7 @@ class Watch:
         self._check_batch(trainer)
         rates = settings.learning_rates(trainer.optimizer)
         self._tell_stage(trainer, rates)
-        losses = {f"train/loss_{_term(name)}": value for name, value in trainer.loss_items.items()}
+        losses = numbers.losses(trainer.loss_items)
         for step, epoch, values in self._late.push(self._step(trainer), self._epoch(trainer), losses, rates):
             self.report.step(step, epoch, values, self.stage.name)
         if self._sizes:
@@ -177,6 +186,8 @@ class Watch:
     def on_train_epoch_end(self, trainer: Any) -> None:
         """The values still on their way from the GPU belong to this epoch. Collect detections where they are needed."""
         self._flush()
+        # The first process alone looks whether the training gets any better; all of them validate, or none.
+        trainer.stopper.possible_stop = distributed.any_process(trainer.stopper.possible_stop, distributed.FLAGS)
         final = trainer.epoch + 1 >= trainer.epochs
         wanted = self._epoch(trainer) in self.spec.milestones or final or trainer.stopper.possible_stop
         if self._collector:
@@ -185,24 +196,31 @@ class Watch:
     def on_val_start(self, validator: Any) -> None:
         """This epoch's validation numbers are its own, not those of an earlier one."""
         self._validated = True
+        self._common_batches = min(distributed.gathered(len(validator.dataloader)))
 
     def on_val_batch_start(self, validator: Any) -> None:
-        """A validation can take longer than the grace of a stop."""
-        self._stop_if_asked()
+        """A validation can take longer than the grace of a stop. A process may have a batch more than another."""
+        self._common_batches -= 1
+        if self._common_batches >= 0:
+            self._stop_if_asked()
 
-    def on_model_save(self, trainer: Any) -> None:
-        """Copy the checkpoint; it is reported when the epoch's numbers are, so that neither is without the other."""
-        folder = self.report.attempt.checkpoints
-        self.last_checkpoint = keep(
-            lambda path: complete(trainer.last, trainer, path), folder, self.index, self._epoch(trainer)
-        )
+    def _keep(self, trainer: Any) -> None:
+        """Copy the checkpoint that Ultralytics just wrote. It is reported when the epoch's numbers are."""
+        folder, epoch = self.report.attempt.checkpoints, self._epoch(trainer)
+        states = distributed.gathered_by_first(own_state(trainer))
+        if distributed.rank() == 0:
+            keep(lambda path: complete(trainer.last, trainer, states, path), folder, self.index, epoch)
+        self.last_checkpoint = place(folder, self.index, epoch)
 
     def on_fit_epoch_end(self, trainer: Any) -> None:
-        """Report the epoch; at a milestone, and when training ends, hand the predictions to the evaluator."""
+        """Keep and report the epoch; at a milestone, and when training ends, hand the predictions to the evaluator."""
+        # The first process alone decides that, and Ultralytics tells the others later.
+        trainer.stop = distributed.any_process(trainer.stop, distributed.FLAGS)
+        self._keep(trainer)
         epoch, step = self._epoch(trainer), self._step(trainer)
-        values = {f"train/loss_{_term(name)}": float(value) for name, value in trainer.tloss.items()}
-        if self._validated:
-            values |= {_metric(name): float(value) for name, value in trainer.metrics.items()}
+        values = {name: float(value) for name, value in numbers.losses(trainer.tloss).items()}
+        if self._validated and distributed.rank() == 0:
+            values |= numbers.validation(trainer.metrics)
         self.report.epoch(epoch, step, values, self.stage.name, seconds=round(time.monotonic() - self._epoch_start, 3))
         last_stage = self.index == len(self.spec.stages) - 1
         if epoch in self.spec.milestones or (trainer.stop and last_stage):
@@ -216,24 +234,31 @@ class Watch:
             self.report.alarm("early_stop", text)
         if not trainer.stop:
             self._stop_if_asked()
+        distributed.wait_for_all()  # the next stage begins with the files of the first process
 
     def _hand_over(self, trainer: Any, epoch: int, step: int) -> None:
         """Write the detections in the run's validation pictures, keep this epoch's checkpoint for good, and say so."""
         if self._judged == "not" or (self._judged == "own" and not self._validated):
             return
+        found = self._detections(trainer)
+        if distributed.rank() > 0:
+            return
         path = self.report.attempt.predictions / f"val-epoch-{epoch:04}.json"
-        write_predictions(path, self._detections(trainer))
+        write_predictions(path, found)
         folder = self.report.attempt.checkpoints
         kept = keep_for_good(lambda path: evaluated(trainer.last, trainer, path), folder, epoch)
         self.report.evaluation(epoch, step, "val", path, kept, candidate=self._judged == "own")
 
     def _detections(self, trainer: Any) -> list[dict[str, Any]]:
-        """Of the validation that Ultralytics just made, or of one on the run's data beside a stage on other data."""
+        """Of the validation that Ultralytics just made, or of one on the run's data beside a stage on other data.
+
+        All of them in the first process, which makes the latter alone.
+        """
         if self._judged == "beside":
             folder = self.report.attempt.path / "ultralytics" / "judged"
-            return beside_training(self.spec, trainer, folder)
+            return beside_training(self.spec, trainer, folder) if distributed.rank() == 0 else []
         assert self._collector is not None
-        return self._collector.results
+        return [one for part in distributed.gathered_by_first(self._collector.results) for one in part]
 
     def _report_checkpoint(self, trainer: Any, epoch: int, step: int, last_stage: bool) -> None:
         """The end of a stage is where the next one starts; the end of the last is where nothing is resumed."""
@@ -243,7 +268,8 @@ class Watch:
         self.report.checkpoint(self.last_checkpoint, step, epoch, not (trainer.stop and last_stage), stage)
 
     def _stop_if_asked(self) -> None:
-        if self.report.stop_requested:
+        """For all processes to call at the same moments: a stop that has reached one ends all."""
+        if distributed.any_process(self.report.stop_requested, distributed.FLAGS):
             self._flush()
             raise StopRequested
 
@@ -272,20 +298,3 @@ class Watch:
     def _step(self, trainer: Any) -> int:
         """The steps done, over the whole run."""
         return int(self.steps_before + trainer.epoch * len(trainer.train_loader) + self._batch + 1)
-
-
-def unwrapped(model: Any) -> Any:
-    """The detector itself, without what distributes or compiles it."""
-    from ultralytics.utils.torch_utils import unwrap_model
-
-    return unwrap_model(model)
-
-
-def _term(name: str) -> str:
-    """`box_loss` → `box`."""
-    return name.removesuffix("_loss")
-
-
-def _metric(name: str) -> str:
-    """Ultralytics' own validation numbers carry its name: `ultralytics/mAP50-95`."""
-    return "ultralytics/" + name.removeprefix("metrics/").removesuffix("(B)").replace("val/", "val_")

@@ -204,8 +204,9 @@ def test_original_pixels_weigh_by_what_was_carried(network: Any, outputs: Any, b
 
 
 def test_other_criteria_are_refused(network: Any) -> None:
-    from detui.engine.backends.ultralytics.size_weights import _detection_losses
+    from detui.engine.backends.ultralytics.size_weights import detection_losses
 
-    assert len(_detection_losses(network.init_criterion())) == 1
+    words = ("weights by size", "loss.by_size", "leave loss.by_size out")
+    assert len(detection_losses(network.init_criterion(), *words)) == 1
     with pytest.raises(RunError, match="no place for weights by size"):
-        _detection_losses(torch.nn.MSELoss())
+        detection_losses(torch.nn.MSELoss(), *words)

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from detui.engine.backends.base import CheckContext, Problem
+from detui.engine.backends.ultralytics.batches import smallest_batch
 from detui.engine.backends.ultralytics.plan import UltralyticsBackend, UltralyticsConfig
 
 
-def problems(device: str = "cpu", images: int | None = 64, **sections: Any) -> list[Problem]:
+def problems(device: str = "cpu", images: int | None = 64, devices: int = 1, **sections: Any) -> list[Problem]:
     config = UltralyticsConfig.model_validate({"model": {"name": "yolo12n"}, **sections}).model_dump(mode="json")
-    return UltralyticsBackend().check(CheckContext(arm="a", config=config, device=device, train_images=images))
+    context = CheckContext(arm="a", config=config, device=device, devices=devices, train_images=images)
+    return UltralyticsBackend().check(context)
 
 
 def test_a_plain_configuration_is_fine_on_both_devices() -> None:
@@ -46,6 +48,28 @@ def test_a_contradiction_is_named_with_the_way_out(device: str, sections: Any, f
     found = problems(device, **sections)
     assert [(p.where, p.level) for p in found] == [(field, level)]
     assert found[0].hint and found[0].text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "devices", "smallest", "hint"),
+    [
+        (64, 8, 4, 2, None),
+        (None, 4, 4, 1, "--set train.batch=8"),
+        (17, 8, 2, 1, "--set train.batch=10"),  # a last batch of one image: the first one comes again
+        (19, 8, 2, 1, "--set train.batch=10"),  # three images, of which one device has one
+        (20, 8, 2, 2, None),
+        (18, 4, 1, 2, None),
+        (17, 8, 1, 1, "--set train.batch=9"),
+    ],
+)
+def test_a_batch_of_one_image_on_one_of_the_devices(
+    images: int | None, batch: int, devices: int, smallest: int, hint: str | None
+) -> None:
+    assert smallest_batch(batch, images, devices) == smallest
+    found = problems(images=images, devices=devices, model={"name": "rtdetr-l"}, train={"batch": batch, "nbs": batch})
+    assert [(p.where, p.level, p.hint) for p in found if p.level == "error"] == (
+        [("train.batch", "error", hint)] if hint else []
+    )
 
 
 def test_weights_name_where_the_worker_looks() -> None:
