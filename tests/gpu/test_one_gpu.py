@@ -106,9 +106,10 @@ def apart(one: RunDir, other: RunDir, steps: int) -> float:
     return max(abs(its[step][name] - mine[step][name]) / max(abs(mine[step][name]), 1e-3) for step, name in losses)
 
 
-def test_one_gpu_through_the_path_of_several(line: Line, trained: dict[str, RunDir]) -> None:
+@pytest.mark.parametrize("backend", ["torch", "ultralytics"])
+def test_one_gpu_through_the_path_of_several(line: Line, trained: dict[str, RunDir], backend: str) -> None:
     """The same training once more by the process that starts ranks: one of them, over NCCL."""
-    alone = by_itself(line, trained, "torch")
+    alone = by_itself(line, trained, backend)
     ranked = again(alone, "ranked")
     attempt = make_attempt(ranked)
     write_json(attempt.path / "attempt.json", {"number": 1, "resume": None})
@@ -125,8 +126,9 @@ def test_one_gpu_through_the_path_of_several(line: Line, trained: dict[str, RunD
     assert together["count"] == 1 and together["transport"] == "nccl", together
     assert together["batch"] == together["images_per_device"] == begin["used"]["train.batch"]
     assert together["devices"] == [f"cuda:0 {torch.cuda.get_device_name(0)}"]
-    print("torch, one rank over NCCL and none, first step apart:", apart(alone, ranked, 1))
-    assert apart(alone, ranked, 1) < 1e-4
+    print(backend, "one rank over NCCL and none, first step apart:", apart(alone, ranked, 1))
+    # Ultralytics gives a rank another seed than a process by itself; with two of them detui sets that right.
+    assert apart(alone, ranked, 1) < {"torch": 1e-4, "ultralytics": 1.0}[backend]
 
 
 SHARED = {"torch": "one_gpu:SharedTorch", "ultralytics": "one_gpu:SharedUltralytics"}
