@@ -15,7 +15,7 @@ import pytest
 from run_lines import Line, ended, latest, lines, name, values
 
 from detui.engine.devices.processes import descendants
-from detui.engine.process.control import status
+from detui.engine.process.control import status, supervised
 from detui.engine.process.descendants import tagged
 from detui.engine.process.identity import Identity
 from detui.engine.process.launch import launch
@@ -54,10 +54,21 @@ profiles:
     base:
       train: {epochs: 2, batch: 4, workers: 0}
     milestones: [1, 2]
+  sparse:
+    data:
+      name: scenes
+      train: {split: train, images: 8}
+      val: {split: val, images: 1}
+      options: {size: 64, masks: true, classes: [disc, box], objects: [0, 1], sizes: {small: 1, medium: 0, large: 0}}
+    base:
+      train: {epochs: 1, batch: 2, workers: 0}
+    milestones: [1]
 """
 EPOCH, STEPS = 3, 6
 """11 pictures in batches of 4: the last batch of an epoch has 3, two on one device and one on the other."""
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5
+"""Of any number of a step or epoch, relative; or absolute, of those below 1e-3. The largest difference that was
+measured is 2.0e-7: sums of 32 bits in another order."""
 WORKERS = Path(__file__).parents[2] / "workers"
 
 
@@ -69,8 +80,8 @@ def line(mmdet_made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Line(tmp_path_factory.mktemp("two"), RECIPE)
 
 
-def started(line: Line, *words: str) -> RunDir:
-    return line.new("run", str(line.recipe), "--profile", "quick", "--cpu-slots", "2", "--no-evaluate", "--yes",
+def started(line: Line, *words: str, profile: str = "quick") -> RunDir:
+    return line.new("run", str(line.recipe), "--profile", profile, "--cpu-slots", "2", "--no-evaluate", "--yes",
                     "--detach", *words)  # fmt: skip
 
 
@@ -85,6 +96,14 @@ def reached(run: RunDir, step: int, attempt: int = 1) -> None:
     while not (run.attempt(attempt).metrics_path.exists() and max(values(run, "step"), default=0) >= step):
         assert time.monotonic() < until and not status(run).state.terminal
         time.sleep(0.005)
+
+
+def waited(run: RunDir, seconds: float = 200) -> None:
+    """Wait until a run has ended in any way."""
+    until = time.monotonic() + seconds
+    while not status(run).state.terminal or supervised(run):
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def processes(run: RunDir) -> tuple[Identity, dict[int, int]]:
@@ -102,7 +121,11 @@ def processes(run: RunDir) -> tuple[Identity, dict[int, int]]:
 
 def test_what_two_devices_train_is_told_once_and_stands_in_the_record(line: Line, two: RunDir) -> None:
     assert [told["step"] for told in lines(two, "step")] == list(range(1, STEPS + 1))
-    assert [told["epoch"] for told in lines(two, "epoch")] == [told["epoch"] for told in lines(two, "evaluation")] == [1, 2]
+    assert (
+        [told["epoch"] for told in lines(two, "epoch")]
+        == [told["epoch"] for told in lines(two, "evaluation")]
+        == [1, 2]
+    )
     (begin,) = lines(two, "begin")
     told = begin["ranks"]
     assert {name: told[name] for name in ("count", "devices", "images_per_device", "batch", "rate_scaling")} == {
@@ -123,6 +146,16 @@ def test_the_first_device_judges_all_pictures(two: RunDir) -> None:
     dumped = json.loads((latest(two) / "predictions" / "val-epoch-0002.json").read_text())
     assert len({one["image_id"] for one in dumped}) == 5
     assert all("mmdet/val_loss_mask" in told for told in values(two, "epoch").values())
+
+
+def test_a_device_whose_pictures_have_no_objects_takes_the_step_with_the_others(line: Line) -> None:
+    """Parts of the detector that find nothing to learn from hold nobody up."""
+    run = ended(started(line, profile="sparse"), "finished")
+    steps = values(run, "step")
+    assert list(steps) == [1, 2, 3, 4] and all(told["train/loss"] > 0 for told in steps.values())
+    prepared = Path(json.loads((run.path / "spec.json").read_text())["data"]["prepared"])
+    truth = json.loads((prepared / "train.json").read_text())
+    assert 0 < len({one["image_id"] for one in truth["annotations"]}) < len(truth["images"])
 
 
 def levelled(two: RunDir, folder: Path, count: int) -> RunDir:
@@ -147,17 +180,11 @@ def test_two_devices_compute_the_curve_of_one(two: RunDir, tmp_path: Path) -> No
     one, both = (levelled(two, tmp_path, count) for count in (1, 2))
     assert list(values(one, "step")) == list(range(1, 3 * EPOCH + 1))
     assert "ranks" not in lines(one, "begin")[0] and "batch_norm_images" not in lines(both, "begin")[0]["ranks"]
-    worst = 0.0
     for kind in ("step", "epoch"):
         first, second = values(one, kind), values(both, kind)
         assert first.keys() == second.keys()
         for place, numbers in first.items():
-            for what, number in numbers.items():
-                off = abs(second[place][what] - number) / max(abs(number), 1e-3)
-                print(kind, place, what, number, second[place][what], off)
-                worst = max(worst, off)
-    print("WORST", worst)
-    assert worst < TOLERANCE
+            assert second[place] == pytest.approx(numbers, rel=TOLERANCE, abs=TOLERANCE * 1e-3), place
     assert [told["transfer"]["parts"] for told in lines(one, "stage")] == [
         told["transfer"]["parts"] for told in lines(both, "stage")
     ]
@@ -185,6 +212,23 @@ def test_a_stop_saves_and_a_resume_computes_the_rest_of_the_same_curve(line: Lin
     again = lines(run, "begin")[1]
     assert again["resumed_from_step"] == saved[-1]["step"] and again["resumed"]["anew"] == []
     assert values(run, "step") == values(two, "step") and values(run, "epoch") == values(two, "epoch")
+
+
+def test_a_stop_in_a_validation_stops_all_and_leaves_it_to_the_resumed_attempt(two: RunDir, tmp_path: Path) -> None:
+    """The first device validates, and the others wait for what it says."""
+    told = RunSpec.from_json(json.loads((two.path / "spec.json").read_text()), two.path)
+    spec = replace(told, trainer="meddled:StoppedTrainer", pythonpath=(*told.pythonpath, str(WORKERS)))
+    run = RunDir.create(tmp_path / "logs" / "stopped" / "runs" / spec.name, spec)
+    launch(run)
+    waited(run)
+    assert (run.attempt(1).done() or {})["outcome"] == "stopped" and lines(run, "epoch") == []
+    (saved,) = lines(run, "checkpoint")
+    assert (saved["step"], saved["epoch"], saved["resumable"]) == (EPOCH, 0, True)
+    (run.path / "spec.json").write_text(json.dumps(told.to_json()))
+    launch(run, resume=True)
+    ended(run, "finished")
+    assert values(run, "step") == values(two, "step") and values(run, "epoch") == values(two, "epoch")
+    assert [one["epoch"] for one in lines(run, "evaluation")] == [1, 2]
 
 
 def test_a_checkpoint_is_gone_on_from_on_another_number_of_devices(line: Line, two: RunDir) -> None:
