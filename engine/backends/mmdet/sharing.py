@@ -36,6 +36,5 @@ def shared(model: Any) -> Any:
     if distributed.processes() == 1:
         return model
     device = next(model.parameters()).device
-    # The statistics of BatchNorm are those of the first device, which alone is saved and judged. Every parameter that
-    # learns takes part in every step.
-    return Shared(module=model, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False)
+    # Statistics of BatchNorm are those of the first device. Every parameter that learns takes part in every step.
+    return Shared(module=model, device_ids=[device] if device.type == "cuda" else None)
