@@ -84,7 +84,7 @@ def _rates(plan: Plan) -> Iterator[dict[str, Any]]:
     """The learning rates by part, of every stage of every arm."""
     for arm in plan.arms:
         for stage in arm.stages:
-            yield {"arm": arm.name, "stage": stage.name, **to_json(planned(stage.config, plan.placement.count))}
+            yield {"arm": arm.name, "stage": stage.name, **to_json(planned(stage.config))}
 
 
 def _arm(arm: ResolvedArm) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def rate_lines(plan: Plan) -> list[str]:
     rows = [("", tr("backbone"), tr("neck"), tr("heads"), tr("pictures a step"), tr("lr is of"))]
     for arm in plan.arms:
         for stage in arm.stages:
-            found = planned(stage.config, plan.placement.count)
+            found = planned(stage.config)
             name = arm.name if len(arm.stages) == 1 else f"{arm.name}, {stage.name}"
             backbone = tr("frozen") if found.backbone is None else f"{found.backbone:.4g}"
             reference = DASH if found.reference is None else str(found.reference)

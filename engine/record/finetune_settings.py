@@ -108,10 +108,10 @@ class FinetuneSettings:
         devices = max((len(one.device) for run in arm.runs for one in run.attempts), default=0) or int(
             (self.facts.info.get("device") or {}).get("count") or 1
         )
-        told = self.words("batch on devices", _written(batch), devices)
+        told = self.words("batch on devices", _written(batch // devices), devices)
         if reference is None:
             return self.words("not scaled", told)
-        return self.words("scaled", told, _written(reference), f"{batch * devices / reference:.4g}")
+        return self.words("scaled", told, _written(reference), f"{batch / reference:.4g}")
 
     def _layers(self, arm: _Arm) -> str:
         factors = [arm.get(f"train.layers.{name}") for name in ("backbone", "neck", "heads")]

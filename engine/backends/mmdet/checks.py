@@ -17,7 +17,8 @@ def problems(context: CheckContext) -> list[Problem]:
     """Contradictions between fields, and what the device cannot do."""
     model, train = context.config["model"], context.config["train"]
     found = [*_amp(train, context.device), *_backbone(context), *_start(context)]
-    return [*found, *_normalisation(model, train), *_layers(model, train), *_schedule(train, context.train_images)]
+    found += _normalisation(model, train, context.devices)
+    return [*found, *_layers(model, train), *_schedule(train, context.train_images)]
 
 
 def _amp(train: Mapping[str, Any], device: str) -> Iterator[Problem]:
@@ -57,10 +58,11 @@ def _start(context: CheckContext) -> Iterator[Problem]:
         yield warning("model.start.anew", text, "leave it out of this arm")
 
 
-def _normalisation(model: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Problem]:
-    if not model["backbone"]["norm_eval"] and train["batch"] == 1:
+def _normalisation(model: Mapping[str, Any], train: Mapping[str, Any], devices: int) -> Iterator[Problem]:
+    if not model["backbone"]["norm_eval"] and train["batch"] == devices:
         text = "BatchNorm learns its statistics from a batch of one picture: they are too noisy to use."
-        yield warning("train.batch", text, "--set train.batch=2, or --set model.backbone.norm_eval=true")
+        text = text if devices == 1 else f"{text} (Each of {devices} devices has its own.)"
+        yield warning("train.batch", text, f"--set train.batch={2 * devices}, or --set model.backbone.norm_eval=true")
 
 
 def _layers(model: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[Problem]:

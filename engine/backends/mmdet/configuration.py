@@ -36,7 +36,8 @@ def configured(
 
     `data`: prepared (`prepared`, `root`, `classes`, `splits`). `epochs`: of the stage. `folder`: where MMEngine writes.
     It says nothing of weights to start from: those are read by weights.py. `loss_dataloader` is ours, and MMEngine
-    passes it by. The rate stands in it as the recipe has it; MMEngine scales it by `auto_scale_lr`.
+    passes it by. The rate stands in it as the recipe has it; MMEngine scales it by `auto_scale_lr`. MMEngine's batches
+    are those of one device, and the recipe's are of all `devices` together.
     """
     train = config["train"]
     reference = train["reference_batch"]
@@ -44,15 +45,15 @@ def configured(
         "default_scope": "mmdet",
         "custom_imports": {"imports": [STANDIN], "allow_failed_imports": True},
         "model": model(config["model"], len(data["classes"])),
-        "train_dataloader": loader(config, data, "train", "train"),
+        "train_dataloader": loader(config, data, "train", "train", devices),
         "val_dataloader": loader(config, data, "val", "val"),
-        "loss_dataloader": loader(config, data, "val", "loss"),
+        "loss_dataloader": loader(config, data, "val", "loss", devices),
         "val_evaluator": {"type": "CocoMetric", "ann_file": _truth(data, "val"), "metric": ["bbox", "segm"]},
         "train_cfg": {"type": "EpochBasedTrainLoop", "max_epochs": epochs, "val_interval": 1},
         "val_cfg": {"type": "ValLoop"},
         "optim_wrapper": optimisation(train),
         "param_scheduler": schedule(train, epochs),
-        "auto_scale_lr": {"enable": reference is not None, "base_batch_size": reference or train["batch"] * devices},
+        "auto_scale_lr": {"enable": reference is not None, "base_batch_size": reference or train["batch"]},
         "default_hooks": {
             "timer": {"type": "IterTimerHook"},
             "logger": {"type": "LoggerHook", "interval": 50},
@@ -165,8 +166,8 @@ def _in_evaluation(section: Mapping[str, Any]) -> Settings:
     }  # fmt: skip
 
 
-def loader(config: Mapping[str, Any], data: Mapping[str, Any], role: str, kind: Kind) -> Settings:
-    """A loader of the pictures of `role` ("train", "val", "test").
+def loader(config: Mapping[str, Any], data: Mapping[str, Any], role: str, kind: Kind, devices: int = 1) -> Settings:
+    """A loader of the pictures of `role` ("train", "val", "test"), for one of so many devices.
 
     No picture is left out: MMDetection's filter of those without objects is off. For losses the annotations are read
     before the pictures are resized, so that they are resized with them; for detections after, so that they stay in
@@ -175,7 +176,7 @@ def loader(config: Mapping[str, Any], data: Mapping[str, Any], role: str, kind: 
     train = config["train"]
     own = train["workers"]
     return {
-        "batch_size": train["batch"] if kind != "val" else 1,
+        "batch_size": train["batch"] // devices if kind != "val" else 1,
         "num_workers": own,
         "persistent_workers": own > 0,
         "drop_last": False,
@@ -272,6 +273,8 @@ def text(settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     # MMEngine imports the stand-in by its name: a shell that started no worker has to be told where it lies.
     links = shlex.quote(str(Path(__file__).parents[4]))
     lines = [*(line.format(links=links) for line in _HEADER), *(_HEADS if section["weights"] and heads else ())]
+    share = settings["train_dataloader"]["batch_size"]
+    lines += [_SHARE.format(devices=config["train"]["batch"] // share)] if share != config["train"]["batch"] else []
     values = [f"{name} = {pprint.pformat(value, width=_WIDTH, sort_dicts=False)}" for name, value in told.items()]
     return "\n".join([*lines, "", *values, ""])
 
@@ -283,4 +286,5 @@ _HEADER = (
     "# They read the weights in their own way, which may run what stands in a file (detui weights check runs nothing),",
     "# with their own random numbers, and know neither our validation losses (loss_dataloader) nor our evaluation.",
 )
+_SHARE = "# A batch is what one of {devices} devices has of a step: the tools are to be started on as many."
 _HEADS = ("# The recipe starts whole heads anew (model.start.anew); the tools keep all of them that fits.",)

@@ -1,12 +1,14 @@
 """The pictures of a training in an order that a resume can enter at any batch.
 
 What a picture looks like depends on (seed, epoch, index) alone, not on which process reads it, or what was read before:
-a resumed training repeats nothing and loses nothing, whatever the number of its loader processes.
+a resumed training repeats nothing and loses nothing, whatever the number of its loader processes. Several devices take
+turns within each batch of the one order: a step sees the pictures that it would see on one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import cycle, islice
 from typing import Any
 
 from detui.engine.backends.mmdet.state import drawing_from
@@ -16,11 +18,15 @@ Place = tuple[int, int]
 
 
 class Order:
-    """A batch sampler: the batches that an inner one makes of an epoch, from any of them on."""
+    """A batch sampler: what one process has of the batches that an inner one makes of an epoch, from any of them on."""
 
-    def __init__(self, inner: Any) -> None:
-        """`inner`: a batch sampler over a sampler of MMEngine, that is told the epoch."""
-        self.inner = inner
+    def __init__(self, inner: Any, rank: int = 0, processes: int = 1) -> None:
+        """`inner`: a batch sampler over a sampler of MMEngine, that is told the epoch; of the batches of all processes.
+
+        Where a batch has fewer pictures than there are processes, the first ones of the epoch come again: nobody has a
+        batch without any.
+        """
+        self.inner, self.rank, self.processes = inner, rank, processes
         self.epoch = self.done = 0
 
     def start(self, epoch: int, done: int) -> None:
@@ -33,8 +39,10 @@ class Order:
     def __iter__(self) -> Iterator[list[Place]]:
         self.inner.sampler.set_epoch(self.epoch)
         # The whole list first: the inner one groups pictures by their shape, and keeps a remainder when it is left.
-        for batch in list(self.inner)[self.done :]:
-            yield [(self.epoch, int(index)) for index in batch]
+        batches = list(self.inner)
+        for batch in batches[self.done :]:
+            again = islice(cycle(batches[0]), max(0, self.processes - len(batch)))
+            yield [(self.epoch, int(index)) for index in [*batch, *again][self.rank :: self.processes]]
 
 
 class Seeded:
@@ -58,14 +66,24 @@ class Seeded:
             return self.inner[index]
 
 
-def seeded(loader: Any, seed: int) -> Any:
-    """A loader of the same data that takes its places from an `Order`."""
+def whole(sampler: Any) -> Any:
+    """A sampler of MMEngine, which gives each process some of the pictures, with all of them in every process."""
+    sampler.rank, sampler.world_size = 0, 1
+    sampler.num_samples = sampler.total_size = len(sampler.dataset)
+    return sampler
+
+
+def seeded(loader: Any, seed: int, rank: int = 0, processes: int = 1) -> Any:
+    """A loader of the same data that takes its places from an `Order`. `loader`: its batches are of one process."""
     import torch
     from torch.utils.data import DataLoader
 
+    batches = loader.batch_sampler
+    whole(batches.sampler)
+    batches.batch_size *= processes
     return DataLoader(
         Seeded(loader.dataset, seed),  # type: ignore[arg-type, unused-ignore]
-        batch_sampler=Order(loader.batch_sampler),
+        batch_sampler=Order(batches, rank, processes),
         collate_fn=loader.collate_fn,
         worker_init_fn=loader.worker_init_fn,
         num_workers=loader.num_workers,

@@ -42,11 +42,12 @@ class Watch(Hook):
         self, report: Reporter, *, stage: str, index: int, last: bool, steps_before: int, epochs_before: int,
         text: str, save_every: int, begin: Callable[[Any], None], judge: Callable[[Any, int, int], Verdict],
     ) -> None:  # fmt: skip
-        """`last`: whether it is the run's last stage. `steps_before`, `epochs_before`: of the stages before it.
+        """Every process of a run has one. `last`: whether it is the run's last stage. `steps_before`, `epochs_before`:
+        of the stages before it.
 
         `text`: the configuration as a file. `begin`: called with the runner before the first step. `judge`: called with
-        the runner, the epoch and the step after each epoch; may raise StopRequested, and is then called again by the
-        attempt that goes on.
+        the runner, the epoch and the step after each epoch, in the first process alone; may raise StopRequested, and is
+        then called again by the attempt that goes on.
         """
         self.report, self.stage, self.index, self.last = report, stage, index, last
         self.steps_before, self.epochs_before, self.text = steps_before, epochs_before, text
@@ -58,18 +59,15 @@ class Watch(Hook):
         """The newest one, once there is one."""
         self._rates: dict[str, int] = {}
         self._main = distributed.rank() == 0
-        self._runner: Any = None
-        self._generators: dict[str, Any] = {}
-        """As they are between two epochs."""
+        self._generators: list[Any] = []
+        """Of every process, as they are between two epochs."""
 
     def before_train(self, runner: Any) -> None:
         """Everything is built: say what is used, before the first step."""
-        self._runner = runner
         held = group_of(runner.optim_wrapper.optimizer, state.unwrapped(runner.model))
         self._rates = {RATES.get(part, f"lr/{part}"): groups[0] for part, groups in held.items()}
-        if self._main:
-            self._begin(runner)
-        if self._any(self.report.stop_requested):
+        self._begin(runner)
+        if _any(self.report.stop_requested):
             raise StopRequested
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -82,7 +80,7 @@ class Watch(Hook):
 
     def between_steps(self, runner: Any) -> None:
         """Save where it is time to, and where a stop was asked for."""
-        stop = self._any(self.report.stop_requested)
+        stop = _any(self.report.stop_requested)
         if stop or (self.save_every and runner.iter % self.save_every == 0):
             self.save(runner)
         if stop:
@@ -93,40 +91,39 @@ class Watch(Hook):
         self.steps.flush()
         epoch, step = self.epochs_before + runner.epoch, self.steps_before + runner.iter
         verdict, stopped = Verdict(), False
-        self._generators = random_state()
+        self._generators = distributed.gathered(random_state())
         if self._main:
             try:
                 with random_state_kept():
                     verdict = self._judge(runner, epoch, step)
             except StopRequested:
                 stopped = True
-        if self._any(stopped):  # the others wait here for the first one
+        if _any(stopped):  # the others wait here for the first one
             self.save(runner)
             raise StopRequested
-        if self._main:
-            self.report.epoch(epoch, step, {**self.steps.means(), **verdict.values}, self.stage, self.seconds)
-            if verdict.path is not None:
-                self.report.evaluation(epoch, step, "val", verdict.path, verdict.checkpoint, verdict.candidate)
+        self.report.epoch(epoch, step, {**self.steps.means(), **verdict.values}, self.stage, self.seconds)
+        if verdict.path is not None:
+            self.report.evaluation(epoch, step, "val", verdict.path, verdict.checkpoint, verdict.candidate)
         self.steps.new_epoch()
         self.seconds = None
         runner.train_loop.epoch_open = False
         over = runner.epoch >= runner.max_epochs
         self.save(runner, over=over)
-        if not over and self._any(self.report.stop_requested):
+        if not over and _any(self.report.stop_requested):
             raise StopRequested
 
     def save(self, runner: Any, *, over: bool = False) -> None:
         """Write the checkpoint of this moment. `over`: the stage has ended."""
         self.steps.flush()
-        if not self._main:
-            return
+        generators = distributed.gathered(random_state())
         step, epoch = self.steps_before + runner.iter, self.epochs_before + runner.epoch
         loop, folder = runner.train_loop, self.report.attempt.checkpoints
-        path = state.checkpoint_path(folder, self.index, step)
-        own = {**self._own(runner), "epoch_open": loop.epoch_open, "random": random_state()}
-        state.save({**state.weights(runner, self.text), **state.training(runner), state.KEY: own}, path)
-        state.prune(folder)
-        self.checkpoint = path
+        self.checkpoint = path = state.checkpoint_path(folder, self.index, step)
+        if self._main:
+            own = {**self._own(runner), "epoch_open": loop.epoch_open, "random": generators}
+            state.save({**state.weights(runner, self.text), **state.training(runner), state.KEY: own}, path)
+            state.prune(folder)
+        distributed.wait_for_all()  # the next stage begins with the file, in every process
         # The end of a stage is where the next one starts; the end of the last is where nothing is resumed.
         ended = epoch - 1 if loop.epoch_open else epoch
         stage = self.index + 1 if over and not self.last else self.index
@@ -153,9 +150,10 @@ class Watch(Hook):
             "parameters": state.parameter_names(runner),
         }
 
-    def _any(self, flag: bool) -> bool:
-        """Whether one process says yes: a stop that reached one must end all after the same step."""
-        return distributed.any_process(flag, next(self._runner.model.parameters()).device)
+
+def _any(flag: bool) -> bool:
+    """Whether one process says yes: a stop that reached one must end all after the same step."""
+    return distributed.any_process(flag, distributed.FLAGS)
 
 
 def _gradient(runner: Any) -> dict[str, float]:

@@ -16,6 +16,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from detui.engine.backends.mmdet.data import seeded
 from detui.engine.backends.mmdet.hooks import Watch
+from detui.engine.backends.mmdet.sharing import shared
+from detui.engine.backends.torch_support import distributed
 
 
 class DetuiRunner(Runner):
@@ -36,10 +38,8 @@ class DetuiRunner(Runner):
         """Nothing: it lies in the attempt's folder already."""
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
-        """On the run's device."""
-        if self.distributed:
-            return super().wrap_model(model_wrapper_cfg, model)
-        return model.to(self.place)
+        """On the run's device, and together with those of its other devices."""
+        return shared(model.to(self.place))
 
     def _init_model_weights(self) -> None:
         if not self.resumed:
@@ -60,7 +60,8 @@ class DetuiEpochLoop(EpochBasedTrainLoop):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.watch: Watch = self.runner.watch
-        self.dataloader: Any = seeded(self.dataloader, self.runner.seed)
+        rank, processes = distributed.rank(), distributed.processes()
+        self.dataloader: Any = seeded(self.dataloader, self.runner.seed, rank, processes)
         self.epoch_open = False
         """Whether an epoch's steps are done, and what comes after them is not."""
 
@@ -106,7 +107,8 @@ def runner_of(
     """A runner by the whole configuration of a stage, whose random numbers start at its seed.
 
     Validation is ours, and so are the hooks but that of the schedules: MMEngine's others would wait for the GPU after
-    each step to log its losses, and write checkpoints and files of their own.
+    each step to log its losses, and write checkpoints and files of their own. Processes that train together have joined
+    each other before.
     """
 
     class Placed(DetuiRunner):
@@ -120,6 +122,7 @@ def runner_of(
         "default_hooks": {**dict.fromkeys(_SILENT), "param_scheduler": {"type": "ParamSchedulerHook"}},
         "visualizer": {"type": "Visualizer", "vis_backends": [], "name": watch.stage},
         "experiment_name": f"{watch.stage}-s{watch.index}",
+        "launcher": "none" if distributed.processes() == 1 else "pytorch",
     }  # fmt: skip
     runner: Any = Placed.from_cfg(Config(ours))
     runner.watch = watch

@@ -28,7 +28,7 @@ class MmdetBackend:
     resume_grain = "nothing is lost but the step in progress"
     statistics = ()
     model_of_stage = ("model.backbone.frozen_stages", "model.backbone.norm_eval", "model.start")
-    distributes: Literal["torchrun", "itself"] | None = None
+    distributes: Literal["torchrun", "itself"] | None = "torchrun"
     compares_weights = True
     fixed_in_branches = ("model", "train.batch")
 

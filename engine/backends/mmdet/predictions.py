@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from detui.engine.backends.mmdet.data import whole
 from detui.engine.run.files import write_whole
 from detui.engine.worker.stop import StopRequested
 
@@ -68,8 +69,10 @@ def write_predictions(path: Path, results: list[dict[str, Any]]) -> None:
 
 
 def make_loader(settings: Mapping[str, Any]) -> Any:
-    """A loader that is used now and then: its processes end with each pass."""
+    """A loader of all pictures that is used now and then: its processes end with each pass."""
     from mmengine.config import ConfigDict
     from mmengine.runner import Runner
 
-    return Runner.build_dataloader(ConfigDict({**settings, "persistent_workers": False}), seed=0)
+    loader = Runner.build_dataloader(ConfigDict({**settings, "persistent_workers": False}), seed=0)
+    whole(loader.sampler)  # the first of several devices judges alone
+    return loader

@@ -21,7 +21,7 @@ class Rates:
     lr: float
     """As the recipe has it."""
     pictures: int
-    """In a step, over all devices."""
+    """In a step, on all devices together."""
     reference: int | None
     """How many `lr` is meant for; None: however many there are."""
     backbone: float | None
@@ -35,13 +35,13 @@ class Rates:
         return len({self.backbone, self.neck, self.heads}) > 1
 
 
-def planned(config: Mapping[str, Any], devices: int = 1) -> Rates:
-    """The rates of a configuration of this backend on so many devices."""
+def planned(config: Mapping[str, Any]) -> Rates:
+    """The rates of a configuration of this backend, on however many devices."""
     train, frozen = config["train"], config["model"]["backbone"]["frozen_stages"] == 4
-    peak, layers = effective_rate(train, devices), train["layers"]
+    peak, layers = effective_rate(train), train["layers"]
     return Rates(
         lr=train["lr"],
-        pictures=train["batch"] * devices,
+        pictures=train["batch"],
         reference=train["reference_batch"],
         backbone=None if frozen else peak * layers["backbone"],
         neck=peak * layers["neck"],
@@ -49,10 +49,10 @@ def planned(config: Mapping[str, Any], devices: int = 1) -> Rates:
     )
 
 
-def effective_rate(train: Mapping[str, Any], devices: int = 1) -> float:
+def effective_rate(train: Mapping[str, Any]) -> float:
     """The rate of parts whose factor is 1: lr × pictures of a step / reference_batch."""
     reference = train["reference_batch"]
-    scale = 1.0 if reference is None else train["batch"] * devices / reference
+    scale = 1.0 if reference is None else train["batch"] / reference
     return float(train["lr"] * scale)
 
 

@@ -21,13 +21,13 @@ STAGES = 4
 """Of a ResNet, behind its stem."""
 
 
-def asked(config: Mapping[str, Any], epochs: int, devices: int = 1) -> dict[str, Any]:
+def asked(config: Mapping[str, Any], epochs: int) -> dict[str, Any]:
     """The recipe's fields as `train.lr` → value, of a stage of so many epochs, and the rates by part that follow.
 
     Fields of what is switched off are left out: nothing holds them.
     """
     flat = dict(_flat({section: config[section] for section in ("model", "train", "augment")}))
-    rates, train = planned(config, devices), config["train"]
+    rates, train = planned(config), config["train"]
     flat["train.epochs"] = epochs
     flat |= {f"train.rates.{part}": getattr(rates, field) for part, field in PARTS.items()}
     if rates.backbone is None:
@@ -91,7 +91,7 @@ def _training(runner: Any, model: Any) -> dict[str, Any]:
     batch = loop.dataloader.batch_sampler.inner.batch_size
     reference = scaling["base_batch_size"] if scaling.get("enable") else None
     base = optimizer.defaults["lr"]
-    scaled = base * (batch * runner.world_size / reference if reference else 1.0)
+    scaled = base * (batch / reference if reference else 1.0)
     rates = peaks(optimizer, model)
     resize = next(step for step in _steps(runner) if type(step).__name__ == "Resize")
     return {

@@ -106,12 +106,12 @@ class Train(Closed):
 
     epochs: AtLeastOne = 12
     batch: AtLeastOne = 2
-    """Pictures on each device."""
+    """Pictures of a step, on all devices together."""
     lr: Positive = 0.02
-    """Of a batch of `reference_batch` pictures over all devices."""
+    """Of a batch of `reference_batch` pictures."""
     reference_batch: AtLeastOne | None = None
-    """Linear scaling (Goyal et al., 2017): the rate that is used is lr × batch × devices / reference_batch. None: it is
-    lr, whatever the batch. (MMDetection's own configurations mean 16.)"""
+    """Linear scaling (Goyal et al., 2017): the rate that is used is lr × batch / reference_batch, on however many
+    devices. None: it is lr, whatever the batch. (MMDetection's own configurations mean 16.)"""
     layers: Layers = Layers()
     momentum: Fraction = 0.9
     weight_decay: NotNegative = 0.0001

@@ -1,8 +1,8 @@
 """Checkpoints in MMEngine's own form, with what it leaves out, read without running a pickle.
 
 MMEngine's keys are state_dict, optimizer, param_schedulers, meta and message_hub: its own tools read them. Under one
-key of ours lie what a resume to the batch needs: the random generators, the position in the data, and the sums of the
-epoch in progress.
+key of ours lie what a resume to the batch needs: the random generators of each process, the position in the data, and
+the sums of the epoch in progress.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 from detui.engine.backends.torch_support import own_checkpoints
 from detui.engine.errors import RunError
 
-FORMAT = 1
+FORMAT = 2
+"""1 had the generators of the one process there was."""
 KEY = "detui"
 """What ours lies under in a checkpoint."""
 _NAMES = own_checkpoints.Names(".pth")
@@ -32,6 +33,12 @@ def load(path: Path) -> dict[str, Any]:
         raise RunError("The file is no checkpoint of this backend.", where=str(path))
     own_checkpoints.check_format(found[KEY]["format"], FORMAT, path)
     return found
+
+
+def generators(own: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The random generators of each process that saved a checkpoint. `own`: what lies under our key."""
+    told = own["random"]
+    return [told] if own["format"] == 1 else list(told)
 
 
 def weights(runner: Any, text: str) -> dict[str, Any]:

@@ -23,13 +23,15 @@ class MmdetTrainer:
     def train(self, spec: RunSpec, report: Reporter) -> None:
         """Train the run. Raises StopRequested after a stop, RunError when asked and used settings differ."""
         from detui.engine.backends.mmdet.building import ready
+        from detui.engine.backends.torch_support import distributed
 
         check_last_stage(spec)
-        operators = ready()
-        first = int(report.resume.get("stage") or 0) if report.resume else 0
-        start = Path(report.resume["checkpoint"]) if report.resume else None
-        for index in range(first, len(spec.stages)):
-            start = _Stage(spec, report, index, operators, begins=index == first).run(start)
+        with distributed.joined(spec.device.kind, report):
+            operators = ready()
+            first = int(report.resume.get("stage") or 0) if report.resume else 0
+            start = Path(report.resume["checkpoint"]) if report.resume else None
+            for index in range(first, len(spec.stages)):
+                start = _Stage(spec, report, index, operators, begins=index == first).run(start)
 
     def predict(self, spec: RunSpec, checkpoint: Path, split: str, out: Path, device: str) -> None:
         """Write COCO results of one split. Raises RunError for a checkpoint that cannot be read or does not fit."""
@@ -61,11 +63,15 @@ class _Stage:
 
     def __init__(self, spec: RunSpec, report: Reporter, index: int, operators: str, *, begins: bool) -> None:
         """`operators`: which are in use. `begins`: the attempt begins with it."""
+        from detui.engine.backends.torch_support import distributed
+
         self.spec, self.report, self.index, self.operators, self.begins = spec, report, index, operators, begins
         self.stage = spec.stages[index]
         self.config: Mapping[str, Any] = self.stage.config
         self.data = data_of(spec, index)
         self.folder = report.attempt.path / "mmdet"
+        self._share = distributed.share_of(self.config["train"]["batch"])
+        self._main = distributed.rank() == 0
         self.place = "cpu" if spec.device.kind == "cpu" else "cuda"
         self._start: Path | None = None
         self._found: dict[str, Any] | None = None
@@ -80,12 +86,14 @@ class _Stage:
         from detui.engine.backends.mmdet.building import quiet
         from detui.engine.backends.mmdet.hooks import Watch
         from detui.engine.backends.mmdet.loop import runner_of
+        from detui.engine.backends.torch_support import distributed
 
         own = state.load(start) if start is not None else None
         self._start, self._found = start, own if own and own[state.KEY]["stage"] == self.index else None
         self._settings = settings = configuration.configured(
-            self.config, self.data, seed=self.spec.seed, epochs=self.stage.epochs, folder=self.folder
-        )
+            self.config, self.data, seed=self.spec.seed, epochs=self.stage.epochs, folder=self.folder,
+            devices=distributed.processes(),
+        )  # fmt: skip
         text = self._write(settings)
         before = self._found[state.KEY] if self._found else {}
         self._watch = Watch(
@@ -94,7 +102,7 @@ class _Stage:
             epochs_before=before.get("epochs_before", self.report.last_epoch),
             text=text, save_every=self.config["train"]["save_every"], begin=self._begin, judge=self._judge,
         )  # fmt: skip
-        if self.report.stop_requested:
+        if distributed.any_process(self.report.stop_requested, distributed.FLAGS):
             raise StopRequested
         with quiet():
             runner = runner_of(
@@ -106,8 +114,10 @@ class _Stage:
         return Path(self._watch.checkpoint)
 
     def _write(self, settings: Mapping[str, Any]) -> str:
-        """Write the configuration beside MMEngine's log; the last stage's is the run's."""
+        """Write the configuration beside MMEngine's log; the last stage's is the run's. Returns its text."""
         text = configuration.text(settings, self.config)
+        if not self._main:
+            return text
         name = "config.py" if self.index == len(self.spec.stages) - 1 else f"config-s{self.index}.py"
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / name, text.encode())
@@ -117,7 +127,11 @@ class _Stage:
         """Give the built model what it starts with, or the whole training what it had."""
         from detui.engine.backends.mmdet import state
         from detui.engine.backends.mmdet.weights import begin_with
+        from detui.engine.backends.torch_support import distributed
+        from detui.engine.backends.torch_support.generators import seed_everything
 
+        if not self._main:  # MMEngine starts all of them at the same place, for weights that are drawn alike
+            seed_everything(self.spec.seed, distributed.rank())
         model = state.unwrapped(runner.model)
         if self._found is not None:
             self._continue(runner, self._found)
@@ -127,11 +141,13 @@ class _Stage:
         transfer = begin_with(model, self.config["model"], self._start, names, self.spec.seed, stage=before)
         if transfer is not None:
             file = f"transfer-s{self.index}.json"
-            transfer.write(self.report.attempt.path / file, model)
+            if self._main:
+                transfer.write(self.report.attempt.path / file, model)
             self._transfer = {"file": file, **transfer.summary()}
 
     def _continue(self, runner: Any, found: Mapping[str, Any]) -> None:
         from detui.engine.backends.mmdet import state
+        from detui.engine.backends.torch_support import distributed
         from detui.engine.backends.torch_support.generators import set_random_state
 
         own, path = found[state.KEY], self._start or Path()
@@ -143,16 +159,23 @@ class _Stage:
         runner.train_loop.go_on(own["epoch"], own["step"], own["epoch_open"])
         self._watch.steps.restore(own)
         self._watch.seconds = own["seconds"]
-        set_random_state(own["random"])
+        generators = state.generators(own)
+        if len(generators) == distributed.processes():
+            set_random_state(generators[distributed.rank()])
+        else:
+            anew.append("random generators: another number of processes")
         restored = ["weights", "momentum", "rates and their schedule", "random generators", "position in the data",
                     "augmentation of each picture"]  # fmt: skip
-        self._restored = {"restored": [one for one in restored if one not in anew], "anew": anew}
+        lost = [one.partition(":")[0] for one in anew]
+        self._restored = {"restored": [one for one in restored if one not in lost], "anew": anew}
 
     def _begin(self, runner: Any) -> None:
         """Say what is used, and compare it with what was asked, before the first step."""
         import torch
 
         from detui.engine.backends.mmdet import facts, readback
+        from detui.engine.backends.mmdet.state import unwrapped
+        from detui.engine.backends.torch_support import distributed
         from detui.engine.backends.torch_support.device import device_facts
 
         wanted, found = readback.asked(self.config, self.stage.epochs), readback.used(runner)
@@ -160,20 +183,22 @@ class _Stage:
         steps = len(runner.train_dataloader)
         other = not self.begins and facts_of(self.spec, self.index) != facts_of(self.spec, self.index - 1)
         # Counting FLOPs is a whole pass: only where somebody is told.
-        model = facts.model_facts(runner, self.config, self.data) if self.begins or other else None
+        model = facts.model_facts(runner, self.config, self.data) if self._main and (self.begins or other) else None
         if self.begins:
-            tested = torch_tests(self.place)
+            tested, device = torch_tests(self.place), torch.device(self.place)  # every rank its own device
+            together = distributed.facts(unwrapped(runner.model).train(), self._share, device)
             self.report.begin(
                 total_epochs=self.spec.total_epochs,
                 steps_per_epoch=steps if even(self.spec) else None,
                 model=model,
                 **told,
-                device=device_facts(torch.device(self.place)),
+                device=device_facts(device),
                 predictions=facts.predictions(runner),
                 packages=facts.packages(),
                 operators=self.operators,
                 arithmetic=tested,
                 **({"resumed": self._restored} if self._found is not None else {}),
+                **({"ranks": together} if together else {}),
             )
             refuse_wrong(tested, batch_of_one=False)  # Mask R-CNN flattens no output of a BatchNorm
         self.report.stage(
@@ -208,11 +233,12 @@ class _Stage:
         return Verdict(values=values, path=path, checkpoint=kept, candidate=how == "own")
 
     def _loader(self, kind: configuration.Kind, data: Mapping[str, Any]) -> Any:
-        """A loader of validation pictures, made once."""
+        """A loader of validation pictures, made once. For losses a batch is as large as one that a device trains on."""
         from detui.engine.backends.mmdet.facts import check_pictures
         from detui.engine.backends.mmdet.predictions import make_loader
 
+        devices = self.config["train"]["batch"] // self._share
         if kind not in self._loaders:
-            self._loaders[kind] = make_loader(configuration.loader(self.config, data, "val", kind))
+            self._loaders[kind] = make_loader(configuration.loader(self.config, data, "val", kind, devices))
             check_pictures(self._loaders[kind].dataset, data, "val")
         return self._loaders[kind]

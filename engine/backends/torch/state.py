@@ -9,7 +9,6 @@ random                        the generators of each process
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from detui.engine.backends.torch_support import own_checkpoints
 from detui.engine.backends.torch_support.generators import random_state as random_state
 from detui.engine.backends.torch_support.generators import random_state_kept as random_state_kept
+from detui.engine.backends.torch_support.generators import seed_everything as seed_everything
 from detui.engine.backends.torch_support.generators import set_random_state as set_random_state
 from detui.engine.errors import RunError
 
@@ -43,13 +43,3 @@ def load(path: Path) -> dict[str, Any]:
         raise RunError("The file is no checkpoint of this backend.", where=str(path))
     own_checkpoints.check_format(state["format"], FORMAT, path)
     return state
-
-
-def seed_everything(seed: int, rank: int = 0) -> None:
-    """Start the generators of a process; processes draw differently."""
-    import numpy
-    import torch
-
-    random.seed(seed * 1000 + rank)
-    numpy.random.seed((seed * 1000 + rank) % 2**32)
-    torch.manual_seed(seed * 1000 + rank)

@@ -63,11 +63,13 @@ def share_of(batch: int) -> int:
 def facts(model: nn.Module, size: int, device: torch.device) -> dict[str, Any]:
     """What `begin` says of several devices: which, what each has of a batch, and what follows; {} of one device.
 
-    `size`: items in a batch of one process. For all processes to call.
+    `model`: in training mode, in which layers of batch normalisation that keep their statistics are not. `size`: items
+    in a batch of one process. For all processes to call.
     """
     if not _several():
         return {}
-    norms = sum(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    kept = (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    norms = sum(module.training for module in kept)
     return {
         "count": processes(),
         "devices": gathered(_name(device)),

@@ -1,4 +1,4 @@
-"""The random generators of a process: kept, put back, left as they were."""
+"""The random generators of a process: started, kept, put back, left as they were."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+
+def seed_everything(seed: int, rank: int = 0) -> None:
+    """Start the generators of a process; processes draw differently."""
+    import numpy
+    import torch
+
+    random.seed(seed * 1000 + rank)
+    numpy.random.seed((seed * 1000 + rank) % 2**32)
+    torch.manual_seed(seed * 1000 + rank)
 
 
 def random_state() -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from detui.engine.backends.mmdet import readback, state
-from detui.engine.backends.mmdet.data import Order, Seeded
+from detui.engine.backends.mmdet.data import Order, Seeded, whole
 from detui.engine.backends.mmdet.facts import check_pictures
 from detui.engine.backends.mmdet.predictions import rows
 from detui.engine.backends.mmdet.schema import MmdetConfig
@@ -63,6 +63,28 @@ class TestOrder:
         order.start(4, 0)
         assert [[index for _, index in batch] for batch in order] != [[index for _, index in batch] for batch in whole]
 
+    def test_devices_take_turns_within_the_batches_of_one(self) -> None:
+        alone = Order(Shuffled(8))
+        alone.start(3, 1)
+        shares = [Order(Shuffled(8), rank, 2) for rank in range(2)]
+        for share in shares:
+            share.start(3, 1)
+        assert [first + second for first, second in zip(*shares, strict=True)] == list(alone)
+        assert [len(batch) for share in shares for batch in share] == [1] * 6
+
+    def test_nobody_has_a_batch_without_pictures(self) -> None:
+        shares = [Order(Shuffled(9), rank, 4) for rank in range(4)]
+        last = [list(share)[-1] for share in shares]
+        first = [index for _, index in next(iter(Order(Shuffled(9))))]
+        assert [len(batch) for batch in last] == [1] * 4
+        assert [batch[0][1] for batch in last[1:]] == [*first, first[0]], "the first ones of the epoch, come again"
+
+    def test_every_device_has_the_whole_order_of_mmengine(self) -> None:
+        sampler = SimpleNamespace(rank=1, world_size=2, num_samples=5, total_size=10, dataset=Drawing())
+        assert vars(whole(sampler)) | {"dataset": None} == {
+            "rank": 0, "world_size": 1, "num_samples": 9, "total_size": 9, "dataset": None,
+        }  # fmt: skip
+
     def test_what_is_drawn_for_a_picture_depends_on_its_place_alone(self) -> None:
         pictures = Seeded(Drawing(), 7)
         first = [pictures[0, index] for index in range(9)]
@@ -85,6 +107,10 @@ class TestCheckpoints:
         state.prune(tmp_path)
         assert sorted(tmp_path.iterdir()) == sorted(paths[1:])
         assert [path.name for path in paths[2:]] == ["s1-step00000011.pth", "epoch-0002.pth"]
+
+    def test_the_generators_of_one_process_are_read_in_the_form_before_there_were_several(self) -> None:
+        assert state.generators({"format": 1, "random": {"python": ()}}) == [{"python": ()}]
+        assert state.generators({"format": 2, "random": [{"python": ()}, {}]}) == [{"python": ()}, {}]
 
     @pytest.mark.parametrize("content", [b"torn", None])
     def test_a_torn_or_foreign_file_is_said(self, tmp_path: Path, content: bytes | None) -> None:

@@ -60,23 +60,26 @@ class TestSchema:
 
 
 class TestRates:
-    """The document: 0.0002, 0.001, 0.002 of a base rate of 0.002; 0.004 and 0.008 on two and four devices."""
+    """The document: 0.0002, 0.001, 0.002 of a base rate of 0.002; 0.004 and 0.008 with 4 and 8 pictures a step."""
 
     def test_layered(self) -> None:
         rates = planned(sections(model=COCO, train={"lr": 0.002, "layers": LAYERED, "reference_batch": 2}))
         assert (rates.backbone, rates.neck, rates.heads) == pytest.approx((0.0002, 0.001, 0.002))
         assert rates.layered and rates.pictures == 2
 
-    @pytest.mark.parametrize(("devices", "batch", "rate"), [(1, 2, 0.002), (2, 2, 0.004), (4, 2, 0.008), (1, 4, 0.004)])
+    @pytest.mark.parametrize(("devices", "batch", "rate"), [(1, 2, 0.002), (2, 4, 0.004), (4, 8, 0.008), (1, 4, 0.004)])
     def test_linear_scaling(self, devices: int, batch: int, rate: float) -> None:
+        """By the pictures of a step, on however many devices: MMEngine multiplies its batch, one device's, by those."""
         config = sections(model=COCO, train={"lr": 0.002, "batch": batch, "reference_batch": 2})
-        assert planned(config, devices).heads == pytest.approx(rate)
-        assert settings(config, devices=devices)["auto_scale_lr"] == {"enable": True, "base_batch_size": 2}
+        assert planned(config).heads == pytest.approx(rate)
+        made = settings(config, devices=devices)
+        assert made["auto_scale_lr"] == {"enable": True, "base_batch_size": 2}
+        assert made["train_dataloader"]["batch_size"] * devices == batch
 
     def test_no_reference_means_no_scaling(self) -> None:
         config = sections(model=COCO, train={"lr": 0.002, "batch": 8})
-        assert planned(config, 4).heads == 0.002
-        assert settings(config)["auto_scale_lr"]["enable"] is False
+        assert planned(config).heads == 0.002
+        assert settings(config, devices=4)["auto_scale_lr"] == {"enable": False, "base_batch_size": 8}
 
     def test_a_frozen_backbone_has_no_rate(self) -> None:
         rates = planned(sections(model={**COCO, "backbone": {"frozen_stages": 4}}))
@@ -117,6 +120,10 @@ class TestChecks:
     def test_noisy_statistics(self) -> None:
         model = {**COCO, "backbone": {"norm_eval": False}}
         assert told(sections(model=model, train={"batch": 1})) == [("warning", "train.batch")]
+        shared = sections(model=model, train={"batch": 4})
+        assert told(shared) == [] and told(shared, devices=2) == []
+        (one,) = problems(shared, devices=4)
+        assert "Each of 4 devices has its own" in one.text and "train.batch=8" in str(one.hint)
 
     def test_a_rate_of_what_is_frozen(self) -> None:
         model = {**COCO, "backbone": {"frozen_stages": 4}}
@@ -174,6 +181,13 @@ class TestConfiguration:
         exec(compile(configuration.text(settings(config), config), "config.py", "exec"), {}, read)
         assert read["model"]["backbone"].pop("init_cfg") == {"type": "Pretrained", "checkpoint": "/w/r50.pth"}
         assert read == settings(config)
+
+    def test_the_file_of_several_devices_has_what_one_of_them_has(self) -> None:
+        config = sections(train={"batch": 8})
+        made = settings(config, devices=4)
+        assert [made[f"{name}_dataloader"]["batch_size"] for name in ("train", "loss", "val")] == [2, 2, 1]
+        assert "one of 4 devices" in configuration.text(made, config)
+        assert "devices" not in configuration.text(settings(config), config)
 
     def test_the_file_names_the_weights(self) -> None:
         config = sections(model={"weights": "/w/coco.pth", "start": {"anew": "heads"}})

@@ -25,7 +25,7 @@ def test_a_backend_that_trains_on_one_device_says_so(name: str) -> None:
 
 def test_who_can() -> None:
     said = {name: backend(name).distributes for name in BACKENDS}
-    assert {name for name, how in said.items() if how == "torchrun"} == {"torch", "ultralytics"}
+    assert {name for name, how in said.items() if how == "torchrun"} == {"mmdet", "torch", "ultralytics"}
     assert {name for name, how in said.items() if how == "itself"} == {"command"}
 
 
@@ -34,8 +34,9 @@ def test_who_can() -> None:
     [(4, 3, "--set train.batch=6, or --devices 2"), (1, 2, "--set train.batch=2, or --devices 1"),
      (6, 4, "--set train.batch=8, or --devices 3")],
 )  # fmt: skip
-def test_a_batch_that_cannot_be_shared_is_refused_with_what_can(batch: int, devices: int, hint: str) -> None:
-    (one,) = found("torch", batch, devices)
+@pytest.mark.parametrize("name", ["torch", "mmdet"])
+def test_a_batch_that_cannot_be_shared_is_refused_with_what_can(name: str, batch: int, devices: int, hint: str) -> None:
+    (one,) = found(name, batch, devices)
     assert (one.level, one.where, one.hint) == ("error", "train.batch", hint)
     assert f"A batch of {batch} is that of all devices together" in one.text
 
