@@ -22,7 +22,7 @@ def estimate(resolved: Resolved, arm: ResolvedArm, placement: Placement, workspa
         {**_without(stage.config, backend.epochs_key()), **({"data": _told(stage.data)} if stage.data else {})}
         for stage in arm.stages
     ]
-    key = configuration_key(backend.name, _told(arm.data), placement.kind, placement.count, stages)
+    key = configuration_key(backend.name, _told(arm.data), placement.kind, placement.devices, stages)
     model = device_model(placement)
     return Estimate(key, model, arm.epochs - done, recall(workspace, key, model))
 

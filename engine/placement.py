@@ -40,7 +40,7 @@ class Placement:
     warnings: tuple[str, ...] = ()
     """What is to be known before a launch: a GPU whose memory others use."""
     count: int = 1
-    """How many devices each run takes at once."""
+    """How many devices each run takes at once, on each of its nodes."""
     named: bool = False
     """Whether a person named the devices, rather than left the choice to detui."""
     min_free_memory: str = ""
@@ -53,6 +53,16 @@ class Placement:
     """What is asked of Slurm, which then chooses the devices; None: the runs are this machine's."""
     refusal: str = ""
     """Why a launch that may not wait cannot start now; "" where it can."""
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes each run has: Slurm can give several."""
+        return 1 if self.slurm is None else self.slurm.options.nodes or 1
+
+    @property
+    def devices(self) -> int:
+        """How many devices each run takes at once, on all of its nodes."""
+        return self.count * self.nodes
 
     def request(self) -> DeviceRequest:
         """What one run asks for."""
@@ -79,6 +89,7 @@ class Placement:
             "kind": self.kind,
             "asked": self.asked,
             "count": self.count,
+            **({"nodes": self.nodes} if self.nodes > 1 else {}),
             "candidates": self.candidates,
             "names": self.names,
             "min_free_memory": request.min_free_memory,
@@ -176,7 +187,9 @@ def place_in_slurm(
     if without:
         message = f"torch {version('torch')} is built for the CPU."
         raise MissingError(message, where="--devices", hint="install a CUDA build of torch, or --devices cpu")
-    names = (f"{count} GPU{'s' if count > 1 else ''} of Slurm's choice",)
+    nodes = slurm.options.nodes or 1
+    each = f" on each of {nodes} nodes" if nodes > 1 else ""
+    names = (f"{count} GPU{'s' if count > 1 else ''} of Slurm's choice{each}",)
     return Placement("cuda", asked, (), names, _GPU_THREADS, count=count, slurm=slurm)
 
 

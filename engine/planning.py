@@ -116,7 +116,7 @@ class Plan:
     @property
     def ranks(self) -> int:
         """How many processes of each run train."""
-        return several.ranks(self.recipe.backend, self.placement.count)
+        return several.ranks(self.recipe.backend, self.placement.devices)
 
     @property
     def threads(self) -> int:
@@ -126,7 +126,7 @@ class Plan:
     @property
     def shares(self) -> dict[tuple[str, str], several.Share]:
         """(arm, stage) → how the devices of a run share a step; {} with one device, or where nobody can say."""
-        devices, backend = self.placement.count, self.recipe.backend
+        devices, backend = self.placement.devices, self.recipe.backend
         found = {(arm.name, s.name): several.share(backend, s.config, devices) for arm in self.arms for s in arm.stages}
         return {place: share for place, share in found.items() if share is not None}
 
@@ -216,6 +216,7 @@ class Plan:
             device=self._request(arm),
             threads=self.threads,
             ranks=self.ranks,
+            nodes=self.placement.nodes,
             config=self.placed(arm, arm.config),
             stages=tuple(
                 StageSpec(
@@ -510,7 +511,7 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 arm=arm.name,
                 config=stage.config,
                 device=placement.kind,
-                devices=placement.count,
+                devices=placement.devices,
                 train_images=_train_images(data),
                 pictures=_pictures(data),
                 depth=data is not None and data.depth,
@@ -519,7 +520,9 @@ def _checks(resolved: Resolved, placement: Placement) -> list[Problem]:
                 environment=arm.environment,
             )
             backend = resolved.recipe.backend
-            together = several.problems(backend, stage.config, placement.count, placement.candidates)
+            together = several.problems(
+                backend, stage.config, placement.count, placement.candidates, nodes=placement.nodes
+            )
             for problem in (*together, *backend.check(context)):
                 found.setdefault((problem.text, problem.where), problem)
     return list(found.values())

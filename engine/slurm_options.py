@@ -30,8 +30,16 @@ _OURS = (
     "--test-only",
     "--wait",
     "-W",
+    "--nodes",
+    "-N",
+    "--ntasks",
+    "-n",
+    "--ntasks-per-node",
 )
 """Words of sbatch that decide how a run is supervised: detui gives them itself."""
+
+_INSTEAD = {"--signal": "notice: 300 says how early a job is told to save", "--nodes": "nodes: 2", "-N": "nodes: 2"}
+"""What says the same to detui."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,11 +54,13 @@ class SlurmOptions:
     gres: str | None = None
     """Generic resources as they are, in place of the GPUs that the run asks for."""
     gpus: str | None = None
-    """GPUs of a job, "2" or "a100:2", in place of as many as the run takes."""
+    """GPUs of a job on each node, "2" or "a100:2", in place of as many as the run takes."""
     constraint: str | None = None
     mem: str | None = None
     cpus: int | None = None
-    """Processors of a job; None: as many as the run has threads."""
+    """Processors of a job on each node; None: as many as the run has threads there."""
+    nodes: int | None = None
+    """Nodes of each run, which has as many devices on each; None: one."""
     notice: int | None = None
     """Seconds before the time limit at which a job is told to save; None: NOTICE."""
     options: tuple[str, ...] = ()
@@ -64,13 +74,20 @@ class SlurmOptions:
         return replace(earlier, **said)
 
     def words(self, *, gpus: int, threads: int) -> list[str]:
-        """Return the words of sbatch. `gpus`: how many the run takes, 0 on the CPU; `threads`: of all its processes."""
+        """Return the words of sbatch. On each node, `gpus`: how many the run takes, 0 on the CPU; `threads`: of all its
+        processes.
+        """
         values = {"partition": self.partition, "account": self.account, "qos": self.qos, "time": self.time}
         values |= {"constraint": self.constraint, "mem": self.mem, "gres": self._gres(gpus)}
         words = [f"--{name}={value}" for name, value in values.items() if value is not None]
         notice = NOTICE if self.notice is None else self.notice
         words += [f"--signal=B:USR1@{notice}"] if notice else []
-        return [*words, f"--cpus-per-task={self.cpus or threads}", *self.options]
+        return [*self._nodes(), *words, f"--cpus-per-task={self.cpus or threads}", *self.options]
+
+    def _nodes(self) -> list[str]:
+        """One task a node: what starts all processes of the run there."""
+        count = self.nodes or 1
+        return [f"--nodes={count}", f"--ntasks={count}", "--ntasks-per-node=1"] if count > 1 else []
 
     def _gres(self, gpus: int) -> str | None:
         """Of a run on the CPU no GPUs, whatever is configured for those that want some."""
@@ -188,7 +205,7 @@ def _checked(key: str, value: Any, where: str) -> Any:
         return None
     if key == "options":
         return _more(value, where)
-    if key in ("cpus", "notice"):
+    if key in ("cpus", "notice", "nodes"):
         return _count(key, value, where)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise UsageError(f"{key} must be a text.", where=where, hint=f"{key}: {_EXAMPLES.get(key, 'NAME')}")
@@ -198,11 +215,14 @@ def _checked(key: str, value: Any, where: str) -> Any:
 _EXAMPLES = {"time": "'04:00:00'", "gres": "gpu:a100:1", "gpus": "a100:1", "mem": "32G", "partition": "gpu"}
 
 
+_COUNTS = {"cpus": 8, "notice": 300, "nodes": 2}
+
+
 def _count(key: str, value: Any, where: str) -> int:
-    least = 1 if key == "cpus" else 0
+    least = 0 if key == "notice" else 1
     text = str(value).strip()
     if isinstance(value, bool) or not text.isdecimal() or int(text) < least:
-        raise UsageError(f"{key} must be a whole number, {least} or more.", where=where, hint=f"{key}: 8")
+        raise UsageError(f"{key} must be a whole number, {least} or more.", where=where, hint=f"{key}: {_COUNTS[key]}")
     return int(text)
 
 
@@ -212,9 +232,9 @@ def _more(value: Any, where: str) -> list[str]:
         hint = "options: [--exclude=n7]"
         raise UsageError("options must be a list of words for sbatch.", where=where, hint=hint)
     for word in words:
-        if word.partition("=")[0] in _OURS:
-            hint = "notice: 300 says how early a job is told to save" if word.startswith("--signal") else "leave it out"
-            raise UsageError(f"{word.partition('=')[0]} is given by detui itself.", where=where, hint=hint)
+        name = word.partition("=")[0]
+        if name in _OURS:
+            raise UsageError(f"{name} is given by detui itself.", where=where, hint=_INSTEAD.get(name, "leave it out"))
     return list(words)
 
 

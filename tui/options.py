@@ -88,7 +88,7 @@ def devices(function: F) -> F:
 
 def slurm(function: F) -> F:
     """Add the option that says what Slurm is to give."""
-    text = "What is asked of Slurm: partition=gpu, time=08:00:00, options=--exclude=n7… Repeatable."
+    text = "What is asked of Slurm: partition=gpu, time=08:00:00, nodes=2, options=--exclude=n7… Repeatable."
     option: Callable[[F], F] = click.option("--slurm", metavar="KEY=VALUE", multiple=True, help=text)
     return option(function)
 

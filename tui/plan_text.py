@@ -48,14 +48,18 @@ def share_lines(plan: Plan) -> Iterator[str]:
     for share in dict.fromkeys(plan.shares.values()):
         count = {"devices": share.devices, "images": share.images, "batch": share.batch}
         yield tr("{devices} devices a run, {images} images of a step on each: a batch of {batch}, as asked", **count)
+        if plan.placement.nodes > 1:
+            place = {"nodes": plan.placement.nodes, "count": plan.placement.count}
+            yield tr("{nodes} nodes a run, {count} of its devices on each; only the first node is sampled", **place)
         yield tr("the learning rate is not scaled: the batch does not depend on the number of devices")
         yield tr("batch normalisation, where the model has it, sees the {images} images of one device", **count)
 
 
 def _slurm_text(options: SlurmOptions, plan: Plan) -> str:
     """Return what Slurm is asked for each run, in one line: what engine/executor/slurm/submit.py asks."""
-    gpus = plan.placement.count if plan.placement.kind == "cuda" else 0
-    return tr("Slurm: {words}", words=" ".join(options.words(gpus=gpus, threads=plan.threads * plan.ranks)))
+    placement = plan.placement
+    gpus, threads = placement.count if placement.kind == "cuda" else 0, plan.threads * plan.ranks // placement.nodes
+    return tr("Slurm: {words}", words=" ".join(options.words(gpus=gpus, threads=threads)))
 
 
 def needs(plan: Plan) -> Iterator[str]:

@@ -11,6 +11,9 @@ from detui.engine.backends.checking import error
 
 TORCHRUN = "torchrun"
 
+ON_NODES = frozenset({"torch"})
+"""Backends whose ranks may be on several nodes: of the others nobody has tried that."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
@@ -47,13 +50,17 @@ def share(backend: Backend, config: Mapping[str, Any], devices: int) -> Share | 
 
 
 def problems(
-    backend: Backend, config: Mapping[str, Any], devices: int, candidates: Sequence[str] = ()
+    backend: Backend, config: Mapping[str, Any], devices: int, candidates: Sequence[str] = (), *, nodes: int = 1
 ) -> Iterator[Problem]:
-    """A backend that trains on one device, a batch that the devices cannot share evenly, or parts of GPUs.
+    """A backend that trains on one device or one node, a batch that the devices cannot share evenly, or parts of GPUs.
 
-    `candidates`: the names of the devices that a run chooses from.
+    `devices`: on each node. `candidates`: the names of the devices that a run chooses from.
     """
-    if devices == 1 or backend.distributes == "itself":
+    if nodes > 1 and backend.name not in ON_NODES:
+        text = f"Runs of the backend {backend.name} train on one node, and each would have {nodes}."
+        yield error("slurm.nodes", text, "--slurm nodes=1")
+        return
+    if devices * nodes == 1 or backend.distributes == "itself":
         return
     if backend.distributes is None:
         text = f"Runs of the backend {backend.name} train on one device, and each would take {devices}."
@@ -62,13 +69,14 @@ def problems(
     if any(name.startswith("MIG-") for name in candidates):
         text = "An instance of a GPU (MIG) cannot train together with others: NCCL connects whole GPUs."
         yield error("devices", text, "--devices 1")
-    batch = config["train"]["batch"]
-    if batch % devices:
-        text = f"A batch of {batch} is that of all devices together, and {devices} cannot share it evenly."
-        more = -(-batch // devices) * devices
-        yield error("train.batch", text, f"--set train.batch={more}, or {_fewer(batch, devices)}")
+    batch, every = config["train"]["batch"], devices * nodes
+    if batch % every:
+        text = f"A batch of {batch} is that of all devices together, and {every} cannot share it evenly."
+        more = -(-batch // every) * every
+        yield error("train.batch", text, f"--set train.batch={more}, or {_fewer(batch, devices, nodes)}")
 
 
-def _fewer(batch: int, devices: int) -> str:
-    """The most devices, below so many, that share a batch evenly."""
-    return f"--devices {next(count for count in range(devices - 1, 0, -1) if batch % count == 0)}"
+def _fewer(batch: int, devices: int, nodes: int) -> str:
+    """The most devices on each node, below so many, that share a batch evenly; without any, one node."""
+    found = next((count for count in range(devices - 1, 0, -1) if batch % (count * nodes) == 0), None)
+    return "--slurm nodes=1" if found is None else f"--devices {found}"

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from detui.engine.errors import RunError
 from detui.engine.process.children import Reaper
@@ -16,12 +17,13 @@ from detui.engine.process.lease import Lease
 from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import write_error
 from detui.engine.run.spec import RunSpec
-from detui.engine.worker.ranks import LAUNCHER
+from detui.engine.worker.ranks import KEEPER, LAUNCHER, MEETING, NODE
 
 _DISTRIBUTED = frozenset({
     "RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "ROLE_NAME", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE",
     "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT",
     "TORCHELASTIC_MAX_RESTARTS", "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_ERROR_FILE", LAUNCHER,
+    NODE, MEETING, KEEPER,
 })  # fmt: skip
 """What torchrun or a batch system left in the environment: frameworks would wait for ranks that do not exist."""
 
@@ -73,21 +75,33 @@ def make_attempt(run: RunDir) -> AttemptDir:
     return attempt
 
 
-def start_worker(attempt: AttemptDir, spec: RunSpec, leases: Sequence[Lease]) -> Worker:
-    """Start the worker in a session of its own, holding its devices' leases. Raises RunError."""
+def start_worker(
+    attempt: AttemptDir,
+    spec: RunSpec,
+    leases: Sequence[Lease],
+    place: Mapping[str, str] | None = None,
+    console: Path | None = None,
+) -> Worker:
+    """Start the worker in a session of its own, holding its devices' leases. Raises RunError.
+
+    `place`: what says of a run on several nodes which one this is; `console`: where its output goes instead.
+    """
     zero = time.monotonic()
     # One process trains by itself; several are ranks, and the main process of the run is what starts them.
     module = "detui.engine.worker" if spec.ranks == 1 else "detui.engine.worker.launch"
     command = [spec.python, "-m", module, str(attempt.path)]
     try:
-        with attempt.console_path.open("ab") as console:
+        with (console or attempt.console_path).open("ab") as output:
             process = subprocess.Popen(
                 command,
                 cwd=attempt.path,
-                env=worker_environment(attempt.run, spec, [lease.resource for lease in leases], zero),
+                env={
+                    **worker_environment(attempt.run, spec, [lease.resource for lease in leases], zero),
+                    **(place or {}),
+                },
                 stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
                 pass_fds=[lease.descriptor for lease in leases],
             )

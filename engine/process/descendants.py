@@ -49,9 +49,10 @@ def _lives(pid: int) -> bool:
     return stat is not None and stat.alive
 
 
-def sweep(run: Path, spared: Collection[int], reap: Callable[[], None], seconds: float = 10.0) -> int:
+def sweep(run: Path | None, spared: Collection[int], reap: Callable[[], None], seconds: float = 10.0) -> int:
     """Kill everything left of a run but `spared` and what descends from it. Returns how many were killed.
 
+    `run`: None for what descends from this process alone, whatever else of the run there is on this host.
     What is already on its way out (data loaders whose parent ended) gets half
     a second to leave by itself. `reap` collects dead children between rounds.
     """
@@ -68,11 +69,11 @@ def sweep(run: Path, spared: Collection[int], reap: Callable[[], None], seconds:
     return len(killed)
 
 
-def _left_of(run: Path, spared: Collection[int]) -> set[int]:
+def _left_of(run: Path | None, spared: Collection[int]) -> set[int]:
     keep = set(spared)
     for pid in spared:
         keep.update(descendants(pid))
-    return (set(descendants(os.getpid())) | set(tagged(run))) - keep
+    return (set(descendants(os.getpid())) | set(tagged(run) if run is not None else ())) - keep
 
 
 def _kill(pid: int) -> bool:

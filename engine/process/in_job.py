@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from detui.engine.errors import DetuiError, RunError
+from detui.engine.process.attempt import Worker, start_worker
 from detui.engine.process.granted import Granted
 from detui.engine.process.lease import Lease
 from detui.engine.process.ledger import guarded, log
@@ -147,7 +148,7 @@ class JobSupervisor(Supervisor):
             self.wind_up()
 
     def _wait_for_devices(self) -> list[Lease] | None:
-        leases = Granted(self.run.path, self.spec.device, self.requests, self._job).until_taken()
+        leases = Granted(self.run.path, self.spec.device, self._job, self._given_up).until_taken()
         if leases is None and self.requests.from_slurm:
             self._cause = self._ask_why()
             self._hand_back(None, "stopped")
@@ -158,16 +159,52 @@ class JobSupervisor(Supervisor):
     def _place(self) -> dict[str, Any]:
         return {**super()._place(), "slurm": self._job.name}
 
+    def _given_up(self) -> bool:
+        """Whether something was asked of the run that is not to wait until it trains."""
+        self.requests.poll()
+        return self.requests.asked is not None
+
+    def _start(self, attempt: AttemptDir, leases: list[Lease]) -> Worker:
+        """Start the worker; of a run on several nodes, the other nodes before."""
+        if self.spec.nodes == 1:
+            return super()._start(attempt, leases)
+        from detui.engine.process.nodes import OtherNodes
+
+        self.nodes = OtherNodes(attempt, self.spec, self.reaper)
+        self.nodes.start()
+        return start_worker(attempt, self.spec, leases, self.nodes.first)
+
+    def _sweep(self) -> int:
+        if self.nodes is not None:
+            self.nodes.close()
+        return super()._sweep()
+
     def _judge(self, ending: Ending) -> Verdict:
         """As everywhere; where Slurm wanted the end, with the reason why."""
         verdict = judge(ending)
         if verdict.word == "stopped" and self.requests.kill_at is not None:  # it saved when its job was cancelled
             return replace(verdict, word="killed", reason="killed on request; it saved a checkpoint before")
+        if self._heard_elsewhere(verdict, ending):
+            self.requests.sent = "SIGTERM"
         if verdict.word == "finished" or not self.requests.from_slurm:
+            self._blame_lost_node(verdict)
             return verdict
         self._cause = self._ask_why()
         plain = verdict.word == "stopped" and (ending.done or {}).get("reason") is None
         return replace(verdict, reason=self._cause.text if plain else f"{self._cause.text}; {verdict.reason}")
+
+    def _heard_elsewhere(self, verdict: Verdict, ending: Ending) -> bool:
+        """Whether ranks were told to stop and the supervisor was not: the grace of a preemption spares a job's script,
+        and with it the first node.
+        """
+        own = self.requests.asked is not None or (ending.done or {}).get("reason") is not None
+        return self.nodes is not None and verdict.word == "stopped" and not own
+
+    def _blame_lost_node(self, verdict: Verdict) -> None:
+        """Have a job start again that lost a node, before Slurm does."""
+        lost = self.nodes.lost if self.nodes is not None else None
+        if lost is not None and verdict.word == "failed" and self.requests.asked is None:
+            self._cause = Cause(f"the node {lost} was lost: {self._job.name} is queued again", again=True)
 
     def _ask_why(self) -> Cause:
         with deaf():

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detui.engine.devices.host import host_facts
 from detui.engine.devices.nvml import driver_versions
@@ -36,6 +36,9 @@ from detui.engine.run.directory import AttemptDir, RunDir
 from detui.engine.run.files import encode, write_json
 from detui.engine.run.state import read_state
 
+if TYPE_CHECKING:
+    from detui.engine.process.nodes import OtherNodes
+
 
 class Supervisor:
     """Owns one run from the queue to its end."""
@@ -50,6 +53,7 @@ class Supervisor:
         self.resume = resume
         self.orphan: AttemptDir | None = None
         self.waiting: Waiting | None = None
+        self.nodes: OtherNodes | None = None
         self._fresh = fresh
         self._adopt = adopt
         self.requests: Requests = Requests(run)
@@ -137,7 +141,7 @@ class Supervisor:
         attempt = None
         try:
             attempt = self._prepare()
-            worker = start_worker(attempt, self.spec, leases)
+            worker = self._start(attempt, leases)
             ending = self._watch(attempt, worker, leases)
         except DetuiError as error:
             self._give_up(attempt, leases, str(error))
@@ -147,10 +151,16 @@ class Supervisor:
         else:
             self._conclude(attempt, worker, ending, leases)
 
+    def _start(self, attempt: AttemptDir, leases: list[Lease]) -> Worker:
+        if self.spec.nodes > 1:
+            text = f"The run has {self.spec.nodes} nodes, and this machine is one."
+            raise RunError(text, where="nodes", hint="detui run … --executor slurm")
+        return start_worker(attempt, self.spec, leases)
+
     def _watch(self, attempt: AttemptDir, worker: Worker, leases: list[Lease]) -> Ending:
         if worker.process is not None:
             self.reaper.expect(worker.process)
-        desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation, self.hooks)
+        desk = Desk(self.spec, self.requests, self.reaper, self.ledger, self.evaluation, self.hooks, self.nodes)
         return Watch(desk, attempt, worker, [lease.resource for lease in leases]).until_end()
 
     def _go_on(self, attempt: AttemptDir) -> None:

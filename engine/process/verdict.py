@@ -39,6 +39,12 @@ class Ending:
     """How many processes trained together."""
     rank: int | None = None
     """Which of them failed first; None where none did, or that is not known."""
+    node: str | None = None
+    """The node that it was on, of a run that has several."""
+    elsewhere: bool = False
+    """Whether that is another node than the supervisor's: what the kernel does there is not seen here."""
+    missing: str | None = None
+    """What became of a node that the run cannot go on without; None where all were there."""
     last_line: str | None = None
     """The last thing on its console."""
     disk_full: bool = False
@@ -97,7 +103,9 @@ def _by_itself(ending: Ending) -> Verdict:
         return Verdict("oom", code, name, f"{message}; {_LESS}" if message else _LESS)
     if ending.code is None and _outcome(ending) is None:
         return Verdict("lost", reason=_unseen(ending))
-    kills = ending.group_memory_kills or ending.memory_kills
+    if ending.missing is not None:  # whatever the ranks say that have lost those of that node
+        return Verdict("failed", None, None, ending.missing)
+    kills = 0 if ending.elsewhere else ending.group_memory_kills or ending.memory_kills
     if name == "SIGKILL" and kills:
         where = "in its control group" if ending.group_memory_kills else "on this host"
         reason = f"probable: SIGKILL, and the kernel killed {kills} for want of memory {where} meanwhile; {_LESS}"
@@ -149,7 +157,8 @@ def _message(ending: Ending) -> str | None:
     """What it said last, or what is known of its ranks: those that are left say only that they have lost another."""
     _, name = _split(ending.code)
     if name is not None and ending.rank is not None:
-        return f"rank {ending.rank} of {ending.ranks} was ended by {name}, and the others with it"
+        on = f" on {ending.node}" if ending.node else ""
+        return f"rank {ending.rank} of {ending.ranks}{on} was ended by {name}, and the others with it"
     message = ending.done.get("message") if ending.done else None
     if isinstance(message, str) and message:
         return message

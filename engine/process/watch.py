@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detui.engine.devices.host import disk_free
 from detui.engine.errors import DetuiError
@@ -26,6 +26,9 @@ from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import write_json
 from detui.engine.run.lines import LineReader
 from detui.engine.run.spec import RunSpec
+
+if TYPE_CHECKING:
+    from detui.engine.process.nodes import OtherNodes
 
 TICK = 0.2
 """Seconds between two looks at requests and metrics; the end of the worker is seen at once."""
@@ -44,6 +47,8 @@ class Desk:
     ledger: Ledger
     evaluation: Evaluation
     hooks: Hooks
+    nodes: OtherNodes | None = None
+    """The other nodes of a run that has several."""
 
 
 class Watch:
@@ -82,6 +87,7 @@ class Watch:
         finally:
             guarded(self.telemetry.stop)
         guarded(self._follow)
+        self._hear_nodes(code)
         return self._ending(code)
 
     def _tick_until_end(self) -> int | None:
@@ -100,13 +106,23 @@ class Watch:
             known = {**self._worker.identity.to_json(), "zero": self._worker.zero}
             write_json(self._attempt.path / "worker.json", known)
 
+    def _hear_nodes(self, code: int | None) -> None:
+        """Let the other nodes say how their ranks ended, but of a run that is killed, or stopped before it began."""
+        pointless = self._kill_sent or (code == 0 and not self._begun)
+        if (nodes := self._desk.nodes) is not None and not pointless:
+            guarded(nodes.settle)
+
     def _ending(self, code: int | None) -> Ending:
-        first = self._read(self._attempt.first_failure) or {}
+        nodes, first = self._desk.nodes, self._read(self._attempt.first_failure)
+        first = (first if nodes is None else nodes.first_failure(first)) or {}
         return Ending(
             code=int(first.get("code") or 0) or code,
             ranks=self._desk.spec.ranks,
             rank=first.get("rank"),
-            done=self._read(self._attempt.done),
+            node=first.get("node"),
+            elsewhere=bool(first.get("elsewhere")),
+            missing=None if nodes is None else nodes.trouble or nodes.said(),
+            done=self._done(first),
             stop_asked=self._stopping_at is not None,
             stop_reason=self._stop_reason,
             kill_asked=self._kill_sent and self._desk.requests.kill_at is not None,
@@ -117,6 +133,15 @@ class Watch:
             last_line=last_line(self._attempt),
             disk_full=(free := disk_free(self._attempt.path)) is not None and free < ROOM,
         )
+
+    def _done(self, first: dict[str, Any]) -> dict[str, Any] | None:
+        """How the worker says it ended: the first node's word where that was no failure, else that of the rank that
+        failed first, which a file system of several nodes may show later than what others wrote.
+        """
+        said = self._read(self._attempt.done)
+        if (said or {}).get("outcome") in ("finished", "stopped"):
+            return said
+        return first.get("done") or said
 
     def _read(self, file: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
         """What the worker wrote; None where that cannot be read, which is logged."""
@@ -129,6 +154,8 @@ class Watch:
     def _tick(self) -> None:
         elapsed = time.monotonic() - self._worker.zero
         self._serve()
+        if self._desk.nodes is not None:
+            guarded(self._see_to_nodes)
         if elapsed >= self._beats:
             self._beat(int(elapsed) + 1)
             guarded(self._end_lingering)
@@ -138,6 +165,13 @@ class Watch:
         guarded(self._desk.evaluation.tick)
         guarded(self._desk.hooks.tick)
         self._desk.ledger.flush()
+
+    def _see_to_nodes(self) -> None:
+        """Hear the other nodes; without them the ranks of this one, which may wait for ever, are ended."""
+        assert self._desk.nodes is not None
+        self._desk.nodes.tick()
+        if self._desk.nodes.hopeless:
+            self._send(signal.SIGKILL)
 
     def _beat(self, count: int) -> None:
         self._beats = count
@@ -157,7 +191,9 @@ class Watch:
             if line.get("kind") == "begin" and not self._begun:
                 self._begun = True
                 if self._stopping_at is None:
-                    event = {"attempt": self._attempt.number, "device": self._devices}
+                    event: dict[str, Any] = {"attempt": self._attempt.number, "device": self._devices}
+                    if self._desk.nodes is not None:
+                        event["nodes"] = self._desk.nodes.devices
                     self._desk.ledger.event("running", **event)
             elif line.get("kind") == "evaluation":
                 self._desk.evaluation.want()

@@ -117,6 +117,7 @@ class Setup:
     def _shared_step(self, ranks: Mapping[str, Any]) -> str:
         counts = (ranks.get(name, "?") for name in ("count", "images_per_device", "batch"))
         text = self.words("shared step", *counts)
+        text += self.words("shared nodes", ranks["nodes"]) if "nodes" in ranks else ""
         norms = ranks.get("batch_norm_layers")
         return text + (self.words("shared norms", norms, ranks.get("batch_norm_images", "?")) if norms else "")
 

@@ -221,6 +221,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "{} devices, {} images of a step on each: batch {}; learning rate not scaled",
         "{} 个设备，每步每个设备 {} 张图像：批大小 {}；学习率不缩放",
     ),
+    "shared nodes": ("; on {} nodes", "；分布在 {} 个节点上"),
     "shared norms": (
         "; {} layers of batch normalisation, each over the {} images of one device",
         "；{} 个批归一化层，各只统计一个设备的 {} 张图像",

@@ -96,12 +96,17 @@ class AttemptDir:
         """Return the identity of the worker's main process (worker.json), or None."""
         return read_json_if_there(self.path / "worker.json")
 
-    def first_failure(self) -> dict[str, Any] | None:
-        """Return which rank failed first, and how (ranks.json: `rank`, `code`); None where none did, or none is told.
+    def rank_failure_path(self, node: int = 0) -> Path:
+        """Where it is said which rank failed first of those that one node of the run has."""
+        return self.path / (f"ranks-node{node}.json" if node else "ranks.json")
 
-        Written by the process that starts the ranks of a run on several devices.
+    def first_failure(self, node: int = 0) -> dict[str, Any] | None:
+        """Return which rank of a node failed first, and how; None where none did, or none is told.
+
+        `rank`, `code`; of a run on several nodes also `node` (its name) and `time` (its clock). Written by the process
+        that starts the ranks there.
         """
-        return read_json_if_there(self.path / "ranks.json")
+        return read_json_if_there(self.rank_failure_path(node))
 
     def info(self) -> dict[str, Any] | None:
         """Return where the attempt starts from (attempt.json), or None."""

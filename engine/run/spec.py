@@ -32,7 +32,7 @@ class DeviceRequest:
     kind: str
     """"cpu" or "cuda"."""
     count: int
-    """How many the run takes at once."""
+    """How many the run takes at once, on each of its nodes."""
     candidates: tuple[str, ...]
     """Resource names to choose from: "cpu:0", "cpu:1"… or GPU UUIDs."""
     named: bool = False
@@ -77,6 +77,8 @@ class RunSpec:
     """OMP_NUM_THREADS of the worker, and of each of its ranks."""
     ranks: int = 1
     """Processes that train together, one a device, started by torchrun; 1: the worker trains by itself."""
+    nodes: int = 1
+    """Nodes of a job of Slurm's that its ranks are spread over, as many on each."""
     config: dict[str, Any]
     """The arm's configuration; a stage may carry its own."""
     stages: tuple[StageSpec, ...]
@@ -124,6 +126,7 @@ class RunSpec:
             seed=read.one("seed", int),
             threads=read.one("threads", int),
             ranks=read.one("ranks", int, 1),
+            nodes=read.one("nodes", int, 1),
             pythonpath=read.many("pythonpath", str, ()),
             environ=read.one("environ", dict, {}),
             device=_device(_Fields(read.one("device", dict), where, "device.")),

@@ -4,6 +4,9 @@ It starts one worker a device (a rank) and ends with them. Two things are otherw
 (SIGTERM) goes on to the ranks, each once, and to nobody else: torchrun would end them after its own time and exit with
 an error, whatever they had saved. And when a rank fails, `ranks.json` says which one failed first and how: those that
 are left say only that they have lost another.
+
+A run on several nodes has this process on each. A stop comes to that of the first node alone: its ranks tell those of
+the other nodes, because all of them agree on a stop before they heed it.
 """
 
 from __future__ import annotations
@@ -12,18 +15,52 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from detui.engine.errors import DetuiError, MissingError, UsageError
+from detui.engine.errors import DetuiError, MissingError, RunError, UsageError
 from detui.engine.run.directory import AttemptDir
 from detui.engine.run.files import write_json
 from detui.engine.run.lines import LineReader
-from detui.engine.worker.ranks import LAUNCHER
+from detui.engine.run.spec import RunSpec
+from detui.engine.worker.ranks import KEEPER, LAUNCHER, MEETING, NODE, end_with_parent, node_name
 
 _LOOK = 0.05
 """Seconds between two looks for ranks that a stop has not reached yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which of a run's processes are started here."""
+
+    ranks: int
+    """Of the whole run."""
+    nodes: int
+    node: int
+    """Which of the nodes this is, from 0."""
+    meeting: str
+    """Where the ranks of all nodes meet, "address:port"; "" with one node."""
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Place:
+        """Return the place that the environment says."""
+        return cls(spec.ranks, spec.nodes, int(os.environ.get(NODE) or 0), os.environ.get(MEETING, ""))
+
+    @property
+    def own_ranks(self) -> int:
+        """How many ranks are started here."""
+        return self.ranks // self.nodes
+
+    def words(self) -> list[str]:
+        """The words of torchrun."""
+        own = ["--nproc-per-node", str(self.own_ranks), "--max-restarts", "0"]
+        if self.nodes == 1:
+            return ["--standalone", "--local-addr", "127.0.0.1", *own]
+        address, _, port = self.meeting.rpartition(":")
+        meeting = ["--master-addr", address, "--master-port", port]
+        return ["--nnodes", str(self.nodes), "--node-rank", str(self.node), *meeting, *own]
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +72,9 @@ def main(arguments: list[str]) -> int:
         return UsageError.exit_code
     attempt = AttemptDir(Path(arguments[0]).absolute())
     try:
-        return _launch(attempt, attempt.run.spec().ranks)
+        if KEEPER in os.environ:
+            end_with_parent(int(os.environ[KEEPER]))
+        return _launch(attempt, Place.of(attempt.run.spec()))
     except DetuiError as error:
         sys.stderr.write(f"{error}\n")
         if not (attempt.path / "done.json").exists():
@@ -44,25 +83,30 @@ def main(arguments: list[str]) -> int:
         return error.exit_code
 
 
-def _launch(attempt: AttemptDir, ranks: int) -> int:
-    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # pytorch#135712
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine, whose name nobody may know
+def _launch(attempt: AttemptDir, place: Place) -> int:
+    if place.nodes == 1:
+        os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # pytorch#135712
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine, whose name nobody may know
     os.environ[LAUNCHER] = str(os.getpid())
     try:
+        from torch.distributed import DistError
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
         from torch.distributed.run import parse_args, run
     except ModuleNotFoundError as error:
         hint = f"this is the interpreter {sys.executable}; `detui doctor` checks its packages"
         raise MissingError(f"Several devices are trained on through torchrun: {error}.", hint=hint) from error
     stopping = Event()
-    Thread(target=_pass_on, args=(ranks, stopping), name="detui-stop", daemon=True).start()
-    words = ["--standalone", "--nproc-per-node", str(ranks), "--local-addr", "127.0.0.1", "--max-restarts", "0"]
+    Thread(target=_pass_on, args=(place.own_ranks, stopping), name="detui-stop", daemon=True).start()
     try:
-        run(parse_args([*words, "-m", "detui.engine.worker", str(attempt.path)]))
+        run(parse_args([*place.words(), "-m", "detui.engine.worker", str(attempt.path)]))
     except ChildFailedError as error:
         if stopping.is_set() and not _begun(attempt):
-            return _stopped(attempt)
-        return _failed(attempt, error.failures, ranks)
+            return _stopped(attempt) if place.node == 0 else 0
+        return _failed(attempt, error.failures, place)
+    except DistError as error:
+        said = " ".join(str(error).split())[:300]
+        hint = "detui resume takes another port; the nodes must reach each other over TCP"
+        raise RunError(f"The ranks cannot meet at {place.meeting}: {said}", where=node_name(), hint=hint) from error
     return 0
 
 
@@ -79,13 +123,14 @@ def _stopped(attempt: AttemptDir) -> int:
     return 0
 
 
-def _failed(attempt: AttemptDir, failures: dict[int, Any], ranks: int) -> int:
+def _failed(attempt: AttemptDir, failures: dict[int, Any], place: Place) -> int:
     """Say which rank failed first, and return its exit code, or 128 and the number of its signal as a shell would."""
     rank, failure = first_failure(failures)
     code = int(failure.exitcode)
-    write_json(attempt.path / "ranks.json", {"rank": rank, "code": code})
+    told = {"node": node_name(), "time": float(failure.timestamp)} if place.nodes > 1 else {}
+    write_json(attempt.rank_failure_path(place.node), {"rank": rank, "code": code, **told})
     how = f"was ended by {failure.signal_name()}" if code < 0 else f"exited with code {code}"
-    sys.stderr.write(f"rank {rank} of {ranks} {how}\n")
+    sys.stderr.write(f"rank {rank} of {place.ranks} {how}\n")
     return code if code > 0 else 128 - code
 
 

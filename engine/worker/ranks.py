@@ -8,9 +8,23 @@ import signal
 from collections.abc import Mapping
 
 LAUNCHER = "DETUI_LAUNCHER"
-"""Environment variable of a rank with the pid of the process that starts all of them."""
+"""Environment variable of a rank with the pid of the process that starts all of them on its node."""
+
+NODE = "DETUI_NODE"
+"""Environment variable of what starts the ranks of a run on several nodes: which of them this is, from 0."""
+
+MEETING = "DETUI_MEETING"
+"""Environment variable of the same: where all ranks meet, "address:port"."""
+
+KEEPER = "DETUI_KEEPER"
+"""Environment variable of the same: the pid of the process that started it, and that it is not to outlive."""
 
 _PR_SET_PDEATHSIG = 1
+
+
+def node_name(environ: Mapping[str, str] = os.environ) -> str:
+    """Return what Slurm calls this node, or the name of this host where it is none of Slurm's."""
+    return environ.get("SLURMD_NODENAME") or os.uname().nodename
 
 
 def own_launcher(environ: Mapping[str, str] = os.environ) -> int | None:
@@ -36,6 +50,11 @@ def end_with_launcher(environ: Mapping[str, str] = os.environ) -> None:
     if launcher is None:
         return
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    end_with_parent(launcher)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the kernel end this process when its parent, which has that pid, ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != launcher:  # it has ended already
+    if os.getppid() != parent:  # it has ended already
         os.kill(os.getpid(), signal.SIGKILL)

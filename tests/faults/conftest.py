@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from slurm_runs import make_job  # noqa: F401
 from toy_runs import leases, make_run  # noqa: F401
 
 

@@ -92,6 +92,9 @@ _PAGE = {
     "{devices} devices a run, {images} images of a step on each: a batch of {batch}, as asked": (
         "每个运行 {devices} 个设备，每步每个设备 {images} 张图像：批大小 {batch}，与所求一致"
     ),
+    "{nodes} nodes a run, {count} of its devices on each; only the first node is sampled": (
+        "每个运行 {nodes} 个节点，每个节点 {count} 个设备；只对第一个节点采样"
+    ),
     "the learning rate is not scaled: the batch does not depend on the number of devices": (
         "学习率不缩放：批大小与设备数量无关"
     ),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from detui.engine.errors import RunError
-from detui.engine.worker.ranks import own_launcher
+from detui.engine.worker.ranks import node_name, own_launcher
 from detui.engine.worker.reporter import Reporter
 from detui.engine.worker.stop import StopRequested
 
@@ -70,9 +70,11 @@ def facts(model: nn.Module, size: int, device: torch.device) -> dict[str, Any]:
         return {}
     kept = (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
     norms = sum(module.training for module in kept)
+    nodes = _nodes()
     return {
         "count": processes(),
-        "devices": gathered(_name(device)),
+        **({"nodes": nodes} if nodes > 1 else {}),
+        "devices": gathered(f"{node_name()}: {_name(device)}" if nodes > 1 else _name(device)),
         "images_per_device": size,
         "batch": size * processes(),
         "rate_scaling": "none",
@@ -81,6 +83,11 @@ def facts(model: nn.Module, size: int, device: torch.device) -> dict[str, Any]:
         **({"batch_norm_images": size} if norms else {}),
         "transport": "nccl" if device.type == "cuda" else "gloo",
     }
+
+
+def _nodes() -> int:
+    """How many nodes the processes are spread over, as torchrun says it."""
+    return int(os.environ.get("GROUP_WORLD_SIZE") or 1)
 
 
 def _name(device: torch.device) -> str:

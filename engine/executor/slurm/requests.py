@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import fields
 
-from detui.engine.errors import DetuiError, RunError
+from detui.engine.errors import DetuiError, RunError, UsageError
 from detui.engine.executor.slurm.queue import OVER, WAITING, on, reading
 from detui.engine.executor.slurm.submit import submit
 from detui.engine.process.control import RunStatus, check_owner, put
@@ -93,7 +93,7 @@ def resubmit(
     """Give a run that has ended to Slurm again, with the options that it had, `options` over them.
 
     It goes on from its last checkpoint, or with `fresh` from the beginning. Raises RunError where it may not, or where
-    Slurm refuses it: then it is what it was.
+    Slurm refuses it, and UsageError for another number of nodes: then it is what it was.
     """
     if not now.state.terminal:
         hint = f"detui tail {run.name} shows what it does, detui stop {run.name} ends it"
@@ -102,6 +102,8 @@ def resubmit(
         raise RunError("The run has finished: there is nothing to resume.", where=str(run.path))
     check_owner(run)
     kept = SlurmOptions.from_json(job.options)
+    asked = options.over(kept) if options else kept
+    _check_nodes(run, asked)
     for name in (STOP, KILL):
         (run.control_dir / name).unlink(missing_ok=True)
     if not read_state(run).terminal:  # nobody was left to write it
@@ -111,12 +113,21 @@ def resubmit(
         # The job before may still evaluate, and has the run as long as it does.
         listed = reading(job.cluster, fresh=True).jobs.get(job.name)
         before = job if listed is not None and listed.state not in OVER else None
-        (made,) = submit([run], options.over(kept) if options else kept, fresh=fresh, after=before)
+        (made,) = submit([run], asked, fresh=fresh, after=before)
     except DetuiError:
         _write_down(run, now.state)
         raise
     reading(made.cluster, fresh=True)
     return made
+
+
+def _check_nodes(run: RunDir, options: SlurmOptions) -> None:
+    """Raise UsageError for a number of nodes that the run does not have: it goes on with as many devices as before."""
+    began, asked = run.spec().nodes, options.nodes or 1
+    if began != asked:
+        text = f"The run has {began} node{'s' if began > 1 else ''}, and goes on with as many: {asked} were asked for."
+        hint = f"detui branch {run.name} goes on from its checkpoint with others"
+        raise UsageError(text, where="--slurm nodes", hint=hint)
 
 
 def _write_down(run: RunDir, state: State) -> None:

@@ -56,6 +56,7 @@ def submit(
 def words(script: Path, run: RunDir, options: SlurmOptions, count: int, after: SlurmJob | None = None) -> list[str]:
     """Return the command that submits a script for `count` runs of which `run` is the first; `after` as in `submit`."""
     spec = run.spec()
+    gpus, threads = spec.device.count if spec.device.kind == "cuda" else 0, spec.threads * spec.ranks // spec.nodes
     output = str(script.with_suffix("")).replace("%", "%%") + ("-%a.log" if count > 1 else ".log")
     return [
         "sbatch",
@@ -64,13 +65,12 @@ def words(script: Path, run: RunDir, options: SlurmOptions, count: int, after: S
         "--open-mode=append",
         "--export=ALL",
         "--chdir=/",
-        "--nodes=1",
-        "--ntasks=1",
+        *(["--nodes=1", "--ntasks=1"] if spec.nodes == 1 else []),  # of several, the options say it
         f"--job-name=detui-{re.sub(r'[^A-Za-z0-9._-]', '_', run.experiment_dir.name)}",
         f"--output={output}",
         *([f"--array=0-{count - 1}"] if count > 1 else []),
         *([f"--dependency=afterany:{after.name}"] if after is not None else []),
-        *options.words(gpus=spec.device.count if spec.device.kind == "cuda" else 0, threads=spec.threads * spec.ranks),
+        *options.words(gpus=gpus, threads=threads),
         str(script),
     ]
 

@@ -41,6 +41,24 @@ def test_a_batch_that_cannot_be_shared_is_refused_with_what_can(name: str, batch
     assert f"A batch of {batch} is that of all devices together" in one.text
 
 
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "torch"])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_backend_that_trains_on_one_node_says_so(name: str, devices: int) -> None:
+    (one,) = problems(backend(name), {"train": {"batch": 4}}, devices, nodes=2)
+    assert one.text == f"Runs of the backend {name} train on one node, and each would have 2."
+    assert (one.level, one.where, one.hint) == ("error", "slurm.nodes", "--slurm nodes=1")
+
+
+@pytest.mark.parametrize(
+    ("batch", "devices", "hint"),
+    [(6, 2, "--set train.batch=8, or --devices 1"), (5, 1, "--set train.batch=6, or --slurm nodes=1")],
+)
+def test_a_batch_is_shared_by_the_devices_of_all_nodes(batch: int, devices: int, hint: str) -> None:
+    (one,) = problems(backend("torch"), {"train": {"batch": batch}}, devices, nodes=2)
+    assert one.hint == hint and f"{2 * devices} cannot share it evenly" in one.text
+    assert list(problems(backend("torch"), {"train": {"batch": 8}}, 2, nodes=2)) == []
+
+
 def test_instances_of_a_gpu_train_alone() -> None:
     (one,) = problems(backend("torch"), {"train": {"batch": 4}}, 2, ("MIG-1", "MIG-2"))
     assert one.level == "error" and "NCCL connects whole GPUs" in one.text

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from run_lines import Line, ended, latest, lines, name, values
+from slurm_cluster import Cluster
 
 from detui.engine.devices.processes import descendants
 from detui.engine.process.control import status
@@ -112,6 +113,30 @@ def test_what_was_used_is_told_and_stands_in_the_record(line: Line, one: RunDir,
     line("record", "fill", two.experiment_dir.name)
     record = (two.experiment_dir / "record.md").read_text(encoding="utf-8")
     assert "2 devices, 2 images of a step on each: batch 4; learning rate not scaled" in record
+
+
+@pytest.fixture(scope="module")
+def on_nodes(line: Line, slurm_daemons: Cluster) -> RunDir:
+    """One device on each of two nodes of a real Slurm, both of which are this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in slurm_daemons.environ.items():
+            patch.setenv(variable, value)
+        words = ("--executor", "slurm", "--devices", "cpu", "--slurm", "nodes=2", "--no-evaluate", "--yes", "--detach")
+        return ended(line.new("run", str(line.recipe), "--profile", "quick", "--arm", "learned", *words), "finished")
+
+
+def test_two_nodes_compute_the_curve_of_one_device(line: Line, one: RunDir, on_nodes: RunDir) -> None:
+    alike(values(one, "step"), values(on_nodes, "step"))
+    alike(means(one), means(on_nodes))
+    (begin,) = lines(on_nodes, "begin")
+    ranks = begin["ranks"]
+    assert (ranks["count"], ranks["nodes"], ranks["batch"], ranks["images_per_device"]) == (2, 2, 4, 2)
+    assert ranks["devices"] == ["n0: CPU", "n1: CPU"]
+    plan = json.loads((on_nodes.experiment_dir / "experiment.json").read_text())
+    assert plan["device"]["nodes"] == 2 and plan["executor"]["options"]["nodes"] == 2
+    line("record", "fill", on_nodes.experiment_dir.name)
+    record = (on_nodes.experiment_dir / "record.md").read_text(encoding="utf-8")
+    assert "2 devices, 2 images of a step on each: batch 4; learning rate not scaled; on 2 nodes" in record
 
 
 def test_the_stages_of_all_devices_go_on_from_each_other(line: Line) -> None:

@@ -101,12 +101,29 @@ def test_what_is_wrong_in_the_file_has_its_place(tmp_path: Path, text: str, plac
         ("cpus=-1", "whole number", "cpus: 8"),
         ("options='--a", "told apart", "quotes"),
         ("options=--signal=USR2@9", "given by detui", "notice"),
+        ("options=--nodes=2", "given by detui", "nodes: 2"),
+        ("nodes=0", "whole number, 1 or more", "nodes: 2"),
     ],
 )
 def test_what_is_wrong_at_a_launch_names_the_word(word: str, words: str, hint: str) -> None:
     with pytest.raises(UsageError, match=words) as raised:
         launched([word])
     assert raised.value.where == f"--slurm {word}" and hint in str(raised.value.hint)
+
+
+def test_what_is_asked_for_on_several_nodes_is_asked_on_each(tmp_path: Path) -> None:
+    known = configuration(tmp_path, "slurm:\n  nodes: 2\n  recipes:\n    a/b: {nodes: 3}\n")
+    assert (known.slurm("a/b").nodes, known.slurm("c/d").nodes) == (3, 2)
+    slurm = SlurmLaunch(launched(["nodes=2"]), ("nodes=2",))
+    assert slurm.options.words(gpus=4, threads=16)[:3] == ["--nodes=2", "--ntasks=2", "--ntasks-per-node=1"]
+    assert {"--gres=gpu:4", "--cpus-per-task=16"} <= set(slurm.options.words(gpus=4, threads=16))
+    found = place_in_slurm("4", slurm, own_torch=False)
+    assert (found.count, found.nodes, found.devices, found.request().count) == (4, 2, 8, 4)
+    assert found.facts()["nodes"] == 2 and found.names == ("4 GPUs of Slurm's choice on each of 2 nodes",)
+    assert found.words() == ["--devices", "4", "--executor", "slurm", "--slurm", "nodes=2"]
+    one = place_in_slurm("4", SlurmLaunch(SlurmOptions(nodes=1)), own_torch=False)
+    assert (one.nodes, one.devices) == (1, 4) and "nodes" not in one.facts()
+    assert not any("node" in word for word in SlurmOptions(nodes=1).words(gpus=1, threads=1))
 
 
 def test_a_machine_without_gpus_plans_runs_on_gpus() -> None:

@@ -120,10 +120,10 @@ def test_where_the_driver_is_silent_slurms_indices_are_the_names(
     monkeypatch.setattr("detui.engine.devices.nvml.list_gpus", list)
     request = DeviceRequest(kind="cuda", count=count, candidates=(), granted=True)
     if devices is not None:
-        assert devices_of(request, Job("5", None, 0), environ) == devices
+        assert devices_of(request, "5", environ) == devices
         return
     with pytest.raises(RunError, match=f"needs {count} GPUs") as raised:
-        devices_of(request, Job("5", None, 0), environ)
+        devices_of(request, "5", environ)
     assert "--slurm gpus=N" in str(raised.value.hint)
 
 

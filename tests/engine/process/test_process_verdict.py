@@ -53,6 +53,21 @@ CASES: list[tuple[dict[str, Any], str, str | None]] = [
         "the process that starts its 2 ranks was ended by SIGKILL, and they with it",
     ),
     ({"code": 1, "done": FAILED, "ranks": 2, "rank": 0}, "failed", "no labels"),
+    (
+        {"code": -9, "done": FAILED, "ranks": 4, "rank": 3, "node": "n1", "elsewhere": True, "memory_kills": 2},
+        "crashed",
+        "rank 3 of 4 on n1 was ended by SIGKILL, and the others with it",
+    ),
+    (
+        {"code": -9, "done": FAILED, "ranks": 4, "rank": 0, "missing": "the node n1 was lost"},
+        "failed",
+        "the node n1 was lost",
+    ),
+    (
+        {"code": -9, "done": FINISHED, "ranks": 4, "missing": "the node n1 was lost"},
+        "finished",
+        "it ended with SIGKILL after it was done",
+    ),
     ({"code": -9, "done": None, "ranks": 2, "rank": 1, "kill_asked": True}, "killed", "killed on request"),
     ({"code": -11, "done": None, "stop_asked": True}, "crashed", None),
     ({"code": -9, "done": None}, "crashed", None),
