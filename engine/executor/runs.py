@@ -28,9 +28,10 @@ def look(run: RunDir) -> RunStatus:
     seen = join(run, found, job, queue)
     listed = queue.jobs.get(job.name)
     # Slurm's scheduler may not have looked at it yet: then no reason is given.
-    waits = listed is not None and listed.state == "PENDING" and listed.reason in ("BeginTime", "None")
-    if waits and isinstance(seen.state, Queued) and run.latest() is not None:
-        hasten(job)
+    if listed is None or listed.state != "PENDING" or listed.reason not in ("BeginTime", "None"):
+        return seen
+    if isinstance(seen.state, Queued) and run.latest() is not None:
+        hasten(job, listed.starts)
     return seen
 
 

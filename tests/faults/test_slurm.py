@@ -30,6 +30,7 @@ from detui.engine.executor.slurm.submit import submit
 from detui.engine.executor.start import start
 from detui.engine.process.identity import Identity
 from detui.engine.process.lease import held, holder
+from detui.engine.process.slurm import call
 from detui.engine.run.lines import read_lines
 from detui.engine.run.slurm import slurm_job
 from detui.engine.slurm_options import SlurmOptions
@@ -169,6 +170,19 @@ def test_before_its_time_limit_it_saves_and_is_requeued(make_job: MakeRun) -> No
         assert [slurm_job(run)] == [job for job in jobs if job.task == run.spec().seed], "it is the same job"
         request(run, "kill")
     assert [becomes(run, "killed") for run in runs] == ["killed", "killed"]
+
+
+def test_a_job_that_is_requeued_and_wanted_back_at_once_starts_again(make_job: MakeRun) -> None:
+    """A node refuses a job in the second in which it ended the former start of it: then nobody may ask for one."""
+    runs = [make_job(ENDLESS, seed=seed) for seed in range(4)]
+    jobs = submit(runs, SlurmOptions(cpus=1))
+    for run in runs:
+        trains(run)
+    for run, job in zip(runs, jobs, strict=True):
+        call("scontrol", "requeue", job.name)
+        until(lambda run=run: reading(fresh=True).taken and word(run) == "queued" and "pending" in notes(run), 60)
+        runs_again(run)
+        assert resumed_at(run) > 0
 
 
 @pytest.mark.fault(

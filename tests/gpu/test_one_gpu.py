@@ -134,12 +134,15 @@ def test_one_gpu_through_the_path_of_several(line: Line, trained: dict[str, RunD
 SHARED = {"torch": "one_gpu:SharedTorch", "ultralytics": "one_gpu:SharedUltralytics"}
 
 
-@pytest.mark.parametrize("backend", SHARED)
-def test_two_ranks_share_the_gpu(line: Line, backend: str) -> None:
+@pytest.mark.parametrize(
+    ("backend", "precision"), [("torch", "false"), ("ultralytics", "false"), ("ultralytics", "bf16")]
+)
+def test_two_ranks_share_the_gpu(line: Line, backend: str, precision: str) -> None:
     """What DistributedDataParallel does with tensors of a GPU, but for NCCL, which wants one for each rank."""
     # Noise that each rank draws for itself would hide whether they compute the same.
     quiet = {"torch": ("--set", "model.denoising_groups=0"), "ultralytics": ("--set", "augment.mosaic=0.0")}[backend]
-    alone = ended(started(line, backend, *quiet, "--no-evaluate"), "finished")
+    words = (*quiet, "--set", f"train.amp={precision}", "--no-evaluate")
+    alone = ended(started(line, backend, *words), "finished")
     workers = (*alone.spec().pythonpath, str(Path(__file__).parents[1] / "workers"))
     two = again(alone, "two", ranks=2, trainer=SHARED[backend], pythonpath=workers)
     launch(two)
@@ -147,7 +150,15 @@ def test_two_ranks_share_the_gpu(line: Line, backend: str) -> None:
     (begin,) = lines(two, "begin")
     assert begin["ranks"]["count"] == 2 and begin["ranks"]["batch"] == begin["used"]["train.batch"]
     assert begin["device"] == lines(alone, "begin")[0]["device"]
-    print(backend, "two ranks and one, first step apart:", apart(alone, two, 1), "all:", apart(alone, two, 10**6))
+    assert begin["used"]["train.amp"] in (precision, precision == "true")
+    print(
+        backend,
+        precision,
+        "two ranks and one, first step apart:",
+        apart(alone, two, 1),
+        "all:",
+        apart(alone, two, 10**6),
+    )
     # Ultralytics' BatchNorm sees the pictures of one rank.
     assert apart(alone, two, 1) < {"torch": 1e-3, "ultralytics": 0.2}[backend]
 

@@ -26,7 +26,6 @@ from detui.engine.backends.ultralytics.inputs import RGB, RGBD, reads_depth, sta
 from detui.engine.backends.ultralytics.offline import go_offline, switch_off_trackers
 from detui.engine.backends.ultralytics.stagedata import check_stages
 from detui.engine.backends.ultralytics.transfer import Built, Transfer, forget_other_classes
-from detui.engine.backends.ultralytics.watch import Watch
 from detui.engine.errors import RunError
 from detui.engine.run.spec import RunSpec
 from detui.engine.worker.ranks import own_rank
@@ -53,6 +52,7 @@ class UltralyticsTrainer:
     def _stages(self, spec: RunSpec, report: Reporter, folder: Path, versions: Mapping[str, str]) -> None:
         """Train what is left of the stages. `versions`: of the packages that train."""
         from detui.engine.backends.torch_support import distributed
+        from detui.engine.backends.ultralytics.watch import Watch
 
         first, weights, resumed = _starting_point(spec, report)
         for index in range(first, len(spec.stages)):

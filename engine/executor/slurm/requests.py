@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import fields
+from datetime import datetime, timedelta
 
 from detui.engine.errors import DetuiError, RunError, UsageError
 from detui.engine.executor.slurm.queue import OVER, WAITING, on, reading
@@ -16,6 +17,12 @@ from detui.engine.run.directory import RunDir
 from detui.engine.run.slurm import SlurmJob
 from detui.engine.run.state import Finished, State, read_state
 from detui.engine.slurm_options import SlurmOptions
+
+_APART = 3
+"""Seconds from such a try to the start that it asks for."""
+
+_SOON = timedelta(seconds=15)
+"""So near a start is left as it is."""
 
 NUDGE = 5.0
 """Seconds between two tries to have a requeued job started at once."""
@@ -134,10 +141,17 @@ def _write_down(run: RunDir, state: State) -> None:
     run.append_event(state.word, **{one.name: getattr(state, one.name) for one in fields(state) if one.name != "at"})
 
 
-def hasten(job: SlurmJob) -> None:
-    """Have a job that was requeued started as soon as there is room: Slurm makes such a job wait two minutes."""
+def hasten(job: SlurmJob, starts: datetime | None) -> None:
+    """Have a job that was requeued started as soon as there is room: Slurm makes such a job wait two minutes.
+
+    Not at once. A node that has just ended the job's former start refuses a new one within the same second ("Job
+    credential revoked"), and then Slurm gives the job up. `starts`: when Slurm means to start it, by this machine's
+    clock; where that is soon, asking again would only put it off.
+    """
+    if starts is not None and starts - datetime.now() < _SOON:
+        return
     if time.monotonic() - _nudged.get(job.name, -NUDGE) < NUDGE:
         return
     _nudged[job.name] = time.monotonic()
     with suppress(DetuiError):  # then it waits
-        call("scontrol", *on(job.cluster), "update", f"JobId={job.name}", "StartTime=now")
+        call("scontrol", *on(job.cluster), "update", f"JobId={job.name}", f"StartTime=now+{_APART}")

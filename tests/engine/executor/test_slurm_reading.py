@@ -14,6 +14,7 @@ from toy_runs import toy_spec
 from detui.engine.errors import MissingError, RunError
 from detui.engine.executor.slurm.look import join
 from detui.engine.executor.slurm.queue import Listed, Reading, parsed
+from detui.engine.executor.slurm.requests import hasten
 from detui.engine.process.control import status
 from detui.engine.process.granted import devices_of
 from detui.engine.process.in_job import deaf
@@ -204,3 +205,17 @@ def test_directory_and_queue_are_joined(
     found = join(run, status(run), job, queue)
     assert found.state.word == word
     assert text in "; ".join([*found.notes, str(getattr(found.state, "reason", ""))])
+
+
+def test_a_requeued_job_is_asked_for_unless_it_starts_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked again would put it off: several may look at the run."""
+    asked, program = tmp_path / "asked", tmp_path / "scontrol"
+    program.write_text(f'#!/bin/sh\necho "$@" >> "{asked}"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    job = SlurmJob(job="1234567")
+    hasten(job, datetime.now() + timedelta(seconds=3))
+    assert not asked.exists()
+    for starts in (datetime.now() + timedelta(seconds=121), None):  # the second try comes too early after the first
+        hasten(job, starts)
+    assert asked.read_text() == "update JobId=1234567 StartTime=now+3\n"
