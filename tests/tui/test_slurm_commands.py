@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from detui.tui.commands import doctor
+from detui.tui.context import Session
+
 if TYPE_CHECKING:
     from slurm_cluster import Cluster
 
@@ -111,10 +114,13 @@ def test_what_slurm_refuses_is_said_in_its_words(typed: Detui, toy_recipe: Calla
     assert done.returncode == 2 and "--executor slurm" in done.stderr
 
 
-def test_doctor_says_what_slurm_answers(typed: Detui, slurm: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    def told() -> dict[str, str]:
-        return next(one for one in json.loads(typed("doctor", "--json").stdout) if one["name"] == "slurm")
-
-    assert told()["state"] == "ok" and "partitions " in told()["found"] and "gpu" in told()["found"]
+def test_doctor_says_what_slurm_answers(slurm: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its part about Slurm by itself: the whole tests every environment of this machine."""
+    assert doctor._slurm in doctor._PARTS
+    (found,) = doctor._slurm(Session())
+    assert found.state == "ok" and found.found.startswith("partitions gpu, preemptible; ")
     monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
-    assert told()["state"] == "note" and told()["hint"].startswith("sinfo; ")
+    (silent,) = doctor._slurm(Session())
+    assert silent.state == "note" and silent.found and str(silent.hint).startswith("sinfo; ")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert not list(doctor._slurm(Session())), "most machines have no Slurm"
