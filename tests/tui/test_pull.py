@@ -14,17 +14,20 @@ from typing import Any
 import pytest
 from secure_shell import Lab, script
 from terminals import Terminal, plain
+from toy_runs import toy_spec
 
 from detui.engine.errors import RunError
 from detui.engine.process.control import request, settled, status, supervised, wait
 from detui.engine.process.identity import Identity
-from detui.engine.run.directory import RunDir
+from detui.engine.run.directory import RunDir, now
 from detui.engine.run.files import read_json, write_json
 from detui.engine.run.lines import LineWriter
-from detui.engine.run.pulled import pulled
+from detui.engine.run.pulled import Pulled, pulled
 from detui.engine.workspace import Workspace
 from detui.tui.glance import glance
+from detui.tui.messages import Told
 from detui.tui.rows import Heading, RowReader
+from detui.tui.screens.run_requests import _queue
 
 IDENT = "starter.mosaic-20261120-134500"
 Writer = Callable[..., Path]
@@ -341,3 +344,13 @@ def test_ctrl_c_leaves_what_came_for_the_next_time(lab: Lab, original: Path) -> 
     wrapper.unlink()
     assert Path(pulls(lab, "last")["path"]) == lab.here / "logs" / IDENT
     assert [path.name for path in (lab.here / "logs").iterdir()] == [IDENT]
+
+
+def test_a_copy_among_several_runs_is_no_answer_for_the_others(tmp_path: Path) -> None:
+    """What is asked of the queue is asked of the runs of this host; where there are copies alone, it says where."""
+    copy, own = (RunDir.create(tmp_path / name / "runs" / "baseline-s0", toy_spec()) for name in ("copied", "own"))
+    Pulled(host="lab", ssh="me@server", path="/logs/copied", at=now()).write(copy.experiment_dir)
+    told = _queue("2 runs", [copy, own], "hold")
+    assert isinstance(told, Told) and "lab" not in told.text and told.text.count("baseline-s0") == 1
+    alone = _queue("baseline-s0", [copy], "hold")
+    assert isinstance(alone, Told) and "detui --host lab hold copied/baseline-s0" in alone.text

@@ -96,8 +96,8 @@ def _guarded(work: Work, name: str, runs: Sequence[RunDir], what: str) -> Messag
 
 def _prepare(name: str, runs: Sequence[RunDir], what: str) -> Message:
     """Return the question, or why there is nothing to ask."""
-    if (copies := [text for run in runs if (text := control.elsewhere(run, what))]) and len(copies) == len(runs):
-        return Told(f"{name} {copies[0]}")
+    if (told := _all_elsewhere(name, runs, what)) is not None:
+        return told
     if what == "resume":
         asked = [run for run in runs if control.not_resumable(run) is None]
         nothing = tr("{name} has nothing to resume.", name=name)
@@ -107,11 +107,17 @@ def _prepare(name: str, runs: Sequence[RunDir], what: str) -> Message:
     return Prepared(asked, what, question(asked, what)) if asked else Told(nothing)
 
 
+def _all_elsewhere(name: str, runs: Sequence[RunDir], what: str) -> Told | None:
+    """Return where the command `what` is to be given, if all of the runs are copies of another host's."""
+    copies = [text for run in runs if (text := control.elsewhere(run, what))]
+    return Told(f"{name} {copies[0]}") if copies and len(copies) == len(runs) else None
+
+
 def _queue(name: str, runs: Sequence[RunDir], what: str) -> Message:
     """Do something with those of the runs that wait; a second "hold" releases."""
-    if copies := [text for run in runs if (text := control.elsewhere(run, what if what == "hold" else "front"))]:
-        return Told(f"{name} {copies[0]}")
-    waiting = [run for run in runs if read_status(run)[0].word == "queued"]
+    if (told := _all_elsewhere(name, runs, what if what == "hold" else "front")) is not None:
+        return told
+    waiting = [run for run in runs if read_status(run)[0].word == "queued" and run.pulled() is None]
     if not waiting:
         return Told(tr("{name} does not wait in the queue.", name=name))
     if what == "hold" and all((run.control_dir / HOLD).exists() for run in waiting):
