@@ -75,8 +75,7 @@ def _partition(one: Partition) -> str:
 
 def _job(one: Listed, columns: int) -> Line:
     waits = one.state in WAITING
-    # Right after it was submitted a job has no reason yet, which squeue calls None.
-    where = ("" if one.reason == "None" else one.reason) if waits else one.node
+    where = one.reason if waits else one.node
     right = f"  {one.state.lower()}  {where}  {one.partition} "
     room = max(0, columns - 4 - 12 - width(right))
     style = state_style("queued" if waits else "running")

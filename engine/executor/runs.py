@@ -28,7 +28,7 @@ def look(run: RunDir) -> RunStatus:
     seen = join(run, found, job, queue)
     listed = queue.jobs.get(job.name)
     # Slurm's scheduler may not have looked at it yet: then no reason is given.
-    if listed is None or listed.state != "PENDING" or listed.reason not in ("BeginTime", "None"):
+    if listed is None or listed.state != "PENDING" or listed.reason not in ("BeginTime", ""):
         return seen
     if isinstance(seen.state, Queued) and run.latest() is not None:
         hasten(job, listed.starts)

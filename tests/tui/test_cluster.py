@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from detui.engine.executor.slurm.cluster import ClusterView, Partition, merged, view
-from detui.engine.executor.slurm.queue import Listed
+from detui.engine.executor.slurm.queue import Listed, parsed
 from detui.tui.app import DetuiApp
 from detui.tui.cluster import ClusterReader, cluster_lines
 from detui.tui.widgets.fields import Choice
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GPU = Partition("gpu", True, 3, 4, "1-00:00:00", ("gpu:a100:8",))
 WAITS = Listed("12_3", "PENDING", "", None, None, "gpu", "Priority", "detui-starter.mosaic-20261127-120000")
-TRAINS = replace(WAITS, name="12_2", state="RUNNING", node="n7", reason="None")
+TRAINS = replace(WAITS, name="12_2", state="RUNNING", node="n7", reason="")
 
 
 def shown(cluster: ClusterView | None, columns: int = 100) -> list[str]:
@@ -56,7 +56,8 @@ def test_the_lines_of_a_cluster_fit_and_say_why_a_job_waits(columns: int) -> Non
 
 
 def test_a_job_that_was_just_submitted_has_no_reason_yet() -> None:
-    assert "None" not in shown(ClusterView((), (replace(WAITS, reason="None"),)))[2]
+    submitted = parsed("12_3|PENDING||N/A|N/A|gpu|None|detui-x")
+    assert submitted is not None and "None" not in shown(ClusterView((), (submitted,)))[2]
 
 
 def test_without_a_cluster_nothing_is_said() -> None:

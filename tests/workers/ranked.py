@@ -34,7 +34,7 @@ class RankedTrainer(ToyTrainer):
                 report.step(step, (step - 1) // 5 + 1, {"train/loss_toy": weight * weight, "lr/all": 0.1})
                 if step == config.get("when"):
                     self._misbehave(config, report, distributed.rank())
-                stop = distributed.any_process(report.stop_requested, distributed.FLAGS)
+                stop = distributed.any_process(report.stop_requested)
                 if distributed.rank() == 0 and (stop or step % 5 == 0):
                     self._save(report, step, 5, weight, archive=False)
                 if stop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,20 @@ def halted_at(run: RunDir, step: int, attempt: int, seconds: float = 120) -> int
 
 def stopped_at(line: Line, run: RunDir, step: int, attempt: int, seconds: float = 120) -> None:
     """Ask a run to stop once it has reported a step, and wait until it has."""
-    worker = halted_at(run, step, attempt, seconds)
+    stopped_held(line, run, [halted_at(run, step, attempt, seconds)])
+
+
+def stopped_held(line: Line, run: RunDir, pids: Sequence[int]) -> None:
+    """Ask a run to stop while its processes are held still, let them go on, and wait until it has."""
+    for pid in pids:  # their steps take less time than a request on its way
+        os.kill(pid, signal.SIGSTOP)
     line("stop", name(run))
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while status(run).state.word != "stopping":
         assert time.monotonic() < until
         time.sleep(0.02)
-    os.kill(worker, signal.SIGCONT)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
     ended(run, "stopped")
 
 

@@ -186,7 +186,8 @@ def _slurm(session: Session) -> Iterator[Check]:
         yield Check("slurm", "note", found.problem, "sinfo; --executor slurm needs its answer")
         return
     names = ", ".join(one.name for one in found.partitions) or "none"
-    yield Check("slurm", "ok", f"partitions {names}; {len(found.jobs)} jobs of yours")
+    jobs = len(found.jobs)
+    yield Check("slurm", "ok", f"partitions {names}; {jobs} job{'s' if jobs != 1 else ''} of yours")
 
 
 def _environments(session: Session) -> Iterator[Check]:

@@ -8,10 +8,10 @@ turns within each batch of the one order: a step sees the pictures that it would
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import cycle, islice
 from typing import Any
 
 from detui.engine.backends.mmdet.state import drawing_from
+from detui.engine.backends.torch_support.turns import turn
 
 Place = tuple[int, int]
 """Epoch of the stage, from 0, and index of the picture."""
@@ -21,11 +21,7 @@ class Order:
     """A batch sampler: what one process has of the batches that an inner one makes of an epoch, from any of them on."""
 
     def __init__(self, inner: Any, rank: int = 0, processes: int = 1) -> None:
-        """`inner`: a batch sampler over a sampler of MMEngine, that is told the epoch; of the batches of all processes.
-
-        Where a batch has fewer pictures than there are processes, the first ones of the epoch come again: nobody has a
-        batch without any.
-        """
+        """`inner`: a batch sampler over a sampler of MMEngine, that is told the epoch; of batches of all processes."""
         self.inner, self.rank, self.processes = inner, rank, processes
         self.epoch = self.done = 0
 
@@ -41,8 +37,8 @@ class Order:
         # The whole list first: the inner one groups pictures by their shape, and keeps a remainder when it is left.
         batches = list(self.inner)
         for batch in batches[self.done :]:
-            again = islice(cycle(batches[0]), max(0, self.processes - len(batch)))
-            yield [(self.epoch, int(index)) for index in [*batch, *again][self.rank :: self.processes]]
+            own = turn(batch, batches[0], self.rank, self.processes)
+            yield [(self.epoch, int(index)) for index in own]
 
 
 class Seeded:

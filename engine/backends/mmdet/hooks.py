@@ -67,7 +67,7 @@ class Watch(Hook):
         held = group_of(runner.optim_wrapper.optimizer, state.unwrapped(runner.model))
         self._rates = {RATES.get(part, f"lr/{part}"): groups[0] for part, groups in held.items()}
         self._begin(runner)
-        if _any(self.report.stop_requested):
+        if distributed.any_process(self.report.stop_requested):
             raise StopRequested
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -80,7 +80,7 @@ class Watch(Hook):
 
     def between_steps(self, runner: Any) -> None:
         """Save where it is time to, and where a stop was asked for."""
-        stop = _any(self.report.stop_requested)
+        stop = distributed.any_process(self.report.stop_requested)
         if stop or (self.save_every and runner.iter % self.save_every == 0):
             self.save(runner)
         if stop:
@@ -98,7 +98,7 @@ class Watch(Hook):
                     verdict = self._judge(runner, epoch, step)
             except StopRequested:
                 stopped = True
-        if _any(stopped):  # the others wait here for the first one
+        if distributed.any_process(stopped):  # the others wait here for the first one
             self.save(runner)
             raise StopRequested
         self.report.epoch(epoch, step, {**self.steps.means(), **verdict.values}, self.stage, self.seconds)
@@ -109,7 +109,7 @@ class Watch(Hook):
         runner.train_loop.epoch_open = False
         over = runner.epoch >= runner.max_epochs
         self.save(runner, over=over)
-        if not over and _any(self.report.stop_requested):
+        if not over and distributed.any_process(self.report.stop_requested):
             raise StopRequested
 
     def save(self, runner: Any, *, over: bool = False) -> None:
@@ -149,11 +149,6 @@ class Watch(Hook):
             "seconds": self.seconds,
             "parameters": state.parameter_names(runner),
         }
-
-
-def _any(flag: bool) -> bool:
-    """Whether one process says yes: a stop that reached one must end all after the same step."""
-    return distributed.any_process(flag, distributed.FLAGS)
 
 
 def _gradient(runner: Any) -> dict[str, float]:

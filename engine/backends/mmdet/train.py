@@ -102,7 +102,7 @@ class _Stage:
             epochs_before=before.get("epochs_before", self.report.last_epoch),
             text=text, save_every=self.config["train"]["save_every"], begin=self._begin, judge=self._judge,
         )  # fmt: skip
-        if distributed.any_process(self.report.stop_requested, distributed.FLAGS):
+        if distributed.any_process(self.report.stop_requested):
             raise StopRequested
         with quiet():
             runner = runner_of(

@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from detui.engine.backends.torch_support.turns import turn
+
 Item = TypeVar("Item")
 Batch = TypeVar("Batch")
 
@@ -45,21 +47,16 @@ class Batches(Generic[Item, Batch]):
         return -(-len(self.items) // (self.size * self.processes))
 
     def order(self, epoch: int) -> list[int]:
-        """Indices of all items in the order of an epoch (from 1).
-
-        Where the last batch has fewer items than there are processes, the first ones of the epoch come again: nobody
-        has a batch without any.
-        """
+        """Indices of all items in the order of an epoch (from 1)."""
         order = list(range(len(self.items)))
         random.Random(f"{self.seed}/{epoch}").shuffle(order)
-        last = len(order) % (self.size * self.processes)
-        more = max(0, self.processes - last) if last else 0
-        return order + (order * more)[:more]  # there may be fewer items than processes
+        return order
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, without the first `skip`."""
         order, whole = self.order(epoch), self.size * self.processes
-        shares = [order[start : start + whole][self.rank :: self.processes] for start in range(0, len(order), whole)]
+        batches = (order[start : start + whole] for start in range(0, len(order), whole))
+        shares = [turn(batch, order, self.rank, self.processes) for batch in batches]
         waiting: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(self.threads, thread_name_prefix="detui-data") as pool:
             try:

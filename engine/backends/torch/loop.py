@@ -204,7 +204,7 @@ class Loop:
 
     def _between_steps(self) -> None:
         """Save where it is time to, and where a stop was asked for."""
-        stop = distributed.any_process(self.report.stop_requested, distributed.FLAGS)
+        stop = distributed.any_process(self.report.stop_requested)
         due = self.options.save_every and self.step % self.options.save_every == 0
         if stop or due:
             self._save()
@@ -234,13 +234,13 @@ class Loop:
                     self.epoch_end(self.evaluated, number, step)
             except StopRequested:
                 stopped = True
-        if distributed.any_process(stopped, distributed.FLAGS):  # the others wait here for the first one
+        if distributed.any_process(stopped):  # the others wait here for the first one
             self._save()
             raise StopRequested
         self._epoch_open = False
         over = self.step >= self.total
         self._save(over=over)
-        if not over and distributed.any_process(self.report.stop_requested, distributed.FLAGS):
+        if not over and distributed.any_process(self.report.stop_requested):
             raise StopRequested
 
     def keep(self, path: Path) -> None:

@@ -96,7 +96,7 @@ class _Stage:
         )  # fmt: skip
         anew = loop.resume(start, branch=self._branched()) if resumed and start else []
         self._begin(loop, facts, {"anew": anew} if resumed else None)
-        if distributed.any_process(self.report.stop_requested, distributed.FLAGS):
+        if distributed.any_process(self.report.stop_requested):
             raise StopRequested
         loop.run()
         if loop.checkpoint is None:

@@ -20,8 +20,6 @@ Made = TypeVar("Made")
 
 LONGEST_WAIT = timedelta(days=7)
 """How long ranks wait for each other: one may be judging an epoch. That one is gone is seen by who started them."""
-FLAGS = torch.device("cpu")
-"""Where flags are exchanged: through gloo, so that no GPU is waited for."""
 
 
 @contextmanager
@@ -110,11 +108,14 @@ def wrapped(model: nn.Module) -> nn.Module:
     return nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
 
-def any_process(flag: bool, device: torch.device) -> bool:
-    """Whether one of them says yes: a stop that reached one must end all in the same step."""
+def any_process(flag: bool) -> bool:
+    """Whether one of them says yes: a stop that reached one must end all in the same step.
+
+    Told through gloo, on the CPU, so that no GPU is waited for.
+    """
     if not _several():
         return flag
-    told = torch.tensor(float(flag), device=device)
+    told = torch.tensor(float(flag))
     torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
     return bool(told.item())
 
@@ -138,7 +139,7 @@ def means_over_processes(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def wait_for_all() -> None:
     """Return when every process has come here."""
-    any_process(False, FLAGS)
+    any_process(False)
 
 
 def gathered(value: Any) -> list[Any]:

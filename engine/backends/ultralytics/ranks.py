@@ -20,17 +20,14 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from detui.engine.backends.torch_support import distributed
+from detui.engine.backends.torch_support.turns import turn
 
 APART = 1_000_003
 """Between the seeds of two ranks, so that no rank draws what the first one of another seed draws."""
 
 
 class Share:
-    """Of each batch of all processes the part of one, which takes its turn from its rank on.
-
-    Where the last batch of an epoch has fewer pictures than there are processes, the first ones of the epoch come
-    again: nobody has a batch without any.
-    """
+    """Of each batch of all processes the turn of one."""
 
     def __init__(self, batches: Sequence[list[int]], rank: int, processes: int) -> None:
         """`batches`: lists of indices, in the order of one process; a new order each time they are gone through."""
@@ -44,8 +41,7 @@ class Share:
         first: list[int] = []
         for batch in self._batches:
             first = first or batch
-            more = max(0, self._processes - len(batch))
-            yield (batch + (first * more)[:more])[self._rank :: self._processes]
+            yield turn(batch, first, self._rank, self._processes)
 
 
 _Base: Any = object

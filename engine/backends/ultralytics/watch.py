@@ -187,7 +187,7 @@ class Watch:
         """The values still on their way from the GPU belong to this epoch. Collect detections where they are needed."""
         self._flush()
         # The first process alone looks whether the training gets any better; all of them validate, or none.
-        trainer.stopper.possible_stop = distributed.any_process(trainer.stopper.possible_stop, distributed.FLAGS)
+        trainer.stopper.possible_stop = distributed.any_process(trainer.stopper.possible_stop)
         final = trainer.epoch + 1 >= trainer.epochs
         wanted = self._epoch(trainer) in self.spec.milestones or final or trainer.stopper.possible_stop
         if self._collector:
@@ -215,7 +215,7 @@ class Watch:
     def on_fit_epoch_end(self, trainer: Any) -> None:
         """Keep and report the epoch; at a milestone, and when training ends, hand the predictions to the evaluator."""
         # The first process alone decides that, and Ultralytics tells the others later.
-        trainer.stop = distributed.any_process(trainer.stop, distributed.FLAGS)
+        trainer.stop = distributed.any_process(trainer.stop)
         self._keep(trainer)
         epoch, step = self._epoch(trainer), self._step(trainer)
         values = {name: float(value) for name, value in numbers.losses(trainer.tloss).items()}
@@ -269,7 +269,7 @@ class Watch:
 
     def _stop_if_asked(self) -> None:
         """For all processes to call at the same moments: a stop that has reached one ends all."""
-        if distributed.any_process(self.report.stop_requested, distributed.FLAGS):
+        if distributed.any_process(self.report.stop_requested):
             self._flush()
             raise StopRequested
 

@@ -48,8 +48,7 @@ class _View:
 
     def waits(self, listed: Listed, taken: datetime | None) -> RunStatus:
         """The job is in Slurm's queue, or was when that was read, at `taken`."""
-        # Right after it was submitted a job has no reason yet, which squeue calls None.
-        notes = [f"Slurm job {self.job.name} pending" + (f": {listed.reason}" if listed.reason != "None" else "")]
+        notes = [f"Slurm job {self.job.name} pending" + (f": {listed.reason}" if listed.reason else "")]
         if isinstance(self.said, Queued):
             return self._status(self.said, notes, self.said.reason)
         heard = moment(self.said.at)

@@ -52,7 +52,7 @@ class Listed:
     """When it ended, or its time limit ends it."""
     partition: str
     reason: str
-    """Why it waits: "Priority", "Resources"; "None" where it does not."""
+    """Why it waits: "Priority", "Resources"; "" where it does not, or Slurm's scheduler has not looked at it yet."""
     title: str
     """The name that it was given."""
 
@@ -115,4 +115,5 @@ def parsed(line: str) -> Listed | None:
     if len(parts) < 8:
         return None
     name, state, node, starts, ends, partition, reason, title = parts
+    reason = "" if reason == "None" else reason
     return Listed(name, state, node, moment(starts), moment(ends), partition, reason, title)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from run_lines import Line, ended, latest, lines, name, values
+from run_lines import Line, ended, latest, lines, name, stopped_held, values
 
 from detui.engine.devices.processes import descendants
 from detui.engine.process.control import status, supervised
@@ -200,16 +200,7 @@ def test_a_stop_saves_and_a_resume_computes_the_rest_of_the_same_curve(line: Lin
     run = started(line, "--set", "train.workers=1")
     reached(run, EPOCH + 1)
     pids = descendants(int((run.attempt(1).worker() or {})["pid"]))
-    for pid in pids:  # their steps take less time than a request on its way
-        os.kill(pid, signal.SIGSTOP)
-    line("stop", name(run))
-    until = time.monotonic() + 60
-    while status(run).state.word != "stopping":
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
-    ended(run, "stopped")
+    stopped_held(line, run, pids)
     saved = lines(run, "checkpoint")
     assert [told["step"] for told in saved] == [EPOCH, max(values(run, "step"))] and saved[-1]["step"] < STEPS
     line("resume", name(run))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from typing import Any
 
 import pytest
-from run_lines import Line, ended, latest, lines, name, values
+from run_lines import Line, ended, latest, lines, name, stopped_held, values
 from slurm_cluster import Cluster
 
 from detui.engine.devices.processes import descendants
@@ -154,15 +152,7 @@ def test_a_stop_saves_and_a_resume_computes_the_rest_of_the_same_curve(line: Lin
         assert time.monotonic() < until and not status(run).state.terminal
         time.sleep(0.005)
     ranks = descendants(int((run.attempt(1).worker() or {})["pid"]))
-    for pid in ranks:  # their steps take less time than a request on its way
-        os.kill(pid, signal.SIGSTOP)
-    line("stop", name(run))
-    while status(run).state.word != "stopping":
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    for pid in ranks:
-        os.kill(pid, signal.SIGCONT)
-    ended(run, "stopped")
+    stopped_held(line, run, ranks)
     saved = lines(run, "checkpoint")[-1]
     assert saved["step"] == max(values(run, "step")) < STEPS and saved["resumable"]
     line("resume", name(run))

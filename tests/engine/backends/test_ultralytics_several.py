@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from going_on import resume
-from run_lines import Line, ended, latest, lines, name, values
+from run_lines import Line, ended, latest, lines, name, stopped_held, values
 
 from detui.engine.devices.processes import descendants
 from detui.engine.prediction import predict
@@ -191,16 +191,7 @@ def test_a_stop_saves_and_a_resume_computes_the_same_curve(line: Line, request: 
     whole: RunDir = request.getfixturevalue("one" if devices == 1 else "two")
     run = started(line, devices)
     ranks = reached(run, 2 * EPOCH + 1)
-    for pid in ranks:  # their steps take less time than a request on its way
-        os.kill(pid, signal.SIGSTOP)
-    line("stop", name(run))
-    until = time.monotonic() + 60
-    while status(run).state.word != "stopping":
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    for pid in ranks:
-        os.kill(pid, signal.SIGCONT)
-    ended(run, "stopped")
+    stopped_held(line, run, ranks)
     saved = lines(run, "checkpoint")[-1]
     assert saved["step"] in (2 * EPOCH, 3 * EPOCH) and saved["resumable"] and saved["epoch"] * EPOCH == saved["step"]
     line("resume", name(run))

@@ -103,6 +103,8 @@ def test_a_line_of_the_queue() -> None:
     found = parsed(line)
     assert found == Listed("12_3", "PENDING", "", NOW, None, "gpu", "Priority", "a|name|with|bars")
     assert parsed("CLUSTER: c1") is None
+    early = parsed("12|PENDING||N/A|N/A|gpu|None|name")
+    assert early is not None and early.reason == "", "Slurm's scheduler has not looked at it yet"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_a_spec_and_a_job_come_back_from_their_files(tmp_path: Path) -> None:
     assert slurm_job(run) is None, "this host's Slurm has other jobs"
 
 
-def listed(state: str, *, reason: str = "None", ends: datetime | None = None) -> Reading:
+def listed(state: str, *, reason: str = "", ends: datetime | None = None) -> Reading:
     return Reading({"7": Listed("7", state, "n1" if state != "PENDING" else "", None, ends, "gpu", reason, "detui-x")})
 
 
